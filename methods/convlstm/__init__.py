@@ -1,0 +1,64 @@
+"""ConvLSTM (Shi et al., "Convolutional LSTM Network", NeurIPS 2015, arXiv 1506.04214). Axes: B, C, H, W."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from stbench.nn import Paper, PublicLayout
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv
+from stbench.schema import ClipShape
+
+State = list[tuple[Tensor | None, Tensor]]
+
+
+class ConvLSTMCell(nn.Module):
+    """One layer: gates (i, f, g, o) from the frame below and the layer's own last output; no peepholes (eq. 3)."""
+
+    def __init__(self, c_in: int, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
+        super().__init__()
+        self.conv_x = GateConv(c_in, 4 * n, kernel, size, layer_norm)
+        self.conv_h = GateConv(n, 4 * n, kernel, size, layer_norm)
+
+    def forward(self, x: Tensor, h: Tensor | None, c: Tensor) -> tuple[Tensor, Tensor]:
+        """X (B, C_in, H', W'), h and c (B, n, H', W') -> new h, c; h None is all zero."""
+        i, f, g, o = (self.conv_x(x) + self.conv_h(h)).chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class ConvLSTM(ConvRecurrent):
+    """Stacked ConvLSTM layers, rolled out frame by frame."""
+
+    Config = ConvRecurrentConfig
+    paper = Paper(
+        title="Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting",
+        authors="Shi et al.",
+        venue="NeurIPS 2015",
+        url="https://arxiv.org/abs/1506.04214",
+    )
+    summary = "LSTM whose products are convolutions, stacked"
+    public_layout = PublicLayout(
+        renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")),
+        dead=(r"cell_list\.\d+\.conv_o\..*", r"cell_list\.\d+\.conv_last\..*"),
+    )
+
+    def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
+        super().__init__(shape, config)
+        self.cells = nn.ModuleList(
+            ConvLSTMCell(c_in, n, config.kernel, self.size, config.layer_norm)
+            for c_in, n in zip(self.input_widths, config.hidden, strict=True)
+        )
+
+    def initial_state(self, frame: Tensor) -> State:
+        """Zeros for every layer."""
+        return [(None, self.zeros(frame, n)) for n in self.config.hidden]
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        x, skip = self.codec.encode(frame)
+        new_state: State = []
+        for cell, (h, c) in zip(self.cells, state, strict=True):
+            x, c = cell(x, h, c)
+            new_state.append((x, c))
+        return self.codec.decode(x, skip), new_state

@@ -1,0 +1,17 @@
+"""Persistence: every future frame is the last past frame; the baseline of every table."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from stbench.nn import Method
+
+
+class Persistence(Method):
+    """Repeats the last past frame."""
+
+    summary = "every future frame is the last past frame"
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        return past[:, -1:].repeat(1, self.shape.t_out, 1, 1, 1)

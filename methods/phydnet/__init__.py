@@ -1,0 +1,200 @@
+"""PhyDNet (Le Guen & Thome, "Disentangling Physical Dynamics from Unknown Factors", CVPR 2020, arXiv 2003.01460).
+
+Axes: B, T, C, H, W.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stbench.errors import UserError
+from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec
+from stbench.schema import Benchmark, ClipShape
+
+from .codec import GROUPS, DownBlock, PhyCodec, UpBlock
+from .moments import moment_basis, moment_loss
+
+DERIVATIVE_KERNEL = 7
+DERIVATIVES = DERIVATIVE_KERNEL**2
+BRANCH_WIDTHS = (2, 2, 1)
+FORCING_DECAY = 0.003
+
+
+class PhyDNetConfig(EncoderConfig):
+    """Hyperparameters of PhyDNet.
+
+    ``patch`` is the encoder's shrinking factor; ``moment_weight`` scales the moment loss; ``teacher_forcing`` feeds
+    true futures with probability max(0, 1 − 0.003·epoch), drawn once per batch; the sigmoid ties the output to [0, 1].
+    """
+
+    hid_s: Literal[16, 32, 48, 64, 96, 128] = 64
+    patch: Literal[2, 4] = 4
+    moment_weight: NonNegativeFloat = 1.0
+    teacher_forcing: bool = True
+    output_activation: Literal["sigmoid", "none"] = "sigmoid"
+
+
+class PhyState(NamedTuple):
+    """Hidden state of the physical branch, and (h, c) of each layer of the residual branch."""
+
+    physical: Tensor
+    layers: list[tuple[Tensor, Tensor]]
+
+
+class PhyCell(nn.Module):
+    """Prediction h̃ = h + F(h) by learned derivatives, correction h̃ + K⊙(u − h̃) by a Kalman-like gate (eqs. 6–9)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.derivatives = nn.Sequential()
+        self.derivatives.add_module(
+            "conv1", nn.Conv2d(width, DERIVATIVES, DERIVATIVE_KERNEL, padding=DERIVATIVE_KERNEL // 2)
+        )
+        self.derivatives.add_module("bn1", nn.GroupNorm(DERIVATIVE_KERNEL, DERIVATIVES))
+        self.derivatives.add_module("conv2", nn.Conv2d(DERIVATIVES, width, 1))
+        self.gate = nn.Conv2d(2 * width, width, 3, padding=1)
+
+    def forward(self, u: Tensor, h: Tensor) -> Tensor:
+        """Input u and hidden h, both (B, width, H', W') -> new h."""
+        predicted = h + self.derivatives(h)
+        gain = torch.sigmoid(self.gate(torch.cat([u, h], dim=1)))
+        return predicted + gain * (u - predicted)  # type: ignore[no-any-return]
+
+
+class ResidualCell(nn.Module):
+    """ConvLSTM layer of the residual branch: one 3×3 conv of [x, h] with bias, gates in the order (i, f, o, g)."""
+
+    def __init__(self, c_in: int, n: int) -> None:
+        super().__init__()
+        self.n = n
+        self.conv = nn.Conv2d(c_in + n, 4 * n, 3, padding=1)
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """X (B, C_in, H', W'), h and c (B, n, H', W') -> new h, c."""
+        i, f, o, g = self.conv(torch.cat([x, h], dim=1)).chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class PhyDNet(RecurrentForecaster):
+    """Two branches between a frame encoder and decoder: PhyCell for the dynamics, ConvLSTM for the rest."""
+
+    Config = PhyDNetConfig
+    config: PhyDNetConfig
+    paper = Paper(
+        title="Disentangling Physical Dynamics from Unknown Factors for Unsupervised Video Prediction",
+        authors="Le Guen & Thome",
+        venue="CVPR 2020",
+        url="https://arxiv.org/abs/2003.01460",
+    )
+    summary = "a PDE-constrained branch beside a ConvLSTM branch"
+    public_layout = PublicLayout(
+        renames=(
+            (r"^cell\.derivatives\.", "phycell.cell_list.0.F."),
+            (r"^cell\.gate\.", "phycell.cell_list.0.convgate."),
+            (r"^residual\.", "convcell.cell_list."),
+            (r"^codec\.(c\d)\.", r"encoder.encoder_E.\1."),
+            (r"^codec\.(upc\d)\.", r"encoder.decoder_D.\1."),
+            (r"^enter_physical\.0\.", "encoder.encoder_Ep.c1."),
+            (r"^enter_physical\.1\.", "encoder.encoder_Ep.c2."),
+            (r"^enter_residual\.0\.", "encoder.encoder_Er.c1."),
+            (r"^enter_residual\.1\.", "encoder.encoder_Er.c2."),
+            (r"^leave_physical\.0\.", "encoder.decoder_Dp.upc1."),
+            (r"^leave_physical\.1\.", "encoder.decoder_Dp.upc2."),
+            (r"^leave_residual\.0\.", "encoder.decoder_Dr.upc1."),
+            (r"^leave_residual\.1\.", "encoder.decoder_Dr.upc2."),
+        ),
+        dead=(r"k2m\._(inv)?M[01]",),
+        copies=((r"^encoder\.(phycell|convcell)\.", r"\1."),),
+    )
+
+    def __init__(self, shape: ClipShape, config: PhyDNetConfig) -> None:
+        super().__init__(shape, config)
+        self.codec = self._codec(shape, config)
+        width = self.codec.channels
+        if width % GROUPS:
+            raise UserError(f"hid_s = {width}: PhyDNet's branches need a multiple of {GROUPS}.")
+        self.enter_physical = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
+        self.enter_residual = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
+        self.leave_physical = nn.Sequential(UpBlock(width, width), UpBlock(width, width))
+        self.leave_residual = nn.Sequential(UpBlock(width, width), UpBlock(width, width))
+        self.cell = PhyCell(width)
+        widths = [width] + [factor * width for factor in BRANCH_WIDTHS]
+        self.residual = nn.ModuleList(ResidualCell(c_in, n) for c_in, n in pairwise(widths))
+        self.register_buffer("moment_basis", moment_basis(DERIVATIVE_KERNEL), persistent=False)
+
+    @staticmethod
+    def _codec(shape: ClipShape, config: PhyDNetConfig) -> PhyCodec | StridedCodec:
+        if config.encoder == "paper":
+            return PhyCodec(shape, config.patch)
+        return StridedCodec(
+            shape,
+            hid_s=config.hid_s,
+            n_s=config.n_s,
+            hidden=config.hid_s,
+            kernel_enc=config.kernel_enc,
+            kernel_dec=config.kernel_dec,
+        )
+
+    @classmethod
+    def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
+        """Without the sigmoid where values leave [0, 1]."""
+        values = benchmark.value_range
+        inside = values is not None and values[0] >= 0 and values[1] <= 1
+        return {} if inside else {"output_activation": "none"}
+
+    def initial_state(self, frame: Tensor) -> PhyState:
+        """Zeros for both branches."""
+
+        def zeros(channels: int) -> Tensor:
+            return torch.zeros(
+                frame.shape[0],
+                channels,
+                self.codec.height,
+                self.codec.width,
+                device=frame.device,
+                dtype=frame.dtype,
+            )
+
+        width = self.codec.channels
+        return PhyState(zeros(width), [(zeros(k * width), zeros(k * width)) for k in BRANCH_WIDTHS])
+
+    def step(self, frame: Tensor, state: PhyState) -> tuple[Tensor, PhyState]:
+        """Frame (B, C, H, W) through both branches -> guess of the next frame, new state."""
+        features, skip = self.codec.encode(frame)
+        physical = self.cell(self.enter_physical(features), state.physical)
+        x = self.enter_residual(features)
+        layers = []
+        for cell, (h, c) in zip(self.residual, state.layers, strict=True):
+            x, c = cell(x, h, c)
+            layers.append((x, c))
+        guess = self.codec.decode(self.leave_physical(physical) + self.leave_residual(x), skip)
+        if self.config.output_activation == "sigmoid":
+            guess = torch.sigmoid(guess)
+        return guess, PhyState(physical, layers)
+
+    def draw_feed(self, batch: int, progress: Progress) -> Tensor:
+        """One draw per batch: all future inputs are true frames, or all are the model's own."""
+        rate = max(0.0, 1.0 - FORCING_DECAY * progress.epoch) if self.config.teacher_forcing else 0.0
+        forced = bool(torch.rand((), generator=progress.generator) < rate)
+        past = torch.arange(self.shape.length - 1) < self.shape.t_in
+        return (past | forced).expand(batch, -1)
+
+    def moment_loss(self) -> Tensor:
+        """How far the derivative kernels' moments are from one partial derivative each (eq. 10)."""
+        basis: Tensor = self.moment_basis  # type: ignore[assignment]
+        return moment_loss(self.cell.derivatives.conv1.weight, basis)  # type: ignore[union-attr, arg-type]
+
+    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
+        """Σ over emissions of the frame's MSE, plus the weighted moment loss."""
+        clip = torch.cat([past, future], dim=1)
+        emissions = self.rollout(clip, self.draw_feed(clip.shape[0], progress))
+        frames = F.mse_loss(emissions, clip[:, 1:]) * emissions.shape[1]
+        moments = self.moment_loss()
+        return {"loss": frames + self.config.moment_weight * moments, "mse_sum": frames, "moment": moments}

@@ -1,0 +1,67 @@
+"""PhyDNet's own convolutional encoder and decoder (Le Guen & Thome, CVPR 2020, §4). Axes: B, C, H, W."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from stbench.nn import check_divisible
+from stbench.schema import ClipShape
+
+GROUPS = 16
+SLOPE = 0.2
+WIDTH = 64
+
+
+class DownBlock(nn.Module):
+    """conv 3×3 → GroupNorm(16) → LeakyReLU(0.2)."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(c_in, c_out, 3, stride, padding=1), nn.GroupNorm(GROUPS, c_out), nn.LeakyReLU(SLOPE)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C_out, H/stride, W/stride)."""
+        return self.main(x)  # type: ignore[no-any-return]
+
+
+class UpBlock(nn.Module):
+    """Transposed conv 3×3 → GroupNorm(16) → LeakyReLU(0.2)."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.ConvTranspose2d(c_in, c_out, 3, stride, padding=1, output_padding=stride - 1),
+            nn.GroupNorm(GROUPS, c_out),
+            nn.LeakyReLU(SLOPE),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C_out, H·stride, W·stride)."""
+        return self.main(x)  # type: ignore[no-any-return]
+
+
+class PhyCodec(nn.Module):
+    """Encoder C→32→32→64 and its mirror; ``patch`` 2 or 4 is the factor by which a frame shrinks."""
+
+    def __init__(self, shape: ClipShape, patch: int) -> None:
+        super().__init__()
+        check_divisible(shape.height, shape.width, patch, "patch")
+        stride = patch // 2
+        self.channels = WIDTH
+        self.height, self.width = shape.height // patch, shape.width // patch
+        self.c1 = DownBlock(shape.channels, WIDTH // 2, 2)
+        self.c2 = DownBlock(WIDTH // 2, WIDTH // 2)
+        self.c3 = DownBlock(WIDTH // 2, WIDTH, stride)
+        self.upc1 = UpBlock(WIDTH, WIDTH // 2, 2)
+        self.upc2 = UpBlock(WIDTH // 2, WIDTH // 2)
+        self.upc3 = nn.ConvTranspose2d(WIDTH // 2, shape.channels, 3, stride, padding=1, output_padding=stride - 1)
+
+    def encode(self, frame: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, C, H, W) -> (B, 64, H/p, W/p), no skip."""
+        return self.c3(self.c2(self.c1(frame))), None
+
+    def decode(self, features: Tensor, skip: Tensor | None) -> Tensor:  # noqa: ARG002 - one interface
+        """(B, 64, H/p, W/p) -> (B, C, H, W), before the output activation."""
+        return self.upc3(self.upc2(self.upc1(features)))  # type: ignore[no-any-return]

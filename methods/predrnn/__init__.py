@@ -1,0 +1,74 @@
+"""PredRNN (Wang et al., NeurIPS 2017): a memory that travels through layers and time. Axes: B, C, H, W."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from stbench.nn import Paper, PublicLayout
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths
+from stbench.schema import ClipShape
+
+State = tuple[list[tuple[Tensor | None, Tensor]], Tensor | None]
+
+
+class SpatiotemporalLSTMCell(nn.Module):
+    """ST-LSTM (eq. 4): temporal memory c of the layer, spatiotemporal memory m shared by all layers."""
+
+    def __init__(self, c_in: int, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
+        super().__init__()
+        self.conv_x = GateConv(c_in, 7 * n, kernel, size, layer_norm)
+        self.conv_h = GateConv(n, 4 * n, kernel, size, layer_norm)
+        self.conv_m = GateConv(n, 3 * n, kernel, size, layer_norm)
+        self.conv_o = GateConv(2 * n, n, kernel, size, layer_norm)
+        self.conv_last = nn.Conv2d(2 * n, n, 1, bias=False)
+
+    def forward(self, x: Tensor, h: Tensor | None, c: Tensor, m: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """X (B, C_in, H', W'), h, c and m (B, n, H', W') -> new h, c, m; h or m None is all zero."""
+        ix, fx, gx, ix_m, fx_m, gx_m, ox = self.conv_x(x).chunk(7, dim=1)
+        ih, fh, gh, oh = self.conv_h(h).chunk(4, dim=1)
+        im, fm, gm = self.conv_m(m).chunk(3, dim=1)
+        c = torch.sigmoid(fx + fh + 1.0) * c + torch.sigmoid(ix + ih) * torch.tanh(gx + gh)
+        kept = 0.0 if m is None else torch.sigmoid(fx_m + fm + 1.0) * m
+        m = kept + torch.sigmoid(ix_m + im) * torch.tanh(gx_m + gm)
+        memories = torch.cat([c, m], dim=1)
+        o = torch.sigmoid(ox + oh + self.conv_o(memories))
+        return o * torch.tanh(self.conv_last(memories)), c, m
+
+
+class PredRNN(ConvRecurrent):
+    """Stacked ST-LSTM layers; the memory goes up the layers, then to the bottom of the next step."""
+
+    Config = ConvRecurrentConfig
+    paper = Paper(
+        title="PredRNN: Recurrent Neural Networks for Predictive Learning using Spatiotemporal LSTMs",
+        authors="Wang et al.",
+        venue="NeurIPS 2017",
+        url="https://proceedings.neurips.cc/paper/2017/hash/e5f6ad6ce374177eef023bf5d0c018b6-Abstract.html",
+    )
+    summary = "ConvLSTM with a spatiotemporal memory that zigzags through the layers"
+    public_layout = PublicLayout(
+        renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")),
+    )
+
+    def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
+        super().__init__(shape, config)
+        n = equal_widths(config.hidden, "PredRNN")
+        self.cells = nn.ModuleList(
+            SpatiotemporalLSTMCell(c_in, n, config.kernel, self.size, config.layer_norm) for c_in in self.input_widths
+        )
+
+    def initial_state(self, frame: Tensor) -> State:
+        """Zeros for every layer and for the shared memory."""
+        n = self.config.hidden[0]
+        return [(None, self.zeros(frame, n)) for _ in self.cells], None
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        layers, m = state
+        x, skip = self.codec.encode(frame)
+        new_layers: list[tuple[Tensor | None, Tensor]] = []
+        for cell, (h, c) in zip(self.cells, layers, strict=True):
+            x, c, m = cell(x, h, c, m)
+            new_layers.append((x, c))
+        return self.codec.decode(x, skip), (new_layers, m)

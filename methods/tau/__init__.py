@@ -1,0 +1,129 @@
+"""TAU: Temporal Attention Unit (Tan et al., CVPR 2023, arXiv 2206.12126). Axes: B, T, C, H, W."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout
+from stbench.nn.gated_stack import DecomposedConv, GatedStack
+from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster
+from stbench.schema import ClipShape
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TAUConfig(EncoderConfig):
+    """Hyperparameters of TAU; the defaults are its Moving MNIST setting's widths on a two-block encoder."""
+
+    hid_s: PositiveInt = 32
+    hid_t: PositiveInt = 256
+    n_s: PositiveInt = 2
+    n_t: PositiveInt = 8
+    mlp_ratio: PositiveFloat = 8.0
+    drop: Rate = 0.0
+    drop_path: Rate = 0.1
+    statical_attention: bool = True
+    dynamical_attention: bool = True
+    ddr_weight: NonNegativeFloat = 0.1
+    ddr_temperature: PositiveFloat = 0.1
+
+
+class TemporalAttention(nn.Module):
+    """TAU(v) = DA(v) ⊙ SA(v) ⊙ v: dynamical attention between frames, statical attention inside them (§3.2)."""
+
+    def __init__(self, channels: int, *, statical: bool, dynamical: bool) -> None:
+        super().__init__()
+        reduced = channels // max(channels // 16, 4)
+        self.statical = DecomposedConv(channels, channels) if statical else None
+        self.dynamical = (
+            nn.Sequential(
+                nn.Linear(channels, reduced, bias=False),
+                nn.ReLU(),
+                nn.Linear(reduced, channels, bias=False),
+                nn.Sigmoid(),
+            )
+            if dynamical
+            else None
+        )
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(B, C, H, W), same shape."""
+        gated = v if self.statical is None else self.statical(v) * v
+        if self.dynamical is None:
+            return gated
+        return self.dynamical(v.mean(dim=(2, 3)))[:, :, None, None] * gated  # type: ignore[no-any-return]
+
+
+def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:
+    """Differential divergence regularisation (§3.3): how far predicted changes are from true ones.
+
+    With p, q the softmax over C·H·W of frame differences divided by ``temperature``, the mean over (B, T−1, C·H·W) of
+    p·log(p/(q+ε)+ε). The paper writes sums for this term and the MSE; means keep their ratio.
+
+    Args:
+        pred, true: (B, T, C, H, W).
+
+    Returns:
+        A scalar, 0 when T ≤ 2.
+    """
+    if pred.shape[1] <= 2:
+        return pred.new_zeros(())
+    p = F.softmax(pred.diff(dim=1).flatten(2) / temperature, dim=-1)
+    q = F.softmax(true.diff(dim=1).flatten(2) / temperature, dim=-1)
+    return (p * torch.log(p / (q + eps) + eps)).mean()
+
+
+class TAU(StackedForecaster):
+    """Recurrent-free encoder → temporal attention units → decoder, with a differential-divergence loss."""
+
+    Config = TAUConfig
+    config: TAUConfig
+    paper = Paper(
+        title="Temporal Attention Unit: Towards Efficient Spatiotemporal Predictive Learning",
+        authors="Tan et al.",
+        venue="CVPR 2023",
+        url="https://arxiv.org/abs/2206.12126",
+    )
+    summary = "statical attention inside frames, dynamical attention between them, one pass"
+    variants = {
+        "no_sa": {"statical_attention": False},
+        "no_da": {"dynamical_attention": False},
+        "no_ddr": {"ddr_weight": 0.0},
+    }
+    public_layout = PublicLayout(
+        renames=(
+            *STRIDED_RENAMES,
+            *GATED_STACK_RENAMES,
+            (r"\.spatial_gating_unit\.statical\.", ".spatial_gating_unit."),
+            (r"\.spatial_gating_unit\.dynamical\.", ".spatial_gating_unit.fc."),
+        ),
+    )
+
+    def __init__(self, shape: ClipShape, config: TAUConfig) -> None:
+        def gate(channels: int) -> TemporalAttention:
+            return TemporalAttention(channels, statical=config.statical_attention, dynamical=config.dynamical_attention)
+
+        temporal = GatedStack(
+            shape.t_in * config.hid_s,
+            config.hid_t,
+            config.n_t,
+            gate,
+            mlp_ratio=config.mlp_ratio,
+            drop=config.drop,
+            drop_path=config.drop_path,
+        )
+        super().__init__(shape, config, temporal)
+
+    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
+        """MSE + ``ddr_weight`` · differential divergence (eq. 8)."""
+        pred = self(past)
+        mse = F.mse_loss(pred, future)
+        if self.config.ddr_weight == 0:
+            return {"loss": mse, "mse": mse}
+        ddr = differential_divergence(pred, future, self.config.ddr_temperature)
+        return {"loss": mse + self.config.ddr_weight * ddr, "mse": mse, "ddr": ddr}

@@ -1,0 +1,30 @@
+"""stbench: a benchmark suite for spatiotemporal prediction.
+
+The names below are the public API; they load on first use, so that ``import stbench`` does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stbench.nn import Method, Progress, create_method
+    from stbench.schema import ClipShape
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ClipShape": "stbench.schema",
+    "Method": "stbench.nn",
+    "Progress": "stbench.nn",
+    "create_method": "stbench.nn",
+}
+
+__all__ = ["ClipShape", "Method", "Progress", "__version__", "create_method"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'stbench' has no attribute {name!r}")

@@ -1,0 +1,81 @@
+"""The contract between a dataset reader and the harness.
+
+Axes: B batch, T time, C channels, H height, W width. Clips are float32 in the benchmark's model space.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from stbench.registry import Registry
+from stbench.schema import ClipShape, Record
+
+Indices = npt.NDArray[np.int64]
+
+
+class Split(ABC):
+    """The clips of one split, addressed by index."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of clips."""
+
+    @abstractmethod
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        """Clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters only where clips are generated anew."""
+
+
+@dataclass(frozen=True)
+class DatasetContext:
+    """What a reader is given besides its own options.
+
+    Attributes:
+        name: the benchmark's name, for messages.
+        shape: lengths and frame size the clips must have.
+        data_dirs: folders to look in, in order.
+        hold_out: True cuts validation from the training data; False is the published habit: train on all
+            of it, and the test split stands in for validation.
+    """
+
+    name: str
+    shape: ClipShape
+    data_dirs: tuple[Path, ...]
+    hold_out: bool = True
+
+
+class Dataset(ABC):
+    """Three splits, how values map to physical units, and one line on what was read and dropped."""
+
+    Options: ClassVar[type[Record]] = Record
+    needs_files: ClassVar[bool] = True
+
+    def __init__(self, options: Any, context: DatasetContext) -> None:
+        self.options = options
+        self.context = context
+
+    train: Split
+    val: Split
+    test: Split
+    report: str
+    """One line: what was read, what was dropped and why."""
+    fingerprint: str
+    """Hash of the source files' content (or of the generator's version and options)."""
+
+    def to_physical(self, x: Tensor) -> Tensor:
+        """Model space -> physical units; the identity where the two are the same."""
+        return x
+
+
+def _check_dataset(plugin: Any) -> None:
+    if not (isinstance(plugin, type) and issubclass(plugin, Dataset)):
+        raise TypeError(f"expected a subclass of stbench.data.Dataset, got {plugin!r}")
+
+
+DATASETS: Registry[type[Dataset]] = Registry("dataset reader", "stbench.datasets", _check_dataset)

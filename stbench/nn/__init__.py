@@ -1,0 +1,47 @@
+"""What methods share: the contract, encoders/decoders, the two forecaster kinds, sampling schedules."""
+
+from stbench.nn.codec import Codec, PatchCodec, StridedCodec
+from stbench.nn.method import (
+    METHODS,
+    EncoderConfig,
+    Method,
+    MethodConfig,
+    Paper,
+    Progress,
+    create_method,
+    split_name,
+    variant_settings,
+)
+from stbench.nn.parallel import ParallelForecaster
+from stbench.nn.patch import depth_to_space, space_to_depth
+from stbench.nn.public import PublicLayout
+from stbench.nn.recurrent import RecurrentForecaster
+from stbench.nn.sampling import Sampling, feed_mask, prediction_mask
+from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, downsampling
+
+__all__ = [
+    "METHODS",
+    "Codec",
+    "EncoderConfig",
+    "Method",
+    "MethodConfig",
+    "Paper",
+    "ParallelForecaster",
+    "PatchCodec",
+    "Progress",
+    "PublicLayout",
+    "RecurrentForecaster",
+    "Sampling",
+    "StridedCodec",
+    "StridedDecoder",
+    "StridedEncoder",
+    "check_divisible",
+    "create_method",
+    "depth_to_space",
+    "downsampling",
+    "feed_mask",
+    "prediction_mask",
+    "space_to_depth",
+    "split_name",
+    "variant_settings",
+]

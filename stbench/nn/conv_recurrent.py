@@ -1,0 +1,110 @@
+"""What the ConvLSTM family shares: hyperparameters, the gate convolution, scheduled sampling, the frame codec.
+
+Axes: B, C, H, W (H', W' after the codec).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from stbench.errors import UserError
+from stbench.nn.codec import Codec, PatchCodec, StridedCodec
+from stbench.nn.method import EncoderConfig, Progress
+from stbench.nn.recurrent import RecurrentForecaster
+from stbench.nn.sampling import Sampling, feed_mask
+from stbench.schema import ClipShape
+
+
+class ConvRecurrentConfig(EncoderConfig):
+    """Hyperparameters of the family; ``hidden`` is one width per layer."""
+
+    hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 128, 128, 128)
+    kernel: PositiveInt = 5
+    patch: PositiveInt = 4
+    layer_norm: bool = False
+    sampling: Sampling = "scheduled"
+
+
+class GateConv(nn.Sequential):
+    """k×k "same" conv, then an optional LayerNorm over [C_out, H', W']; None stands for a state still all zero."""
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, size: tuple[int, int], layer_norm: bool, bias: bool = False
+    ) -> None:
+        conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=bias)
+        super().__init__(conv, *([nn.LayerNorm([c_out, *size])] if layer_norm else []))
+        self.layer_norm = layer_norm
+
+    def forward(self, x: Tensor | None) -> Tensor:
+        """(B, C_in, H', W') -> (B, C_out, H', W'); None -> what a zero input gives, broadcastable, without the conv."""
+        return super().forward(x) if x is not None else self._of_zero()  # type: ignore[no-untyped-call]
+
+    def _of_zero(self) -> Tensor:
+        conv = cast("nn.Conv2d", self[0])
+        bias = conv.bias if conv.bias is not None else conv.weight.new_zeros(conv.out_channels)
+        spread = bias[None, :, None, None]
+        if not self.layer_norm:
+            return spread
+        norm = cast("nn.LayerNorm", self[1])
+        return cast("Tensor", norm(spread.expand(1, *norm.normalized_shape)))
+
+
+class ConvRecurrent(RecurrentForecaster):
+    """A stack of recurrent cells between a frame codec's encoder and decoder; sampling as the config says."""
+
+    config: ConvRecurrentConfig
+
+    def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
+        super().__init__(shape, config)
+        if config.kernel % 2 == 0:
+            raise UserError(f"kernel = {config.kernel}: an even kernel cannot keep the frame's size. Use an odd one.")
+        self.codec = self._codec(shape, config)
+
+    @staticmethod
+    def _codec(shape: ClipShape, config: ConvRecurrentConfig) -> Codec:
+        top = config.hidden[-1]
+        if config.encoder == "paper":
+            return PatchCodec(shape, config.patch, top)
+        return StridedCodec(
+            shape,
+            hid_s=config.hid_s,
+            n_s=config.n_s,
+            hidden=top,
+            kernel_enc=config.kernel_enc,
+            kernel_dec=config.kernel_dec,
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H', W') of the encoded frame."""
+        return self.codec.height, self.codec.width
+
+    @property
+    def input_widths(self) -> list[int]:
+        """Input channels of each layer."""
+        return [self.codec.channels, *self.config.hidden[:-1]]
+
+    def zeros(self, frame: Tensor, channels: int) -> Tensor:
+        """A zero state (B, channels, H', W') beside ``frame``."""
+        return torch.zeros(frame.shape[0], channels, *self.size, device=frame.device, dtype=frame.dtype)
+
+    def draw_feed(self, batch: int, progress: Progress) -> Tensor:
+        """Scheduled (or reverse, or no) sampling at this step: (B, T_in+T_out−1) bool."""
+        return feed_mask(
+            self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
+        )
+
+
+def equal_widths(hidden: tuple[int, ...], method: str) -> int:
+    """The one width of a stack whose layers share a memory.
+
+    Raises:
+        UserError: the widths differ.
+    """
+    if len(set(hidden)) != 1:
+        raise UserError(f"hidden = {list(hidden)}: {method} passes one memory through all layers; make them equal.")
+    return hidden[0]

@@ -1,0 +1,193 @@
+"""The contract every method keeps, and the look-up that builds one by name.
+
+Axes: B batch, T time, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, cast
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from stbench.errors import UserError, unknown_name
+from stbench.nn.public import PublicLayout
+from stbench.registry import Registry
+from stbench.schema import Benchmark, ClipShape, Record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands; schedules inside a method are functions of it alone, so a resumed run is exact.
+
+    Attributes:
+        step: optimiser steps done so far.
+        epoch: epochs done so far.
+        total_steps, total_epochs: length of the whole run.
+        generator: source of every random draw of a method (on the CPU); None means torch's default one.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    total_steps: int = 1
+    total_epochs: int = 1
+    generator: torch.Generator | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method comes from."""
+
+    title: str
+    authors: str
+    venue: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.authors}, {self.venue}"
+
+
+class MethodConfig(Record):
+    """Hyperparameters of a method; a method's own ``Config`` adds its fields, each with a default."""
+
+
+class EncoderConfig(MethodConfig):
+    """Hyperparameters of a method that can run on the shared strided encoder/decoder.
+
+    ``encoder`` "paper" is the method's own encoder; "shared" is :class:`stbench.nn.StridedEncoder` with
+    ``n_s`` blocks of ``hid_s`` channels.
+    """
+
+    encoder: Literal["paper", "shared"] = "paper"
+    hid_s: PositiveInt = 32
+    n_s: PositiveInt = 2
+    kernel_enc: PositiveInt = 3
+    kernel_dec: PositiveInt = 3
+
+
+class Method(nn.Module):
+    """A spatiotemporal predictor.
+
+    A subclass declares ``Config``, ``paper`` and ``summary``, and writes ``forward`` and, when the loss is not plain
+    MSE, ``training_losses``. It keeps no rollout state on the module.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    paper: ClassVar[Paper | None] = None
+    summary: ClassVar[str] = ""
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named settings of Config: ``method:variant``."""
+    public_layout: ClassVar[PublicLayout] = PublicLayout()
+    """How the field's published checkpoints name the parameters."""
+
+    def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
+        super().__init__()
+        self.shape = shape
+        self.config = config
+
+    @classmethod
+    def skip(cls, benchmark: Benchmark) -> str | None:  # noqa: ARG003 - the default answer needs no look
+        """Reason why this method cannot run on a benchmark, or None."""
+        return None
+
+    @classmethod
+    def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:  # noqa: ARG003 - the default answer needs no look
+        """Hyperparameters that fit a benchmark's value range; they rank above Config's defaults only."""
+        return {}
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is anything to train."""
+        return any(p.requires_grad for p in self.parameters())
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Predict the future: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        raise NotImplementedError
+
+    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
+        """Named scalar loss terms, their sum under ``"loss"``; by default the mean squared error of the prediction."""
+        mse = nn.functional.mse_loss(self(past), future)
+        return {"loss": mse, "mse": mse}
+
+    def public_key_map(self) -> dict[str, str]:
+        """Own state-dict key -> key in the field's published checkpoints."""
+        return self.public_layout.key_map(self.state_dict().keys())
+
+    def load_public_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Load weights in the field's published layout.
+
+        Known dead parameters and derived buffers are accepted and dropped; second copies must equal the first.
+
+        Raises:
+            UserError: keys are missing or unexpected, shapes differ, or two copies of one tensor disagree.
+        """
+        self.load_state_dict(self.public_layout.to_own(state_dict, self.state_dict(), type(self).__name__))
+
+    def public_state_dict(self) -> dict[str, Tensor]:
+        """The weights in the field's published layout (without its dead parameters)."""
+        keys = self.public_key_map()
+        return {keys[own]: tensor for own, tensor in self.state_dict().items()}
+
+    @classmethod
+    def create(cls, shape: ClipShape, hyperparameters: Mapping[str, Any], name: str) -> Self:
+        """Validate hyperparameters and build the method.
+
+        Raises:
+            UserError: a hyperparameter is unknown or wrong, or the shape does not fit.
+        """
+        return cls(shape, cls.Config.parse(dict(hyperparameters), f"method {name!r}"))
+
+
+def _check_method(plugin: Any) -> None:
+    if not (isinstance(plugin, type) and issubclass(plugin, Method)):
+        raise TypeError(f"expected a subclass of stbench.Method, got {plugin!r}")
+
+
+METHODS: Registry[type[Method]] = Registry("method", "stbench.methods", _check_method)
+
+
+def split_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """Split ``plugin:modifier,…`` (each modifier a variant's name or ``key=value``).
+
+    >>> split_name("tau:no_sa")
+    ('tau', ('no_sa',))
+    >>> split_name("tau")
+    ('tau', ())
+    """
+    plugin, _, rest = name.partition(":")
+    return plugin, tuple(part for part in rest.split(":") if part)
+
+
+def variant_settings(name: str) -> dict[str, Any]:
+    """Hyperparameters that the modifiers of a method's name stand for.
+
+    Raises:
+        UserError: the method or a variant is unknown.
+    """
+    plugin, modifiers = split_name(name)
+    method = METHODS.get(plugin)
+    settings: dict[str, Any] = {}
+    for modifier in modifiers:
+        key, equals, value = modifier.partition("=")
+        if equals:
+            settings[key] = value
+        elif modifier in method.variants:
+            settings.update(method.variants[modifier])
+        else:
+            raise unknown_name(f"variant of {plugin!r}", modifier, method.variants)
+    return settings
+
+
+def create_method(name: str, shape: ClipShape, **hyperparameters: Any) -> Method:
+    """Build a method by name, e.g. ``create_method("tau", shape, hid_s=16)`` or ``create_method("tau:no_sa", shape)``.
+
+    Raises:
+        UserError: the name, a variant or a hyperparameter is unknown or wrong, or the shape does not fit the method.
+    """
+    plugin, _ = split_name(name)
+    if not isinstance(shape, ClipShape):
+        raise UserError(f"create_method needs a ClipShape, got {type(cast('Any', shape)).__name__}.")
+    return METHODS.get(plugin).create(shape, {**variant_settings(name), **hyperparameters}, name)

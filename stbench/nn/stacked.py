@@ -1,0 +1,56 @@
+"""SimVP's frame: strided encoder per frame → temporal module over the stacked frames → strided decoder.
+
+Source: Gao et al., "SimVP: Simpler yet Better Video Prediction", CVPR 2022. Axes: B, T, C, H, W.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from stbench.nn.method import EncoderConfig
+from stbench.nn.parallel import ParallelForecaster
+from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, downsampling
+from stbench.schema import ClipShape
+
+STRIDED_RENAMES = (
+    (r"^encoder\.blocks\.(\d+)\.", r"enc.enc.\1.conv."),
+    (r"^decoder\.blocks\.(\d+)\.", r"dec.dec.\1.conv."),
+    (r"^decoder\.readout\.", "dec.readout."),
+)
+"""Published names of the strided pair's parameters."""
+
+GATED_STACK_RENAMES = (
+    (r"^temporal\.blocks\.(\d+)\.reduction\.", r"hid.enc.\1.reduction."),
+    (r"^temporal\.blocks\.(\d+)\.", r"hid.enc.\1.block."),
+    (r"\.gamma([12])$", r".layer_scale_\1"),
+    (r"\.attention\.gate\.", ".attn.spatial_gating_unit."),
+    (r"\.attention\.", ".attn."),
+    (r"\.feed_forward\.expand\.", ".mlp.fc1."),
+    (r"\.feed_forward\.depthwise\.", ".mlp.dwconv.dwconv."),
+    (r"\.feed_forward\.shrink\.", ".mlp.fc2."),
+    (r"\.local\.", ".conv0."),
+    (r"\.dilated\.", ".conv_spatial."),
+    (r"\.mix\.", ".conv1."),
+)
+"""Published names of the gated stack's parameters."""
+
+
+class StackedForecaster(ParallelForecaster):
+    """Encoder, ``temporal`` over (B, T_in·hid_S, H', W'), decoder."""
+
+    temporal: nn.Module
+
+    def __init__(self, shape: ClipShape, config: EncoderConfig, temporal: nn.Module) -> None:
+        super().__init__(shape, config)
+        check_divisible(shape.height, shape.width, downsampling(config.n_s), "n_s")
+        self.encoder = StridedEncoder(shape.channels, config.hid_s, config.n_s, config.kernel_enc)
+        self.temporal = temporal
+        self.decoder = StridedDecoder(config.hid_s, shape.channels, config.n_s, config.kernel_dec)
+
+    def one_pass(self, past: Tensor) -> Tensor:
+        """(B, T_in, C, H, W) -> the next T_in frames."""
+        batch, t_in = past.shape[:2]
+        features, skip = self.encoder(past.flatten(0, 1))
+        stacked = features.reshape(batch, -1, *features.shape[2:])
+        hidden = self.temporal(stacked).reshape(features.shape)
+        return self.decoder(hidden, skip).unflatten(0, (batch, t_in))  # type: ignore[no-any-return]

@@ -1,0 +1,90 @@
+"""The strided convolutional encoder/decoder of SimVP and TAU, and the shared one of controlled comparisons.
+
+Source: Gao et al., "SimVP: Simpler yet Better Video Prediction", CVPR 2022. Axes: N frames (B·T), C, H, W.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from stbench.errors import UserError
+
+GROUPS = 2
+
+
+def strides(blocks: int) -> list[int]:
+    """Stride of each encoder block: every second one halves the frame.
+
+    >>> strides(4)
+    [1, 2, 1, 2]
+    """
+    return [2 if i % 2 else 1 for i in range(blocks)]
+
+
+class ConvBlock(nn.Module):
+    """conv k×k → GroupNorm(2) → SiLU; ``stride`` 2 halves the frame, ``upsample`` doubles it by PixelShuffle."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, upsample: bool = False) -> None:
+        super().__init__()
+        padding = (kernel - stride + 1) // 2
+        conv = nn.Conv2d(c_in, 4 * c_out if upsample else c_out, kernel, 1 if upsample else stride, padding)
+        nn.init.trunc_normal_(conv.weight, std=0.02)
+        nn.init.zeros_(cast("Tensor", conv.bias))
+        self.conv = nn.Sequential(conv, nn.PixelShuffle(2)) if upsample else conv
+        self.norm = nn.GroupNorm(GROUPS, c_out)
+        self.act = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, H, W) -> (N, C_out, H/stride, W/stride) or the doubled frame."""
+        return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
+
+
+class StridedEncoder(nn.Module):
+    """``n_s`` blocks C→hid_s→…→hid_s; returns the features and the first block's output (the skip)."""
+
+    def __init__(self, channels: int, hid_s: int, n_s: int, kernel: int) -> None:
+        super().__init__()
+        widths = [channels] + [hid_s] * n_s
+        self.blocks = nn.ModuleList(
+            ConvBlock(widths[i], widths[i + 1], kernel, stride) for i, stride in enumerate(strides(n_s))
+        )
+
+    def forward(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) -> features (N, hid_s, H', W') and skip (N, hid_s, H, W)."""
+        skip = x = self.blocks[0](x_NCHW)
+        for block in self.blocks[1:]:
+            x = block(x)
+        return x, skip
+
+
+class StridedDecoder(nn.Module):
+    """The encoder mirrored; the skip is added to the last block's input, a 1×1 conv reads out the frame."""
+
+    def __init__(self, hid_s: int, channels: int, n_s: int, kernel: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ConvBlock(hid_s, hid_s, kernel, stride, upsample=stride == 2) for stride in reversed(strides(n_s))
+        )
+        self.readout = nn.Conv2d(hid_s, channels, 1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Features (N, hid_s, H', W') and skip (N, hid_s, H, W) -> frames (N, C, H, W)."""
+        for block in self.blocks[:-1]:
+            x = block(x)
+        return self.readout(self.blocks[-1](x + skip))  # type: ignore[no-any-return]
+
+
+def downsampling(n_s: int) -> int:
+    """Factor by which ``n_s`` blocks shrink a frame."""
+    return 1 << (n_s // 2)
+
+
+def check_divisible(height: int, width: int, factor: int, what: str) -> None:
+    """Raise :class:`UserError` unless the frame divides by ``factor``."""
+    if height % factor or width % factor:
+        raise UserError(
+            f"A frame of {height}×{width} does not divide by {factor}, which {what} needs. "
+            f"Crop or pad it to {-(-height // factor) * factor}×{-(-width // factor) * factor}, or change {what}."
+        )

@@ -1,0 +1,54 @@
+"""The base of every record: frozen, unknown keys refused, errors that name the key and a near miss."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stbench.errors import UserError, did_you_mean
+
+
+class Record(BaseModel):
+    """A frozen pydantic model that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, ser_json_inf_nan="constants")
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Validate ``values``; raise :class:`UserError` that names ``where``, the key, the value seen and the fix."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UserError(explain(error, cls, where)) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """Turn a pydantic error into one line per problem, with the known keys for an unknown one."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"]) or "value"
+        if problem["type"] == "extra_forbidden":
+            known = _fields_at(model, problem["loc"][:-1])
+            near = did_you_mean(str(problem["loc"][-1]), known)
+            listing = f" Known keys: {', '.join(known)}." if known else ""
+            lines.append(f"{where}: unknown key {path!r}.{near}{listing}")
+        elif problem["type"] == "missing":
+            lines.append(f"{where}: {path!r} is missing.")
+        else:
+            reason = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {path} = {problem['input']!r}: {reason}.")
+    return "\n".join(lines)
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model nested at ``path``; empty when the path leaves plain models."""
+    current: Any = model
+    for part in path:
+        field = current.model_fields.get(part) if _is_model(current) else None
+        current = field.annotation if field is not None else None
+    return list(current.model_fields) if _is_model(current) else []
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)

@@ -1,0 +1,135 @@
+"""What a benchmark is and how it is run: the typed form of ``benchmarks/<name>/protocol.yaml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from stbench.schema.base import Record
+from stbench.schema.shape import ClipShape
+
+Precision = Literal["32", "bf16"]
+Selection = Literal["validation", "test"]
+
+
+class Adam(Record):
+    """Adam without weight decay, the field's optimiser (torch.optim.Adam)."""
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class OneCycle(Record):
+    """One-cycle rate per step: cosine up from lr/div over ``warmup`` of the steps, then down to lr/(div·final_div)."""
+
+    kind: Literal["onecycle"] = "onecycle"
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    div: PositiveFloat = 25.0
+    final_div: PositiveFloat = 1e4
+
+
+class Cosine(Record):
+    """Cosine rate per epoch, from lr to ``min_lr``, after a linear warm-up from ``warmup_lr``."""
+
+    kind: Literal["cosine"] = "cosine"
+    warmup_epochs: NonNegativeInt = 0
+    warmup_lr: NonNegativeFloat = 1e-5
+    min_lr: NonNegativeFloat = 1e-6
+
+
+class Constant(Record):
+    """The same rate throughout."""
+
+    kind: Literal["constant"] = "constant"
+
+
+Schedule = Annotated[OneCycle | Cosine | Constant, Field(discriminator="kind")]
+
+
+class Training(Record):
+    """How a method is trained; one source of defaults for every protocol and method.
+
+    ``batch_size`` is the global batch of one optimiser step; ``accumulate`` splits it into that many forward passes.
+    ``train_clips`` caps the clips of one epoch (a seeded subset, drawn anew each epoch). ``patience`` stops early after
+    that many epochs without a better validation MSE.
+    """
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
+    optimizer: Adam = Adam()
+    schedule: Schedule
+    accumulate: PositiveInt = 1
+    clip_norm: PositiveFloat | None = None
+    precision: Precision = "32"
+    selection: Selection = "validation"
+    patience: PositiveInt | None = None
+    train_clips: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Training:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of accumulate {self.accumulate}")
+        return self
+
+
+class Evaluation(Record):
+    """How predictions are scored; ``val_clips`` and ``test_clips`` cap a split to its evenly spaced clips."""
+
+    metrics: tuple[str, ...]
+    batch_size: PositiveInt = 16
+    val_clips: PositiveInt | None = None
+    test_clips: PositiveInt | None = None
+
+
+class MethodSettings(Record):
+    """Per-method settings of a protocol: hyperparameters (``config``) and training keys that differ (``training``)."""
+
+    config: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+
+class SharedEncoder(Record):
+    """Sizes of the strided encoder/decoder that every method gets under ``--encoder shared``."""
+
+    hid_s: PositiveInt = 32
+    n_s: PositiveInt = 2
+
+
+class Protocol(Record):
+    """One way to run a benchmark: ``paper``, ``legacy`` or ``quick``."""
+
+    description: str
+    training: Training
+    evaluation: Evaluation
+    methods: dict[str, MethodSettings] = {}
+    shared_encoder: SharedEncoder = SharedEncoder()
+    dataset: dict[str, Any] = {}
+
+    def settings(self, method: str) -> MethodSettings:
+        """Settings of one method; empty for a method the protocol does not know."""
+        return self.methods.get(method, MethodSettings())
+
+
+class DatasetSpec(Record):
+    """Which reader makes the clips (entry-point group ``stbench.datasets``) and its options."""
+
+    reader: str
+    options: dict[str, Any] = {}
+
+
+class Benchmark(Record):
+    """A dataset under its protocols. ``value_range`` is the model space; ``data_range`` the peak for PSNR and SSIM."""
+
+    name: str
+    version: PositiveInt
+    title: str
+    shape: ClipShape
+    dataset: DatasetSpec
+    units: str
+    value_range: tuple[float, float] | None = (0.0, 1.0)
+    data_range: PositiveFloat | None = 1.0
+    protocols: dict[str, Protocol]

@@ -1,0 +1,90 @@
+"""What one run is (RunSpec) and what it gave (RunResult)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt
+
+from stbench.schema.base import Record
+from stbench.schema.protocol import DatasetSpec, Evaluation, Training
+from stbench.schema.shape import ClipShape
+
+ID_LENGTH = 12
+
+
+class RunSpec(Record):
+    """Everything that decides a run's numbers, fully resolved; ``origins`` says where each value came from.
+
+    ``method`` is the name as the user gave it (it may carry a variant), ``plugin`` the registered method it means.
+    ``training`` is None for a method that has nothing to learn.
+    """
+
+    method: str
+    plugin: str
+    config: dict[str, Any]
+    benchmark: str
+    benchmark_version: int
+    protocol: str
+    shape: ClipShape
+    dataset: DatasetSpec
+    value_range: tuple[float, float] | None
+    data_range: float | None
+    training: Training | None
+    evaluation: Evaluation
+    encoder: Literal["paper", "shared"]
+    seed: NonNegativeInt
+    origins: dict[str, str] = Field(default={})
+
+    @property
+    def run_id(self) -> str:
+        """Hash of every value that decides the numbers (``origins`` does not)."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"origins"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's folder: readable parts, then the hash."""
+        method = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.method)
+        return f"{self.benchmark}-{self.protocol}-{method}-s{self.seed}-{self.run_id}"
+
+
+class Score(Record):
+    """One metric on one split: the total and its value at each lead time (T_out numbers)."""
+
+    total: float
+    lead_times: tuple[float, ...]
+
+
+class Failure(Record):
+    """Why a run has no numbers."""
+
+    kind: Literal["diverged", "out_of_memory", "crashed", "unsupported"]
+    reason: str
+
+
+class RunResult(Record):
+    """What a finished (or failed) run gave. Times in seconds; parameters are counts."""
+
+    run_id: str
+    method: str
+    benchmark: str
+    protocol: str
+    seed: int
+    status: Literal["finished", "failed"]
+    failure: Failure | None = None
+    test: dict[str, Score] = {}
+    validation: dict[str, Score] = {}
+    test_clips: int = 0
+    best_epoch: int | None = None
+    epochs_run: int = 0
+    parameters: int = 0
+    seconds_per_epoch: float | None = None
+    train_seconds: float | None = None
+    evaluate_seconds: float | None = None
+    ssim_check: float | None = None
+    optimism: dict[str, float] = {}
+    data_report: str = ""
+    data_fingerprint: str = ""
