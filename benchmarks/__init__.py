@@ -1,0 +1,1 @@
+"""The benchmarks that come with stbench: one folder each, data only."""

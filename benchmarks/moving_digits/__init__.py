@@ -1,0 +1,1 @@
+"""Moving digits (embedded; needs no files): card and protocols."""

@@ -1,0 +1,1 @@
+"""TaxiBJ (Beijing taxi in- and outflow): card, protocols and published numbers."""

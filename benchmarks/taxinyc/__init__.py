@@ -1,0 +1,1 @@
+"""TaxiNYC (New York taxi in- and outflow): card and protocols."""

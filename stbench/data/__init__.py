@@ -1,0 +1,66 @@
+"""Dataset readers, splits and loaders.
+
+The names below load on first use: looking benchmarks up (``stbench list``) must not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stbench.data.base import DATASETS, Dataset, DatasetContext, Indices, Split
+    from stbench.data.benchmarks import (
+        BENCHMARKS,
+        card,
+        dataset_spec,
+        get_protocol,
+        load_benchmark,
+        needs_files,
+        published_table,
+    )
+    from stbench.data.build import build_dataset
+    from stbench.data.dirs import data_dirs
+    from stbench.data.loader import ClipLoader, evenly_spaced
+
+_HOMES = {
+    "base": ("DATASETS", "Dataset", "DatasetContext", "Indices", "Split"),
+    "benchmarks": (
+        "BENCHMARKS",
+        "card",
+        "dataset_spec",
+        "get_protocol",
+        "load_benchmark",
+        "needs_files",
+        "published_table",
+    ),
+    "build": ("build_dataset",),
+    "dirs": ("data_dirs",),
+    "loader": ("ClipLoader", "evenly_spaced"),
+}
+
+__all__ = [
+    "BENCHMARKS",
+    "DATASETS",
+    "ClipLoader",
+    "Dataset",
+    "DatasetContext",
+    "Indices",
+    "Split",
+    "build_dataset",
+    "card",
+    "data_dirs",
+    "dataset_spec",
+    "evenly_spaced",
+    "get_protocol",
+    "load_benchmark",
+    "needs_files",
+    "published_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"stbench.data.{module}"), name)
+    raise AttributeError(f"module 'stbench.data' has no attribute {name!r}")

@@ -1,0 +1,141 @@
+"""Benchmark look-up: entry-point group ``stbench.benchmarks``, one package (a folder) per benchmark.
+
+A benchmark's folder holds ``protocol.yaml``, ``README.md`` (its card) and, where something is published,
+``published.csv``. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stbench.errors import UserError, unknown_name
+from stbench.registry import Registry
+from stbench.schema import Benchmark, DatasetSpec, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _check_benchmark(plugin: Any) -> None:
+    if not isinstance(plugin, ModuleType | Path):
+        raise TypeError(f"expected a package or a folder that holds protocol.yaml, got {plugin!r}")
+
+
+BENCHMARKS: Registry[ModuleType | Path] = Registry("benchmark", "stbench.benchmarks", _check_benchmark)
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Read and check a benchmark's ``protocol.yaml``.
+
+    Raises:
+        UserError: unknown name, or a file that is missing, is not YAML, or has a wrong key or value (both named).
+    """
+    file = _folder(name) / "protocol.yaml"
+    values = _read_yaml(file)
+    values["protocols"] = _resolved_protocols(values.get("protocols"), str(file))
+    return Benchmark.parse(values, str(file))
+
+
+def get_protocol(benchmark: Benchmark, name: str) -> Protocol:
+    """One protocol of a benchmark.
+
+    Raises:
+        UserError: the benchmark has no such protocol (near miss suggested).
+    """
+    if name not in benchmark.protocols:
+        raise unknown_name(f"protocol of {benchmark.name}", name, benchmark.protocols)
+    return benchmark.protocols[name]
+
+
+def dataset_spec(benchmark: Benchmark, protocol: Protocol) -> DatasetSpec:
+    """The benchmark's reader with its options, the protocol's overrides merged over them."""
+    options = merge(benchmark.dataset.options, protocol.dataset)
+    return DatasetSpec(reader=benchmark.dataset.reader, options=options)
+
+
+def needs_files(benchmark: Benchmark) -> bool:
+    """Whether the benchmark's data must be fetched: its dataset options name ``files``."""
+    return bool(benchmark.dataset.options.get("files"))
+
+
+def published_table(name: str) -> pd.DataFrame | None:
+    """Published numbers with their source, one row per method and table; None where nothing is published."""
+    import pandas as pd
+
+    file = _folder(name) / "published.csv"
+    if not file.is_file():
+        return None
+    with file.open(encoding="utf-8") as stream:
+        return pd.read_csv(stream)
+
+
+def card(name: str) -> str:
+    """The benchmark's card (Markdown): what it is, units, licence, how to get it, published conventions."""
+    file = _folder(name) / "README.md"
+    if not file.is_file():
+        raise UserError(f"The benchmark {name!r} has no card: {file} is missing.")
+    return file.read_text(encoding="utf-8")
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: ``over`` wins. Where both say ``kind`` and differ, ``over`` replaces the whole mapping.
+
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    >>> merge({"s": {"kind": "cosine", "min_lr": 0}}, {"s": {"kind": "constant"}})
+    {'s': {'kind': 'constant'}}
+    """
+    if base.get("kind", over.get("kind")) != over.get("kind", base.get("kind")):
+        return dict(over)
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _folder(name: str) -> Traversable:
+    plugin = BENCHMARKS.get(name)
+    return plugin if isinstance(plugin, Path) else files(plugin)
+
+
+def _read_yaml(file: Traversable) -> dict[str, Any]:
+    if not file.is_file():
+        raise UserError(f"{file} is missing: a benchmark's folder must hold a protocol.yaml.")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} must hold a mapping of keys, found {type(values).__name__}.")
+    return values
+
+
+def _resolved_protocols(protocols: Any, where: str) -> dict[str, Any]:
+    """Every protocol with its ``extends`` chain merged in."""
+    if not isinstance(protocols, dict) or not protocols:
+        raise UserError(f"{where}: 'protocols' must be a mapping with at least one protocol, found {protocols!r}.")
+    return {name: _resolved(name, protocols, where, ()) for name in protocols}
+
+
+def _resolved(name: str, protocols: dict[str, Any], where: str, chain: tuple[str, ...]) -> dict[str, Any]:
+    if name in chain:
+        raise UserError(f"{where}: protocols.{chain[0]}.extends runs in a circle: {' -> '.join([*chain, name])}.")
+    body = protocols[name]
+    if not isinstance(body, dict):
+        raise UserError(f"{where}: protocols.{name} must be a mapping of keys, found {body!r}.")
+    own = {key: value for key, value in body.items() if key != "extends"}
+    if "extends" not in body:
+        return own
+    parent = body["extends"]
+    if parent not in protocols:
+        reason = unknown_name("protocol", str(parent), [key for key in protocols if key != name])
+        raise UserError(f"{where}: protocols.{name}.extends: {reason}")
+    return merge(_resolved(parent, protocols, where, (*chain, name)), own)

@@ -1,0 +1,146 @@
+"""Small images moving on a black canvas (Srivastava et al., ICML 2015, "Moving MNIST"), generated when asked for.
+
+A clip is a function of (seed, split, epoch, index) alone: its random numbers are read at its own place of a
+counter-based stream, so that any batch of clips is drawn at once, by any worker, in any order.
+
+Axes: B batch, G glyphs of a clip, T time, C = 1, H, W canvas; h, w glyph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from stbench.data.base import Dataset, DatasetContext, Indices, Split
+from stbench.data.counter_rng import stream_key, uniforms
+from stbench.data.glyphs import GLYPH_SOURCES, Images
+from stbench.errors import UserError
+from stbench.schema import ClipShape, Record
+
+GENERATOR_VERSION = 1
+DRAWS_PER_GLYPH = 4  # which glyph, start y, start x, direction
+STREAMS = {"train": 0, "val": 1, "test": 2}
+
+Floats = npt.NDArray[np.float64]
+
+
+class MovingImagesOptions(Record):
+    """What moves, how fast, and how many clips a split has.
+
+    Attributes:
+        glyphs: source of the images (:data:`stbench.data.glyphs.GLYPH_SOURCES`).
+        per_clip: images in a clip.
+        speed: distance moved per frame, as a share of the free range (canvas minus glyph).
+        train_clips: clips of one training epoch; other ones in every epoch.
+        val_clips: validation clips, the same in every epoch.
+        test_clips: test clips, likewise.
+        seed: of the data; independent of a run's seed, so that every method and seed sees the same clips.
+    """
+
+    glyphs: Literal["digits"] = "digits"
+    per_clip: PositiveInt = 2
+    speed: Annotated[PositiveFloat, Field(lt=1)] = 0.1
+    train_clips: PositiveInt = 10_000
+    val_clips: PositiveInt = 1_000
+    test_clips: PositiveInt = 10_000
+    seed: NonNegativeInt = 0
+
+
+class MovingImages(Dataset):
+    """Clips of moving glyphs; the glyphs themselves are split between train, validation and test."""
+
+    Options: ClassVar[type[Record]] = MovingImagesOptions
+    needs_files: ClassVar[bool] = False
+    options: MovingImagesOptions
+
+    def __init__(self, options: MovingImagesOptions, context: DatasetContext) -> None:
+        super().__init__(options, context)
+        glyphs = GLYPH_SOURCES[options.glyphs]()
+        train = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
+        check_canvas(context.name, context.shape, train)
+        self.train = MovingSplit(train, "train", options.train_clips, options, context.shape)
+        self.test = MovingSplit(glyphs.test, "test", options.test_clips, options, context.shape)
+        self.val: Split = self.test
+        if context.hold_out:
+            self.val = MovingSplit(glyphs.val, "val", options.val_clips, options, context.shape)
+        held = f"{len(glyphs.val)} for validation" if context.hold_out else "validation = test"
+        self.report = (
+            f"generated from {len(train)} glyphs for training, {held}, {len(glyphs.test)} for test; dropped nothing; "
+            f"clips: {len(self.train)} train (anew each epoch), {len(self.val)} validation, {len(self.test)} test"
+        )
+        digest = hashlib.sha256(f"{GENERATOR_VERSION} {options.model_dump_json()}".encode())
+        for images in (glyphs.train, glyphs.val, glyphs.test):
+            digest.update(images.tobytes())
+        self.fingerprint = digest.hexdigest()
+
+
+class MovingSplit(Split):
+    """Clips of one split, drawn when asked for."""
+
+    def __init__(self, glyphs: Images, name: str, clips: int, options: MovingImagesOptions, shape: ClipShape) -> None:
+        self._glyphs = glyphs
+        self._name = name
+        self._clips = clips
+        self._options = options
+        self._shape = shape
+
+    def __len__(self) -> int:
+        return self._clips
+
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        """Clips (B, T, 1, H, W) in [0, 1], steps of 1/255; ``epoch`` changes training clips only."""
+        key = stream_key(self._options.seed, STREAMS[self._name], epoch if self._name == "train" else 0)
+        draws = uniforms(key, indices, self._options.per_clip * DRAWS_PER_GLYPH)
+        draws_BGD = draws.reshape(len(indices), self._options.per_clip, DRAWS_PER_GLYPH)
+        chosen_BG = (draws_BGD[..., 0] * len(self._glyphs)).astype(np.int64)
+        free = np.array([self._shape.height, self._shape.width]) - self._glyphs.shape[1:]
+        corners_BGT2 = trajectories(draws_BGD[..., 1:], free, self._options.speed, self._shape.length)
+        canvas = render(self._glyphs[chosen_BG], corners_BGT2, (self._shape.height, self._shape.width))
+        return torch.from_numpy(canvas).unsqueeze(2).float().div_(255)
+
+
+def trajectories(draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int) -> Indices:
+    """Upper left corners (B, G, T, 2) in pixels of glyphs that go straight and are reflected at the walls.
+
+    Args:
+        draws_BG3: uniform numbers: start y, start x, direction.
+        free: range of the corner, (y, x) pixels.
+        speed: share of the free range moved per frame.
+        length: number of frames T.
+    """
+    angle = 2 * np.pi * draws_BG3[..., 2]
+    step = speed * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    time = np.arange(length)[:, None]
+    straight = draws_BG3[..., None, :2] + time * step[..., None, :]
+    reflected = 1 - np.abs(straight % 2 - 1)  # the straight line folded back into [0, 1]
+    return np.floor(reflected * free).astype(np.int64)
+
+
+def render(glyphs_BGhw: Images, corners_BGT2: Indices, canvas: tuple[int, int]) -> Images:
+    """Frames (B, T, H, W) uint8: the pixelwise maximum of the glyphs at their corners."""
+    batch, count, length, _ = corners_BGT2.shape
+    frames = np.zeros((batch * length, *canvas), dtype=np.uint8)
+    # patches[n, y, x] is the h x w window of frame n with corner (y, x): a view, so that assigning draws
+    patches = np.lib.stride_tricks.sliding_window_view(frames, glyphs_BGhw.shape[2:], axis=(1, 2), writeable=True)
+    number = np.arange(batch * length)
+    for glyph in range(count):
+        y, x = corners_BGT2[:, glyph].reshape(-1, 2).T
+        images = np.repeat(glyphs_BGhw[:, glyph], length, axis=0)
+        patches[number, y, x] = np.maximum(patches[number, y, x], images)
+    return frames.reshape(batch, length, *canvas)
+
+
+def check_canvas(name: str, shape: ClipShape, glyphs: Images) -> None:
+    """Refuse clips of several channels, or a canvas that is not larger than a glyph."""
+    height, width = glyphs.shape[1:]
+    if shape.channels != 1 or shape.height <= height or shape.width <= width:
+        raise UserError(
+            f"{name}: moving images need a frame (1, H, W) with H > {height} and W > {width}, the benchmark declares "
+            f"{shape.frame}."
+        )
