@@ -1,0 +1,124 @@
+"""LPIPS (Zhang et al., CVPR 2018), version 0.1 of the ``lpips`` package, many frames at once.
+
+Axes: F frames, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stbench.metrics.catalogue import get_metric
+from stbench.metrics.trunks import UnavailableError, find_trunk
+
+SMALLEST_FRAME = {"alex": 31, "vgg": 16, "squeeze": 17}
+"""Pixels per side below which a trunk's pooling has nothing left."""
+
+CHUNK_PIXELS_CPU = 1 << 18
+CHUNK_PIXELS_DEVICE = 1 << 22
+
+
+class Lpips(nn.Module):
+    """The package's network with a given trunk; both frames of a pair go through it in one batch."""
+
+    def __init__(self, net: str, trunk: dict[str, Tensor]) -> None:
+        super().__init__()
+        import lpips
+
+        with torch.device("meta"), warnings.catch_warnings():  # no random start, no download, no deprecation notice
+            warnings.simplefilter("ignore")
+            self.package: Any = lpips.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
+        heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+        state = torch.load(heads, map_location="cpu", weights_only=True)
+        state |= {key.replace("lin", "lins.", 1): value for key, value in state.items()}
+        state |= {f"net.{key}": trunk[f"features.{key.split('.', 1)[1]}"] for key in self.package.net.state_dict()}
+        self.package.load_state_dict(state, strict=False, assign=True)
+        self._normalize = lpips.normalize_tensor
+        self.requires_grad_(False).eval()
+
+    def forward(self, pred_F3HW: Tensor, true_F3HW: Tensor) -> Tensor:
+        """Distance of each pair, (F,); frames in [−1, 1]."""
+        features = self.package.net(self.package.scaling_layer(torch.cat([pred_F3HW, true_F3HW])))
+        distance = pred_F3HW.new_zeros(len(pred_F3HW))
+        for layer, head in zip(features, self.package.lins, strict=True):
+            pred, true = self._normalize(layer).chunk(2)
+            distance = distance + head((pred - true).square()).mean((1, 2, 3))
+        return distance
+
+
+@lru_cache
+def _load(net: str, device: torch.device) -> Lpips | str:
+    """The network on a device, or the reason why there is none; asked once per process."""
+    try:
+        return Lpips(net, find_trunk(net)).to(device)
+    except UnavailableError as error:
+        return str(error)
+
+
+def _net(name: str) -> str:
+    return name.removeprefix("lpips_")
+
+
+def unavailable(names: Iterable[str], frame: tuple[int, int, int]) -> dict[str, str]:
+    """Which of the metrics cannot be computed here on frames (C, H, W), each with its reason.
+
+    Looking for weights may download them (:mod:`stbench.metrics.trunks`).
+    """
+    reasons = {}
+    for name in names:
+        if get_metric(name).family == "lpips":
+            reason = _undefined(name, frame) or _load(_net(name), torch.device("cpu"))
+            if isinstance(reason, str):
+                reasons[name] = reason
+    return reasons
+
+
+def _undefined(name: str, frame: tuple[int, int, int]) -> str | None:
+    channels, height, width = frame
+    if channels not in (1, 3):
+        return f"{name} is defined for grey and RGB frames, these have {channels} channels."
+    smallest = SMALLEST_FRAME[_net(name)]
+    if min(height, width) < smallest:
+        return f"{name} needs frames of at least {smallest}×{smallest} pixels, these are {height}×{width}."
+    return None
+
+
+def lpips_frames(name: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float) -> Tensor:
+    """Distance of each pair of frames, (F,) float64, after clipping to [0, data_range] and mapping to [−1, 1].
+
+    Args:
+        name: "lpips_alex", "lpips_vgg" or "lpips_squeeze".
+        pred_FCHW: predicted frames, grey or RGB.
+        true_FCHW: true frames.
+        data_range: peak R of the data.
+
+    Raises:
+        UnavailableError: not defined for such frames, or the trunk's weights cannot be had.
+    """
+    channels, height, width = pred_FCHW.shape[1:]
+    if reason := _undefined(name, (channels, height, width)):
+        raise UnavailableError(reason)
+    network = _load(_net(name), pred_FCHW.device)
+    if isinstance(network, str):
+        raise UnavailableError(f"{name}: {network}")
+    budget = CHUNK_PIXELS_CPU if pred_FCHW.device.type == "cpu" else CHUNK_PIXELS_DEVICE
+    size = max(1, budget // (height * width))
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with torch.no_grad(), torch.autocast(pred_FCHW.device.type, enabled=False), exact:
+        parts = [
+            network(_to_rgb(pred, data_range), _to_rgb(true, data_range)).double()
+            for pred, true in zip(torch.split(pred_FCHW, size), torch.split(true_FCHW, size), strict=True)
+        ]
+    return torch.cat(parts)
+
+
+def _to_rgb(x_FCHW: Tensor, data_range: float) -> Tensor:
+    """[0, data_range] -> [−1, 1], float32, three channels."""
+    scaled = x_FCHW.float().clamp(0, data_range).mul(2 / data_range).sub(1)
+    return scaled.expand(-1, 3, -1, -1)
