@@ -191,10 +191,9 @@ class PhyDNet(RecurrentForecaster):
         basis: Tensor = self.moment_basis  # type: ignore[assignment]
         return moment_loss(self.cell.derivatives.conv1.weight, basis)  # type: ignore[union-attr, arg-type]
 
-    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
+    def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
         """Σ over emissions of the frame's MSE, plus the weighted moment loss."""
-        clip = torch.cat([past, future], dim=1)
-        emissions = self.rollout(clip, self.draw_feed(clip.shape[0], progress))
+        emissions = self.rollout(clip, feed_true)
         frames = F.mse_loss(emissions, clip[:, 1:]) * emissions.shape[1]
         moments = self.moment_loss()
         return {"loss": frames + self.config.moment_weight * moments, "mse_sum": frames, "moment": moments}

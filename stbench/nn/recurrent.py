@@ -64,10 +64,13 @@ class RecurrentForecaster(Method):
         return self.rollout(past, feed)[:, -self.shape.t_out :]
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
-        """Mean squared error of every emission against the frame that followed."""
+        """:meth:`rollout_losses` under the mask that :meth:`draw_feed` draws."""
         clip = torch.cat([past, future], dim=1)
-        emissions = self.rollout(clip, self.draw_feed(clip.shape[0], progress))
-        mse = nn.functional.mse_loss(emissions, clip[:, 1:])
+        return self.rollout_losses(clip, self.draw_feed(clip.shape[0], progress))
+
+    def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
+        """Mean squared error of every emission against the frame that followed; arguments as :meth:`rollout`'s."""
+        mse = nn.functional.mse_loss(self.rollout(clip, feed_true), clip[:, 1:])
         return {"loss": mse, "mse": mse}
 
     def _checked_feed(self, clip: Tensor, feed_true: Tensor) -> Tensor:
