@@ -19,7 +19,7 @@ from torch import Tensor
 from stbench.data.base import Dataset, DatasetContext
 from stbench.data.dirs import Source, find_files, missing_files_error
 from stbench.data.flow_file import Calendar, Dropped, FlowFile, read_flow_file
-from stbench.data.prepared import read_prepared
+from stbench.data.prepared import count_range, read_prepared
 from stbench.data.windows import (
     SplitRule,
     SplitWindows,
@@ -35,13 +35,6 @@ from stbench.schema import Record
 CHUNK = 1 << 20
 
 
-class Prepared(Record):
-    """A preprocessed npz (see :mod:`stbench.data.prepared`); ``counts`` are what -1 and 1 stand for."""
-
-    file: str
-    counts: tuple[float, float]
-
-
 class FlowGridOptions(Record):
     """Which files are read, how their slots are labelled, which frames are kept, how windows are split.
 
@@ -52,7 +45,7 @@ class FlowGridOptions(Record):
         split: which windows are validation and test.
         drop_incomplete_days: leave out every day that lacks a slot.
         block: ``longest`` keeps each file's longest stretch of consecutive slots only.
-        prepared: the preprocessed file that may stand in for ``files``.
+        prepared: name of the preprocessed npz (:mod:`stbench.data.prepared`) that may stand in for ``files``.
         prefer: which of the two to read where both exist.
         source: where to get the files.
     """
@@ -63,7 +56,7 @@ class FlowGridOptions(Record):
     split: SplitRule
     drop_incomplete_days: bool = True
     block: Literal["all", "longest"] = "all"
-    prepared: Prepared | None = None
+    prepared: str | None = None
     prefer: Literal["files", "prepared"] = "files"
     source: Source | None = None
 
@@ -78,13 +71,13 @@ class FlowGrid(Dataset):
         super().__init__(options, context)
         paths = self._found()
         self.fingerprint = fingerprint(paths)
-        if options.prepared is not None and [path.name for path in paths] == [options.prepared.file]:
-            self._from_prepared(paths[0], options.prepared)
+        if [path.name for path in paths] == [options.prepared]:
+            self._from_prepared(paths[0])
         else:
             self._from_files(paths)
 
     def to_physical(self, x: Tensor) -> Tensor:
-        """[0, 1] -> vehicles per slot."""
+        """[0, 1] -> vehicles per slot (model space itself for a prepared file that does not give its counts away)."""
         low, high = self._counts
         return x * (high - low) + low
 
@@ -92,7 +85,7 @@ class FlowGrid(Dataset):
         """Paths of the source that is read: all HDF5 files or the prepared one, the preferred one first."""
         choices = [self.options.files]
         if self.options.prepared is not None:
-            choices.append((self.options.prepared.file,))
+            choices.append((self.options.prepared,))
         if self.options.prefer == "prepared":
             choices.reverse()
         for names in choices:
@@ -128,16 +121,17 @@ class FlowGrid(Dataset):
             f"{self._split_report(windows)}"
         )
 
-    def _from_prepared(self, path: Path, prepared: Prepared) -> None:
+    def _from_prepared(self, path: Path) -> None:
         frames, train, test = read_prepared(path, self.context.shape)
         fraction = self.options.split.val_fraction
         head = len(train) - max(1, round(len(train) * fraction))
         windows = leak_free(train[:head], train[head:], test, self.context.hold_out, self.context.name)
-        self._counts = prepared.counts
+        counts = count_range(frames)
+        self._counts = counts or (0.0, 1.0)
         self._set_splits(torch.from_numpy(frames), windows)
         self.report = (
             f"read {len(train)} training and {len(test)} test windows over {len(frames)} frames from {path.name}; "
-            f"dropped {self._split_report(windows)}"
+            f"dropped {self._split_report(windows)}" + ("" if counts else "; its counts are not known")
         )
 
     def _read(self, paths: list[Path]) -> list[FlowFile]:

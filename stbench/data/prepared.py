@@ -20,6 +20,8 @@ from stbench.errors import UserError
 from stbench.schema import ClipShape
 
 TOLERANCE = 1e-4
+SAMPLE = 1000
+LARGEST_COUNT = 2_000  # above it, float32 rounding hides the spacing of neighbouring counts
 
 
 def read_prepared(path: Path, shape: ClipShape) -> tuple[npt.NDArray[np.float32], Windows, Windows]:
@@ -38,6 +40,23 @@ def read_prepared(path: Path, shape: ClipShape) -> tuple[npt.NDArray[np.float32]
             raise UserError(f"{path}: X_{split} holds {len(past)} windows and Y_{split} {len(future)}.")
         splits.append(np.concatenate([past, future], axis=1))
     return (np.stack(frames) + np.float32(1)) / np.float32(2), splits[0], splits[1]
+
+
+def count_range(frames_TCHW: npt.NDArray[np.float32]) -> tuple[float, float] | None:
+    """Counts that 0 and 1 stand for, read off the spacing of the values; None where they are no scaled counts.
+
+    The file does not say what it was scaled by. Counts 0 … n divided by n are multiples of 1/n, and a sample of
+    frames holds neighbouring counts.
+    """
+    sample = frames_TCHW[:: max(1, len(frames_TCHW) // SAMPLE)]
+    gaps = np.diff(np.unique(sample.astype(np.float64)))
+    gaps = gaps[gaps > 0.5 / LARGEST_COUNT]
+    if not len(gaps):
+        return None
+    largest = round(1 / gaps.min())
+    counts = sample.astype(np.float64) * largest
+    whole = np.abs(counts - np.rint(counts)).max() < 0.01
+    return (0.0, float(largest)) if whole else None
 
 
 def _read(path: Path, key: str, length: int, shape: ClipShape) -> npt.NDArray[np.float32]:

@@ -1,0 +1,117 @@
+"""Every benchmark that comes with stbench: complete, consistent with the published settings, readable without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from stbench.data import (
+    BENCHMARKS,
+    DATASETS,
+    card,
+    dataset_spec,
+    get_protocol,
+    load_benchmark,
+    needs_files,
+    published_table,
+)
+from stbench.schema import Benchmark
+
+NAMES = ["moving_digits", "taxibj", "taxinyc"]
+PROTOCOLS = ["paper", "legacy", "quick"]
+PAPER_LR = {
+    "taxibj": {"tau": 5e-4, "simvp": 5e-4, "convlstm": 5e-4, "predrnn": 1e-4, "phydnet": 5e-4},
+    "taxinyc": {"tau": 5e-4, "simvp": 5e-4, "convlstm": 5e-4, "predrnn": 1e-4, "phydnet": 5e-4},
+    "moving_digits": {"tau": 1e-3, "simvp": 1e-3, "convlstm": 5e-4, "predrnn": 5e-4, "phydnet": 1e-3},
+}
+
+
+def test_all_are_declared():
+    assert set(NAMES) <= set(BENCHMARKS.names())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_and_protocols(name):
+    benchmark = load_benchmark(name)
+    assert isinstance(benchmark, Benchmark)
+    assert benchmark.name == name
+    assert sorted(benchmark.protocols) == sorted(PROTOCOLS)
+    selections = [get_protocol(benchmark, protocol).selection for protocol in PROTOCOLS]
+    assert selections == ["validation", "test", "validation"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_reader_accepts_the_options(name, protocol):
+    benchmark = load_benchmark(name)
+    spec = dataset_spec(benchmark, get_protocol(benchmark, protocol))
+    reader = DATASETS.get(spec.reader)
+    reader.Options.parse(spec.options, name)
+    assert reader.needs_files == needs_files(benchmark)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_learning_rates(name):
+    paper = load_benchmark(name).protocols["paper"]
+    assert {method: settings.training["lr"] for method, settings in paper.methods.items()} == PAPER_LR[name]
+
+
+@pytest.mark.parametrize("name", ["taxibj", "taxinyc"])
+def test_published_traffic_training(name):
+    training = load_benchmark(name).protocols["paper"].training
+    assert (training.epochs, training.batch_size, training.clip_norm, training.precision) == (50, 16, None, "32")
+    published = {"kind": "cosine", "warmup_epochs": 5, "warmup_lr": 1e-5, "min_lr": 1e-6}
+    assert published.items() <= training.schedule.model_dump().items()
+
+
+def test_published_moving_images_training():
+    benchmark = load_benchmark("moving_digits")
+    training = benchmark.protocols["paper"].training
+    assert (training.epochs, training.batch_size) == (200, 16)
+    published = {"kind": "onecycle", "warmup": 0.3, "div": 25.0, "final_div": 1e4}
+    assert published.items() <= training.schedule.model_dump().items()
+    assert benchmark.dataset.options["train_clips"] == 10_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_methods_accept_their_settings(name, protocol):
+    from stbench.nn.method import METHODS
+
+    methods = load_benchmark(name).protocols[protocol].methods
+    known = sorted(set(methods) & set(METHODS.names()))
+    assert known
+    for method in known:
+        METHODS.get(method).Config.parse(methods[method].config, f"{name}.{protocol}.{method}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card_says_what_a_user_needs(name):
+    text = card(name)
+    for heading in ("## Data", "## Splits", "## Getting it", "## Licence and citation", "## Published numbers"):
+        assert heading in text, heading
+    benchmark = load_benchmark(name)
+    assert benchmark.units in text
+    for file in benchmark.dataset.options.get("files", []):
+        assert file in text or file[:2] in text
+
+
+def test_published_rows_name_source_and_convention():
+    table = published_table("taxibj")
+    assert table is not None
+    assert {"plugin", "method", "table", "mse_frame", "mae_frame", "ssim_legacy", "psnr", "source", "flag"} <= set(
+        table
+    )
+    assert table["source"].notna().all()
+    assert table.loc[table["plugin"] == "tau", "mse_frame"].tolist() == [0.3108, 0.3108, 0.344, 0.344]
+    assert published_table("moving_digits") is None
+    assert published_table("taxinyc") is None
+
+
+def test_looking_benchmarks_up_imports_no_torch():
+    code = (
+        "import sys; from stbench.data import BENCHMARKS, card, load_benchmark\n"
+        "for name in BENCHMARKS.names(): load_benchmark(name), card(name)\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

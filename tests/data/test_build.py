@@ -1,0 +1,61 @@
+"""Building a dataset checks what the reader made."""
+
+import pytest
+import torch
+
+from stbench.data import DATASETS, Dataset, Split, build_dataset
+from stbench.errors import UserError
+from stbench.schema import ClipShape, DatasetSpec
+
+SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=4, width=4)
+
+
+class Fixed(Split):
+    def __init__(self, clips, *frame):
+        self.n = clips
+        self.frame = frame
+
+    def __len__(self):
+        return self.n
+
+    def clips(self, indices, epoch):
+        return torch.zeros(len(indices), *self.frame)
+
+
+class Toy(Dataset):
+    train = val = Fixed(3, 5, 1, 4, 4)
+    test = Fixed(3, 5, 1, 4, 4)
+    report = "toy"
+    fingerprint = "toy"
+
+
+@pytest.fixture
+def build(monkeypatch):
+    monkeypatch.setitem(DATASETS._loaded, "toy", Toy)
+
+    def builder(test):
+        monkeypatch.setattr(Toy, "test", test)
+        return build_dataset("toys", DatasetSpec(reader="toy"), SHAPE, (), True)
+
+    return builder
+
+
+def test_good_dataset(build):
+    dataset = build(Fixed(1, 5, 1, 4, 4))
+    assert dataset.context.name == "toys"
+    assert dataset.to_physical(torch.ones(1)).item() == 1
+
+
+def test_other_clip_shape(build):
+    with pytest.raises(UserError, match=r"toys: the test split .* of shape \(1, 5, 4, 4, 1\), .* \(1, 5, 1, 4, 4\)"):
+        build(Fixed(1, 5, 4, 4, 1))
+
+
+def test_empty_split(build):
+    with pytest.raises(UserError, match="toys: the test split holds no clips"):
+        build(Fixed(0, 5, 1, 4, 4))
+
+
+def test_unknown_reader():
+    with pytest.raises(UserError, match=r"Unknown dataset reader 'flow_gird'\. Did you mean 'flow_grid'\?"):
+        build_dataset("toys", DatasetSpec(reader="flow_gird"), SHAPE, (), True)

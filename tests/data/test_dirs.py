@@ -1,0 +1,38 @@
+"""Where data is looked for."""
+
+import os
+from pathlib import Path
+
+from stbench.data.dirs import Source, data_dirs, find_files, missing_files_error
+
+
+def test_order_of_precedence(monkeypatch, tmp_path):
+    monkeypatch.setenv("STBENCH_DATA", f"{tmp_path}{os.pathsep}~/flows")
+    assert data_dirs(Path("here")) == (Path("here"),)
+    assert data_dirs() == (tmp_path, Path.home() / "flows")
+    monkeypatch.setenv("STBENCH_DATA", "")
+    assert data_dirs() == data_dirs(None)
+    assert data_dirs()[0].name == "stbench"
+
+
+def test_files_must_be_together(tmp_path):
+    dirs = tmp_path / "one", tmp_path / "two"
+    for path in (dirs[0] / "a", dirs[1] / "a", dirs[1] / "b"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert find_files("toy", dirs, ["a", "b"]) == [dirs[1] / "a", dirs[1] / "b"]
+    assert find_files("toy", dirs, ["a", "c"]) is None
+    (dirs[0] / "toy").mkdir()
+    (dirs[0] / "toy" / "a").touch()
+    assert find_files("toy", dirs, ["a"]) == [dirs[0] / "toy" / "a"]
+
+
+def test_message_says_what_where_and_how(tmp_path):
+    (tmp_path / "a").touch()
+    error = missing_files_error("toy", (tmp_path,), [["a", "b"], ["c"]], Source(text="ask", url="http://x"))
+    lines = str(error).splitlines()
+    assert lines[0] == "The files of toy are missing: b; or c."
+    assert lines[1] == f"Looked in: {tmp_path / 'toy'}, {tmp_path}."
+    assert lines[2] == "Get them: ask http://x"
+    assert lines[3] == f"Put them in {tmp_path / 'toy'}, or name their folder with --data-dir or $STBENCH_DATA."
+    assert lines[4] == "No files are needed for: moving_digits."

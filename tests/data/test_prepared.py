@@ -1,0 +1,91 @@
+"""The preprocessed npz: same clips as the windows it holds, frames kept once, no leakage, counts recovered."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+
+from stbench.data import build_dataset, load_benchmark
+from stbench.data.prepared import count_range, read_prepared
+from stbench.errors import UserError
+from stbench.schema import ClipShape, DatasetSpec
+
+SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
+
+
+def build(folder, hold_out=True, **options):
+    spec = load_benchmark("taxibj").dataset
+    return build_dataset(
+        "taxibj", DatasetSpec(reader=spec.reader, options=spec.options | options), SHAPE, (folder,), hold_out
+    )
+
+
+def test_clips_are_the_files_windows(prepared, tmp_path):
+    counts = prepared.write(tmp_path, SHAPE.frame)
+    frames, train, test = read_prepared(tmp_path / "dataset.npz", SHAPE)
+    assert len(frames) == prepared.FRAMES
+    starts = np.arange(prepared.FRAMES - SHAPE.length + 1)
+    truth = counts[starts[:, None] + np.arange(SHAPE.length)] / prepared.BASE
+    np.testing.assert_allclose(frames[np.concatenate([train, test])], truth, atol=1e-6)
+
+
+@pytest.mark.parametrize("hold_out", [True, False])
+def test_splits_share_no_frame(prepared, tmp_path, layout, hold_out):
+    prepared.write(tmp_path, SHAPE.frame)
+    dataset = build(tmp_path, hold_out)
+    train, val, test = (
+        set(layout.numbers(dataset.to_physical(s.clips(np.arange(len(s)), 0)).numpy()).ravel())
+        for s in (dataset.train, dataset.val, dataset.test)
+    )
+    assert len(dataset.test) == prepared.TEST
+    assert not train & test
+    assert not train & val
+    assert (val == test) is not hold_out
+
+
+def test_counts_are_recovered(prepared, tmp_path):
+    counts = prepared.write(tmp_path, SHAPE.frame)
+    dataset = build(tmp_path)
+    clips = dataset.to_physical(dataset.test.clips(np.arange(1), 0))[0]
+    first = prepared.FRAMES - prepared.TEST - SHAPE.length + 1
+    np.testing.assert_allclose(clips, counts[first : first + SHAPE.length], atol=1e-4)
+
+
+def test_counts_that_are_none_stay_in_model_space():
+    rng = np.random.default_rng(0)
+    assert count_range(rng.random((50, 2, 3, 3), dtype=np.float32)) is None
+    assert count_range(np.zeros((5, 2, 3, 3), dtype=np.float32)) is None
+    largest = 1292
+    counts = rng.integers(0, largest + 1, (400, 2, 4, 4)) / largest
+    assert count_range(counts.astype(np.float32)) == (0.0, largest)
+
+
+def test_which_source_is_read(prepared, taxibj, tmp_path):
+    prepared.write(tmp_path, SHAPE.frame)
+    taxibj.write(tmp_path, SHAPE.frame)
+    split = {"kind": "last_windows", "test": 100}
+    assert "from 4 files" in build(tmp_path, split=split).report
+    assert "dataset.npz" in build(tmp_path, prefer="prepared").report
+
+
+def test_damaged_files(prepared, tmp_path):
+    prepared.write(tmp_path, SHAPE.frame)
+    path = tmp_path / "dataset.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"dataset\.npz cannot be read as npz"):
+        build(tmp_path)
+    with np.load(BytesIO(whole)) as file:
+        arrays = dict(file)
+    np.savez(path, **{key: arrays[key] for key in ("X_train", "Y_train", "X_test")})
+    with pytest.raises(UserError, match="lacks the key 'Y_test'; it holds: X_train, Y_train, X_test"):
+        build(tmp_path)
+    np.savez(path, **arrays | {"Y_train": arrays["Y_train"][:, :2]})
+    with pytest.raises(UserError, match=r"Y_train has shape \(123, 2, 2, 3, 3\), expected \(N, 4, 2, 3, 3\)"):
+        build(tmp_path)
+    np.savez(path, **arrays | {"X_test": arrays["X_test"] * 2})
+    with pytest.raises(UserError, match=r"expected them in \[-1, 1\]"):
+        build(tmp_path)
+    np.savez(path, **arrays | {"Y_test": arrays["Y_test"][1:]})
+    with pytest.raises(UserError, match="X_test holds 30 windows and Y_test 29"):
+        build(tmp_path)
