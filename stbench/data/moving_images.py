@@ -102,7 +102,9 @@ class MovingSplit(Split):
         free = np.array([self._shape.height, self._shape.width]) - self._glyphs.shape[1:]
         corners_BGT2 = trajectories(draws_BGD[..., 1:], free, self._options.speed, self._shape.length)
         canvas = render(self._glyphs[chosen_BG], corners_BGT2, (self._shape.height, self._shape.width))
-        return torch.from_numpy(canvas).unsqueeze(2).float().div_(255)
+        frames = canvas[:, :, None].astype(np.float32)
+        frames /= 255
+        return torch.from_numpy(frames)
 
 
 def trajectories(draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int) -> Indices:
