@@ -5,11 +5,12 @@ Axes: B batch, T time, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
+import yaml
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
@@ -103,6 +104,20 @@ class Method(nn.Module):
         """Whether there is anything to train."""
         return any(p.requires_grad for p in self.parameters())
 
+    def fit(self, clips: Iterable[Tensor]) -> None:
+        """Look at the training clips (B, T, C, H, W) once; only methods without trained parameters are asked to.
+
+        What a method finds belongs in buffers, so that it is saved with the weights.
+        """
+
+    def idle_macs(self) -> int:
+        """Multiply-adds of one clip's published count that this forward leaves out.
+
+        Published counts include convolutions of states that are known to be all zero, and terms that only training
+        needs; what an operator counter sees of :meth:`forward` plus this number is the published convention.
+        """
+        return 0
+
     def forward(self, past: Tensor) -> Tensor:
         """Predict the future: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
         raise NotImplementedError
@@ -162,10 +177,10 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def variant_settings(name: str) -> dict[str, Any]:
-    """Hyperparameters that the modifiers of a method's name stand for.
+    """Hyperparameters that the modifiers of a method's name stand for; ``key=value`` reads the value as YAML does.
 
     Raises:
-        UserError: the method or a variant is unknown.
+        UserError: the method or a variant is unknown, or a value cannot be read.
     """
     plugin, modifiers = split_name(name)
     method = METHODS.get(plugin)
@@ -173,12 +188,19 @@ def variant_settings(name: str) -> dict[str, Any]:
     for modifier in modifiers:
         key, equals, value = modifier.partition("=")
         if equals:
-            settings[key] = value
+            settings[key] = _parsed(value, name)
         elif modifier in method.variants:
             settings.update(method.variants[modifier])
         else:
             raise unknown_name(f"variant of {plugin!r}", modifier, method.variants)
     return settings
+
+
+def _parsed(value: str, name: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"method {name!r}: cannot read the value {value!r}. Write it as in a YAML file.") from None
 
 
 def create_method(name: str, shape: ClipShape, **hyperparameters: Any) -> Method:

@@ -23,12 +23,16 @@ class Adam(Record):
 
 
 class OneCycle(Record):
-    """One-cycle rate per step: cosine up from lr/div over ``warmup`` of the steps, then down to lr/(div·final_div)."""
+    """One-cycle rate per step: cosine up from lr/div over ``warmup`` of the steps, then down to lr/(div·final_div).
+
+    ``momentum`` (low, high): Adam's beta1 mirrors the rate between them, as torch's OneCycleLR does by default.
+    """
 
     kind: Literal["onecycle"] = "onecycle"
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
     div: PositiveFloat = 25.0
     final_div: PositiveFloat = 1e4
+    momentum: tuple[float, float] | None = (0.85, 0.95)
 
 
 class Cosine(Record):
@@ -65,7 +69,6 @@ class Training(Record):
     accumulate: PositiveInt = 1
     clip_norm: PositiveFloat | None = None
     precision: Precision = "32"
-    selection: Selection = "validation"
     patience: PositiveInt | None = None
     train_clips: PositiveInt | None = None
 
@@ -100,9 +103,14 @@ class SharedEncoder(Record):
 
 
 class Protocol(Record):
-    """One way to run a benchmark: ``paper``, ``legacy`` or ``quick``."""
+    """One way to run a benchmark: ``paper``, ``legacy`` or ``quick``.
+
+    ``selection`` says which split picks the checkpoint; ``baselines`` are run beside every method.
+    """
 
     description: str
+    selection: Selection = "validation"
+    baselines: tuple[str, ...] = ()
     training: Training
     evaluation: Evaluation
     methods: dict[str, MethodSettings] = {}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt
 
 from stbench.schema.base import Record
-from stbench.schema.protocol import DatasetSpec, Evaluation, Training
+from stbench.schema.protocol import DatasetSpec, Evaluation, Selection, Training
 from stbench.schema.shape import ClipShape
 
 ID_LENGTH = 12
@@ -33,6 +33,7 @@ class RunSpec(Record):
     value_range: tuple[float, float] | None
     data_range: float | None
     training: Training | None
+    selection: Selection
     evaluation: Evaluation
     encoder: Literal["paper", "shared"]
     seed: NonNegativeInt
@@ -66,7 +67,12 @@ class Failure(Record):
 
 
 class RunResult(Record):
-    """What a finished (or failed) run gave. Times in seconds; parameters are counts."""
+    """What a finished (or failed) run gave. Times are in seconds.
+
+    ``optimism`` is filled where the checkpoint was selected on test: each metric's selected minus last-epoch value.
+    ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
+    ``best_epoch`` counts from 0.
+    """
 
     run_id: str
     method: str
@@ -76,15 +82,16 @@ class RunResult(Record):
     status: Literal["finished", "failed"]
     failure: Failure | None = None
     test: dict[str, Score] = {}
-    validation: dict[str, Score] = {}
     test_clips: int = 0
+    validation_mse_frame: float | None = None
     best_epoch: int | None = None
     epochs_run: int = 0
     parameters: int = 0
     seconds_per_epoch: float | None = None
     train_seconds: float | None = None
     evaluate_seconds: float | None = None
-    ssim_check: float | None = None
+    skimage_difference: float | None = None
     optimism: dict[str, float] = {}
     data_report: str = ""
     data_fingerprint: str = ""
+    finished_at: str = ""

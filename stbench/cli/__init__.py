@@ -1,0 +1,27 @@
+"""The command line: parses, calls, prints. Nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+from stbench.cli.app import app
+from stbench.errors import EXIT_USER_ERROR, UserError
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; user errors become one message and exit code 2, Ctrl-C exit code 130."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except UserError as error:
+        if debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,19 @@
+"""The typer application and its commands, each a thin call."""
+
+from __future__ import annotations
+
+import typer
+
+from stbench.cli.list import list_command
+from stbench.cli.run import run_command
+
+app = typer.Typer(
+    name="stbench",
+    help="Benchmark suite for spatiotemporal prediction: same models, honest numbers, one file per plugin.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Any command takes --debug: show the traceback of an error.",
+)
+app.command("run")(run_command)
+app.command("list")(list_command)

@@ -1,0 +1,68 @@
+"""What a method declares about itself, read from its source, so that listing plugins does not import torch."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+GROUP = "stbench.methods"
+
+
+@dataclass(frozen=True)
+class Description:
+    """One line of ``stbench list methods``."""
+
+    summary: str
+    paper: str = ""
+    variants: str = ""
+
+
+def describe_methods() -> dict[str, Description]:
+    """Every declared method by name; one whose source cannot be read says so instead of hiding."""
+    return {entry.name: describe(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name)}
+
+
+def describe(entry: EntryPoint) -> Description:
+    """Read the class an entry point names: ``summary`` (else the docstring's first line), ``paper``, ``variants``."""
+    try:
+        spec = find_spec(entry.module)
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        return Description(f"cannot be found: {entry.value}")
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == entry.attr]
+    return _of_class(found[0]) if found else Description(f"defined elsewhere: {entry.value}")
+
+
+def _of_class(node: ast.ClassDef) -> Description:
+    values = {
+        target.id: statement.value
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    first_line = (ast.get_docstring(node) or "").partition("\n")[0]
+    summary = values.get("summary")
+    return Description(
+        summary=str(summary.value) if isinstance(summary, ast.Constant) else first_line,
+        paper=_paper(values.get("paper")),
+        variants=_keys(values.get("variants")),
+    )
+
+
+def _paper(node: ast.expr | None) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    fields = {word.arg: word.value.value for word in node.keywords if isinstance(word.value, ast.Constant)}
+    return ", ".join(str(fields[name]) for name in ("authors", "venue") if name in fields)
+
+
+def _keys(node: ast.expr | None) -> str:
+    if not isinstance(node, ast.Dict):
+        return ""
+    return ", ".join(str(key.value) for key in node.keys if isinstance(key, ast.Constant))

@@ -1,0 +1,147 @@
+"""What a sweep shows: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table as RichTable
+
+from stbench.data import Dataset
+from stbench.report.table import Table
+from stbench.report.write import to_rich
+from stbench.schema import RunResult, RunSpec
+from stbench.sweep.plan import Plan
+from stbench.sweep.sweep import Outcome
+
+PLAIN_SECONDS = 10.0
+PLAIN_WIDTH = 160
+
+
+class Progress:
+    """Listens to a sweep and talks to the user."""
+
+    def __init__(self) -> None:
+        self.console = Console()
+        if not self.console.is_terminal:
+            self.console.width = PLAIN_WIDTH
+        self.bars: Bars | None = None
+
+    def plan(self, plan: Plan) -> None:
+        """Show the runs to come."""
+        table = RichTable(title=f"Plan: {plan.benchmark.title}", box=None, header_style="bold", pad_edge=False)
+        for heading in ("method", "encoder", "seed", "training", "lr", "run folder"):
+            table.add_column(heading)
+        for spec in plan.specs:
+            t = spec.training
+            size = "none" if t is None else f"{t.epochs} epochs × batch {t.batch_size}, {t.precision}-bit"
+            lr = "–" if t is None else f"{t.lr:g}"
+            table.add_row(escape(spec.method), spec.encoder, str(spec.seed), size, lr, spec.folder)
+        self.console.print(table)
+        for name, reason in plan.skipped.items():
+            self.note(f"{name}: left out: {reason}")
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self.console.print(escape(text), highlight=False)
+
+    def data_opened(self, dataset: Dataset) -> None:
+        """Say what was read and dropped."""
+        self.note(f"Data: {dataset.report}")
+
+    def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunProgress:
+        """Watch one run."""
+        self.close()
+        label = f"[{number}/{runs}] {spec.method} seed {spec.seed}"
+        if self.console.is_terminal:
+            self.bars = Bars(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self.console,
+            )
+            self.bars.start()
+        return RunProgress(self, label, spec)
+
+    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None) -> None:
+        """Say how a run ended."""
+        self.close()
+        text = f"{spec.method} seed {spec.seed}: {outcome}"
+        if result is not None and result.failure is not None:
+            text += f" ({result.failure.kind}: {result.failure.reason})"
+        elif result is not None and outcome == "finished":
+            name, score = next(iter(result.test.items()))
+            text += f", test {name} {score.total:.4g} in {(result.train_seconds or 0):.0f} s of training"
+        elif outcome == "busy":
+            text += ": another process is working on it"
+        self.note(text)
+
+    def table(self, tables: Sequence[Table], out: Path) -> None:
+        """Show the result tables and where they were written."""
+        for table in tables:
+            self.console.print(to_rich(table))
+        self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'}; run folders in {out / 'runs'}")
+
+    def close(self) -> None:
+        """Take the bars away."""
+        if self.bars is not None:
+            self.bars.stop()
+            self.bars = None
+
+
+class RunProgress:
+    """Watches one run."""
+
+    def __init__(self, owner: Progress, label: str, spec: RunSpec) -> None:
+        self.owner = owner
+        self.label = label
+        self.epochs = spec.training.epochs if spec.training is not None else 0
+        self.task: TaskID | None = None
+        self.steps_done = 0
+        self.first: tuple[float, int] | None = None
+        self.said = time.monotonic()
+
+    def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
+        """Some steps are done."""
+        done = epoch * steps + step
+        if self.owner.bars is not None:
+            if self.task is None:
+                self.task = self.owner.bars.add_task(escape(self.label), total=self.epochs * steps, note="")
+            note = f"epoch {epoch + 1}/{self.epochs} loss {loss:.4g} lr {lr:.2g}"
+            self.owner.bars.update(self.task, completed=done, note=note)
+            return
+        now = time.monotonic()
+        self.first = self.first or (now, done)
+        if now - self.said >= PLAIN_SECONDS:
+            self.said = now
+            eta = self._eta(now, done, self.epochs * steps)
+            self.owner.note(
+                f"{self.label} epoch {epoch + 1}/{self.epochs} step {step}/{steps} loss {loss:.4g} lr {lr:.2g} ETA {eta}"
+            )
+
+    def on_epoch(self, record: Mapping[str, Any]) -> None:
+        """An epoch and its validation are done."""
+        self.owner.note(
+            f"{self.label} epoch {record['epoch'] + 1}/{self.epochs}: loss {record['train_loss']:.4g}, "
+            f"validation mse_frame {record['val_mse_frame']:.4g}, {record['train_seconds']:.1f} s"
+        )
+
+    def on_evaluate(self) -> None:
+        """Training is over."""
+        if self.owner.bars is None:
+            self.owner.note(f"{self.label}: scoring the test split")
+
+    def _eta(self, now: float, done: int, total: int) -> str:
+        if self.first is None or done <= self.first[1]:
+            return "–"
+        seconds = (now - self.first[0]) / (done - self.first[1]) * (total - done)
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

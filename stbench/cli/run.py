@@ -1,0 +1,140 @@
+"""``stbench run``: train and score methods on one dataset under one protocol, and print the table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stbench.report.records import RunRecord
+    from stbench.sweep.plan import Plan
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class PrecisionOption(StrEnum):
+    """Arithmetic of the forward and backward pass."""
+
+    FP32 = "32"
+    BF16 = "bf16"
+
+
+class Encoder(StrEnum):
+    """Which frame encoder/decoder methods use."""
+
+    PAPER = "paper"
+    SHARED = "shared"
+
+
+def run_command(
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name; see 'stbench list benchmarks'.")],
+    methods: Annotated[str, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,predrnn,tau:no_sa.")],
+    protocol: Annotated[
+        str, typer.Option(help="paper | legacy (selects on test) | quick (minutes on a CPU).")
+    ] = "paper",
+    seeds: Annotated[str, typer.Option(help="Comma-separated seeds, one run each.")] = "0",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the protocol's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch, instead of the protocol's.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs without progress.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, clip_norm=1."),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    devices: Annotated[int, typer.Option(min=1, help="Data-parallel processes on this machine.")] = 1,
+    precision: Annotated[PrecisionOption | None, typer.Option(help="32 or bf16 autocast.")] = None,
+    encoder: Annotated[Encoder, typer.Option(help="Each method's own, or the same for all.")] = Encoder.PAPER,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
+) -> None:
+    """Train and score methods on one dataset under one protocol; the same command again resumes or finds the results."""
+    from stbench.cli.progress import Progress
+    from stbench.data.dirs import data_dirs
+    from stbench.report.records import records_of
+    from stbench.sweep.plan import Request, make_plan, parse_override
+    from stbench.sweep.run import Workplace
+    from stbench.sweep.sweep import sweep
+    from stbench.train.engine import Engine
+
+    flags = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "precision": precision}
+    plan = make_plan(
+        Request(
+            methods=_names(methods),
+            benchmark=dataset,
+            protocol=protocol,
+            seeds=_seeds(seeds),
+            training={
+                key: str(value) if key == "precision" else value for key, value in flags.items() if value is not None
+            },
+            overrides=[parse_override(text) for text in set_ or []],
+            encoder=encoder.value,
+        )
+    )
+    progress = Progress()
+    progress.plan(plan)
+    if dry_run:
+        return
+    engine = Engine(device.value, _precision(plan), devices)
+    workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers)
+    try:
+        sweep(plan.specs, workplace, progress, retry_failed=retry_failed)
+    except KeyboardInterrupt:
+        progress.note("Stopped; finished runs are kept. The same command goes on from here.")
+        raise
+    finally:
+        progress.close()
+    if engine.is_main:
+        progress.table(write_tables(records_of(plan.specs, workplace.root), out), out)
+
+
+def write_tables(records: Sequence[RunRecord], out: Path) -> Any:
+    """Write ``table.md`` and ``table.csv`` and return the tables."""
+    from stbench.report.table import make_tables
+    from stbench.report.write import to_csv, to_markdown
+    from stbench.schema.folder import write_text
+
+    tables = make_tables(records)
+    write_text(out / "table.md", to_markdown(tables))
+    write_text(out / "table.csv", to_csv(records))
+    return tables
+
+
+def _precision(plan: Plan) -> str:
+    """The one precision of a plan; an engine has one."""
+    found = {spec.training.precision for spec in plan.specs if spec.training is not None}
+    if len(found) > 1:
+        raise UserError(f"One run uses one precision, the methods ask for {sorted(found)}. Give --precision.")
+    return found.pop() if found else "32"
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError("--methods is empty. Name at least one, e.g. --methods tau,predrnn.")
+    return names
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--seeds {text!r}: expected whole numbers, e.g. --seeds 0,1,2.") from None
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {text!r}: seeds must be different numbers from 0 on.")
+    return seeds

@@ -1,0 +1,1 @@
+"""Scoring a method on the test split."""

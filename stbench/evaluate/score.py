@@ -1,0 +1,127 @@
+"""One pass over a split: totals, values per sequence and lead time, a few sample clips, a check by scikit-image.
+
+Axes: B, T, C, H, W.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from stbench.data import ClipLoader, Dataset
+from stbench.evaluate.sequences import SequenceWriter
+from stbench.metrics import MetricAccumulator, check_against_skimage, frame_values, get_metric
+from stbench.schema import Evaluation, Score
+from stbench.schema.folder import RunFolder, write_with
+
+if TYPE_CHECKING:
+    from stbench.nn import Method
+    from stbench.train.engine import Engine
+
+SAMPLES = 4
+CHECKED_BATCHES = 4
+CHECKED_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a pass gave: a score per metric, clips scored, largest difference to scikit-image, seconds."""
+
+    metrics: dict[str, Score]
+    clips: int
+    skimage_difference: float | None
+    seconds: float
+
+
+class Scorer:
+    """Scores predictions of placed methods on one split.
+
+    Args:
+        dataset: maps values to physical units.
+        loader: of the split, not shuffled.
+        evaluation: which metrics.
+        data_range: peak of the data, None where the benchmark states none.
+    """
+
+    def __init__(
+        self, dataset: Dataset, loader: ClipLoader, evaluation: Evaluation, data_range: float | None, engine: Engine
+    ) -> None:
+        self.dataset = dataset
+        self.loader = loader
+        self.evaluation = evaluation
+        self.data_range = data_range
+        self.engine = engine
+
+    def score(self, method: Method, folder: RunFolder | None = None) -> Scores:
+        """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there."""
+        method.eval()
+        started = time.monotonic()
+        names = self.evaluation.metrics
+        totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
+        batches = self.loader.batches(0)
+        checked = set(np.linspace(0, len(batches) - 1, CHECKED_BATCHES, dtype=int).tolist())
+        samples = _Samples()
+        worst: list[float] = []
+        with SequenceWriter(folder, names, self.engine) as sequences:
+            for number, (indices, batch) in enumerate(zip(batches, self.loader.epoch(0), strict=True)):
+                clip = self.engine.to_device(batch)
+                past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
+                pred = self.engine.predict(method, past)
+                values = self._values(pred, future)
+                totals.update(values)
+                sequences.write(indices, values)
+                samples.take(indices, past, future, pred)
+                if number in checked and self.data_range is not None:
+                    worst.append(
+                        check_against_skimage(
+                            pred, future, data_range=self.data_range, sample=CHECKED_FRAMES, seed=number
+                        )
+                    )
+        state = self.engine.sum(totals.state())
+        if folder is not None and self.engine.is_main:
+            samples.save(folder)
+        return Scores(
+            metrics=totals.load(state).compute(),
+            clips=int(state[-1, 0]),
+            skimage_difference=max(worst, default=None),
+            seconds=time.monotonic() - started,
+        )
+
+    def _values(self, pred: Tensor, future: Tensor) -> dict[str, Tensor]:
+        names = self.evaluation.metrics
+        physical = None
+        if any(get_metric(name).needs_physical for name in names):
+            physical = self.dataset.to_physical(pred), self.dataset.to_physical(future)
+        return frame_values(names, pred, future, data_range=self.data_range, physical=physical)
+
+
+class _Samples:
+    """The first few clips of the pass, which are the same for every method."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, list[Any]] = {"index": [], "past": [], "future": [], "prediction": []}
+
+    def take(self, indices: Any, past: Tensor, future: Tensor, pred: Tensor) -> None:
+        room = SAMPLES - len(self._kept["index"])
+        for row in range(min(room, len(indices))):
+            self._kept["index"].append(indices[row])
+            for name, clip in (("past", past), ("future", future), ("prediction", pred)):
+                self._kept[name].append(clip[row].float().cpu().numpy())
+
+    def save(self, folder: RunFolder) -> None:
+        arrays = {name: np.stack(values) for name, values in self._kept.items() if values}
+
+        def write(path: Any) -> None:
+            with path.open("wb") as handle:
+                np.savez_compressed(handle, allow_pickle=False, **arrays)
+
+        write_with(folder.file("samples.npz"), write)
+
+
+def parameter_count(method: Method) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in method.parameters() if p.requires_grad)

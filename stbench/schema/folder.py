@@ -1,0 +1,135 @@
+"""A run's folder on disk: names of its files, and writes that a kill cannot tear.
+
+A folder with a ``result.json`` is complete; anything else is resumed or redone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from stbench.errors import UserError
+from stbench.schema.run import RunResult, RunSpec
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, flush it to the disk, then rename it into place."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_with(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+class RunFolder:
+    """Paths and records of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def file(self, name: str) -> Path:
+        """A file of the run: ``per_sequence.parquet``, ``samples.npz``, ``learning_rate.npy`` …"""
+        return self.path / name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run finished or failed for good."""
+        return self.file("result.json").is_file()
+
+    def create(self, spec: RunSpec) -> None:
+        """Make the folder and record the spec.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            for orphan in self.path.rglob(".*.tmp"):
+                orphan.unlink(missing_ok=True)
+            write_text(self.file("spec.yaml"), yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False))
+        except OSError as error:
+            raise UserError(
+                f"Cannot write the run folder {self.path}: {error.strerror or error}. "
+                "Choose another place with --out, or free space and permissions there."
+            ) from error
+
+    @contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[bool]:
+        """Hold the run for this process (``shared``: for this group of processes); a kill releases the lock.
+
+        Yields False when somebody else holds it.
+        """
+        with self.file(".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def spec(self) -> RunSpec:
+        """The resolved spec.
+
+        Raises:
+            UserError: it is missing or not a spec.
+        """
+        return RunSpec.parse(self._load("spec.yaml", yaml.safe_load), str(self.file("spec.yaml")))
+
+    def result(self) -> RunResult:
+        """The result of a complete run.
+
+        Raises:
+            UserError: it is missing or not a result.
+        """
+        return RunResult.parse(self._load("result.json", json.loads), str(self.file("result.json")))
+
+    def environment(self) -> dict[str, Any]:
+        """What the run ran on; empty when it was not recorded."""
+        if not self.file("environment.json").is_file():
+            return {}
+        return cast("dict[str, Any]", self._load("environment.json", json.loads))
+
+    def history(self) -> list[dict[str, Any]]:
+        """One record per finished epoch; empty for an untrained method."""
+        path = self.file("history.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+    def write_result(self, result: RunResult) -> None:
+        """Complete the run; written last."""
+        write_text(self.file("result.json"), result.model_dump_json(indent=2))
+
+    def write_history(self, epochs: Iterable[dict[str, Any]]) -> None:
+        """Replace the history by these records."""
+        write_text(self.file("history.jsonl"), "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        """Record what the run ran on."""
+        write_text(self.file("environment.json"), json.dumps(environment, indent=2))
+
+    def _load(self, name: str, read: Callable[[str], Any]) -> Any:
+        path = self.file(name)
+        try:
+            return read(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from error

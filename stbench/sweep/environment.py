@@ -1,0 +1,62 @@
+"""What a run ran on: hardware, library versions, the state of the source tree."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import stbench
+
+_LIBRARIES = ("torch", "numpy", "lightning-fabric", "scikit-image")
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """A JSON-able record of hardware, versions and git state."""
+    return {
+        "stbench": stbench.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "git": git_state(Path(stbench.__file__).parent),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or the GPU's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return cpu_name()
+
+
+def cpu_name() -> str:
+    """Model name of the CPU, as Linux tells it; elsewhere what Python knows."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and whether tracked files differ from it; empty outside a checkout of this project."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "modified": bool(changed)}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # fixed program and arguments
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

@@ -1,0 +1,204 @@
+"""Resolve what the user asked for into run specs; every value's origin is kept. No file is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import yaml
+
+from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark
+from stbench.errors import UserError, unknown_name
+from stbench.metrics import check_metrics
+from stbench.nn import METHODS, Method, split_name, variant_settings
+from stbench.schema import Benchmark, Evaluation, Protocol, RunSpec, Training
+
+TRAINING_KEYS = tuple(Training.model_fields)
+EVALUATION = "evaluation."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a ``stbench run`` asks for.
+
+    ``training`` holds training keys given as flags (epochs, precision …), each already named after the flag;
+    ``overrides`` the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3").
+    """
+
+    methods: Sequence[str]
+    benchmark: str
+    protocol: str = "paper"
+    seeds: Sequence[int] = (0,)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Sequence[tuple[str, str]] = ()
+    encoder: Literal["paper", "shared"] = "paper"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs to do, and the methods left out with the reason."""
+
+    benchmark: Benchmark
+    protocol: Protocol
+    specs: tuple[RunSpec, ...]
+    skipped: dict[str, str]
+
+
+def parse_override(text: str) -> tuple[str, str]:
+    """Split ``key=value`` of ``--set``.
+
+    Raises:
+        UserError: there is no "=".
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set tau.lr=1e-3 or --set epochs=3.")
+    return key.strip(), value.strip()
+
+
+def make_plan(request: Request) -> Plan:
+    """Resolve a request.
+
+    Raises:
+        UserError: an unknown method, benchmark, protocol, metric or key, or a value that does not fit.
+    """
+    benchmark = load_benchmark(request.benchmark)
+    protocol = get_protocol(benchmark, request.protocol)
+    methods = list(dict.fromkeys([*protocol.baselines, *request.methods]))
+    _check_targets(request.overrides, methods)
+    specs: list[RunSpec] = []
+    skipped: dict[str, str] = {}
+    for name in methods:
+        reason = METHODS.get(split_name(name)[0]).skip(benchmark)
+        if reason is not None:
+            skipped[name] = reason
+            continue
+        resolved = _Resolver(request, benchmark, protocol, name)
+        seeds = request.seeds if resolved.trainable else request.seeds[:1]
+        specs.extend(resolved.spec(seed) for seed in seeds)
+    return Plan(benchmark, protocol, tuple(specs), skipped)
+
+
+def _check_targets(overrides: Sequence[tuple[str, str]], methods: Sequence[str]) -> None:
+    """Refuse ``--set x.key`` for a method that is not in the run."""
+    plugins = {split_name(name)[0] for name in methods} | set(methods)
+    for key, _ in overrides:
+        target, dot, _rest = key.rpartition(".")
+        if dot and target not in plugins and key.split(".")[0] not in (*TRAINING_KEYS, EVALUATION[:-1]):
+            raise unknown_name("method in --set", target, plugins)
+
+
+class _Resolver:
+    """Layers the sources of one method's settings, weakest first, and remembers who set what."""
+
+    def __init__(self, request: Request, benchmark: Benchmark, protocol: Protocol, name: str) -> None:
+        self.request = request
+        self.benchmark = benchmark
+        self.protocol = protocol
+        self.name = name
+        self.plugin = split_name(name)[0]
+        self.method: type[Method] = METHODS.get(self.plugin)
+        self.origins: dict[str, str] = {}
+        self.config = self._config()
+        self.trainable = self.method.create(benchmark.shape, self.config, name).trainable
+        self.training = self._training() if self.trainable else None
+
+    def spec(self, seed: int) -> RunSpec:
+        """The run of one seed."""
+        benchmark = self.benchmark
+        encoder = self.request.encoder if "encoder" in self.config else "paper"
+        return RunSpec(
+            method=self.name,
+            plugin=self.plugin,
+            config=self.config,
+            benchmark=benchmark.name,
+            benchmark_version=benchmark.version,
+            protocol=self.request.protocol,
+            shape=benchmark.shape,
+            dataset=dataset_spec(benchmark, self.protocol),
+            value_range=benchmark.value_range,
+            data_range=benchmark.data_range,
+            training=self.training,
+            selection=self.protocol.selection,
+            evaluation=self._evaluation(),
+            encoder=encoder,
+            seed=seed,
+            origins=self.origins,
+        )
+
+    def _config(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        where = f"{self.benchmark.name} protocol {self.request.protocol}"
+        self._layer("config", values, self.method.adapt(self.benchmark), "fitted to the benchmark's value range")
+        self._layer("config", values, self.protocol.settings(self.plugin).config, where)
+        self._layer("config", values, variant_settings(self.name), f"variant in {self.name!r}")
+        self._layer("config", values, self._shared_encoder(), "--encoder shared")
+        self._layer("config", values, self._set_pairs(training=False), "--set")
+        config = self.method.Config.parse(values, f"method {self.name!r}").model_dump(mode="json")
+        for key in config:
+            self.origins.setdefault(f"config.{key}", "method default")
+        return config
+
+    def _shared_encoder(self) -> dict[str, Any]:
+        fields = self.method.Config.model_fields
+        if self.request.encoder == "paper" or not fields:
+            return {}
+        if "encoder" not in fields:
+            raise UserError(
+                f"--encoder shared: {self.plugin} has no shared encoder/decoder variant. "
+                "Leave it out of --methods, or use --encoder paper."
+            )
+        return {"encoder": "shared", **self.protocol.shared_encoder.model_dump()}
+
+    def _training(self) -> Training:
+        values: dict[str, Any] = {}
+        where = f"{self.benchmark.name} protocol {self.request.protocol}"
+        self._layer("training", values, self.protocol.training.model_dump(mode="json"), where)
+        self._layer("training", values, self.protocol.settings(self.plugin).training, f"{where}, methods.{self.plugin}")
+        for flag, value in self.request.training.items():
+            self._layer("training", values, {flag: value}, f"--{flag.replace('_', '-')}")
+        self._layer("training", values, self._set_pairs(training=True), "--set")
+        return Training.parse(values, f"training of {self.name!r}")
+
+    def _evaluation(self) -> Evaluation:
+        values: dict[str, Any] = {}
+        where = f"{self.benchmark.name} protocol {self.request.protocol}"
+        self._layer("evaluation", values, self.protocol.evaluation.model_dump(mode="json"), where)
+        pairs = {
+            k.removeprefix(EVALUATION): yaml.safe_load(v) for k, v in self.request.overrides if k.startswith(EVALUATION)
+        }
+        self._layer("evaluation", values, pairs, "--set")
+        evaluation = Evaluation.parse(values, "evaluation")
+        check_metrics(evaluation.metrics, data_range=self.benchmark.data_range)
+        return evaluation
+
+    def _set_pairs(self, *, training: bool) -> dict[str, Any]:
+        """``--set`` values meant for this method: ``method.key`` or a bare training ``key``, dotted for nested keys."""
+        pairs: dict[str, Any] = {}
+        for full_key, text in self.request.overrides:
+            key = full_key
+            for target in (self.name, self.plugin):
+                key = key.removeprefix(f"{target}.")
+            bare = key == full_key
+            head = key.split(".")[0]
+            if bare and head not in TRAINING_KEYS:
+                if "." in full_key:
+                    continue
+                raise unknown_name("key in --set", full_key, [*TRAINING_KEYS, f"{self.plugin}.<hyperparameter>"])
+            if (head in TRAINING_KEYS) == training:
+                _put(pairs, key.split("."), yaml.safe_load(text))
+        return pairs
+
+    def _layer(self, part: str, values: dict[str, Any], over: Mapping[str, Any], origin: str) -> None:
+        for key, value in over.items():
+            nested = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
+            changes_kind = nested and value.get("kind", values[key].get("kind")) != values[key].get("kind")
+            values[key] = {**values[key], **value} if nested and not changes_kind else value
+            self.origins[f"{part}.{key}"] = origin
+
+
+def _put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for part in path[:-1]:
+        target = target.setdefault(part, {})
+    target[path[-1]] = value

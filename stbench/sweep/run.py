@@ -1,0 +1,194 @@
+"""One run: build, train, score, record. A failure becomes a result of its own."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from stbench.data import ClipLoader, Dataset, build_dataset
+from stbench.errors import UserError
+from stbench.evaluate.score import Scorer, Scores, parameter_count
+from stbench.nn import METHODS, Method
+from stbench.schema import Failure, RunResult, RunSpec
+from stbench.schema.folder import RunFolder, write_text
+from stbench.sweep.environment import describe_environment
+from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
+from stbench.train.engine import Engine
+from stbench.train.interrupt import StopRequest
+from stbench.train.loop import DivergedError, Listener, Trainer
+from stbench.train.seeding import derive
+
+
+class RunListener(Listener, Protocol):
+    """A training listener that also hears about the test pass."""
+
+    def on_evaluate(self) -> None:
+        """Training is over, the test split is being scored."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What all runs of a sweep share."""
+
+    root: Path
+    data_dirs: tuple[Path, ...]
+    engine: Engine
+    workers: int = 0
+
+    def folder(self, spec: RunSpec) -> RunFolder:
+        """Folder of a run."""
+        return RunFolder(self.root / spec.folder)
+
+
+def open_dataset(spec: RunSpec, data_dirs: tuple[Path, ...]) -> Dataset:
+    """The dataset of a run, with the splits its selection rule asks for."""
+    return build_dataset(spec.benchmark, spec.dataset, spec.shape, data_dirs, spec.selection == "validation")
+
+
+def execute(
+    spec: RunSpec, dataset: Dataset, workplace: Workplace, listener: RunListener, stop: StopRequest
+) -> RunResult:
+    """Do (or go on with) a run and record its result.
+
+    Raises:
+        UserError: the folder cannot be written or resumed from.
+        KeyboardInterrupt: a stop was asked for; the run can be resumed.
+    """
+    folder = workplace.folder(spec)
+    if workplace.engine.is_main:
+        folder.create(spec)
+        folder.write_environment(describe_environment(workplace.engine.device))
+    workplace.engine.barrier()
+    run = _Run(spec, dataset, workplace, folder)
+    try:
+        result = run.finish(listener, stop)
+    except UserError:
+        raise
+    except Exception as error:
+        result = run.failed(error)
+    if workplace.engine.is_main:
+        folder.write_result(result)
+    return result
+
+
+class _Run:
+    def __init__(self, spec: RunSpec, dataset: Dataset, workplace: Workplace, folder: RunFolder) -> None:
+        self.spec = spec
+        self.dataset = dataset
+        self.workplace = workplace
+        self.engine = workplace.engine
+        self.folder = folder
+
+    def finish(self, listener: RunListener, stop: StopRequest) -> RunResult:
+        torch.manual_seed(derive(self.spec.seed, "weights"))
+        method = METHODS.get(self.spec.plugin).create(self.spec.shape, self.spec.config, self.spec.method)
+        method = self.engine.place(method)
+        state = self._train(method, listener, stop)
+        listener.on_evaluate()
+        scorer = Scorer(
+            self.dataset,
+            self._loader("test"),
+            self.spec.evaluation,
+            self.spec.data_range,
+            self.engine,
+        )
+        last = scorer.score(method) if state is not None and self.spec.selection == "test" else None
+        if state is not None:
+            load_weights(best_path(self.folder, state.best_epoch), method)
+        scores = scorer.score(method, self.folder)
+        return self._result(method, state, scores, last)
+
+    def failed(self, error: Exception) -> RunResult:
+        write_text(self.folder.file("error.txt"), "".join(traceback.format_exception(error)))
+        return RunResult(**self._identity(), status="failed", failure=describe_failure(error))
+
+    def _train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:
+        if self.spec.training is None:
+            method.fit(self.engine.to_device(clip) for clip in self._loader("train").epoch(0))
+            save_weights(best_path(self.folder, None), method)
+            return None
+        trainer = Trainer(
+            method,
+            self.spec.training,
+            (self._loader("train"), self._loader("val")),
+            self.folder,
+            seed=self.spec.seed,
+            engine=self.engine,
+            listener=listener,
+            stop=stop,
+        )
+        return trainer.run()
+
+    def _loader(self, split: str) -> ClipLoader:
+        training, evaluation = self.spec.training, self.spec.evaluation
+        is_train = split == "train" and training is not None
+        limits = {
+            "train": training.train_clips if training is not None else None,
+            "val": evaluation.val_clips,
+            "test": evaluation.test_clips,
+        }
+        return ClipLoader(
+            getattr(self.dataset, split),
+            training.batch_size if is_train and training is not None else evaluation.batch_size,
+            shuffle=is_train,
+            seed=derive(self.spec.seed, "order"),
+            limit=limits[split],
+            drop_last=is_train,
+            rank=self.engine.rank,
+            world_size=self.engine.world_size,
+            workers=self.workplace.workers,
+            pin_memory=self.engine.device.type == "cuda",
+        )
+
+    def _identity(self) -> dict[str, object]:
+        spec = self.spec
+        return {
+            "run_id": spec.run_id,
+            "method": spec.method,
+            "benchmark": spec.benchmark,
+            "protocol": spec.protocol,
+            "seed": spec.seed,
+            "data_report": self.dataset.report,
+            "data_fingerprint": self.dataset.fingerprint,
+        }
+
+    def _result(self, method: Method, state: TrainState | None, scores: Scores, last: Scores | None) -> RunResult:
+        trained = {}
+        if state is not None:
+            trained = {
+                "best_epoch": state.best_epoch,
+                "epochs_run": state.epoch,
+                "validation_mse_frame": state.best_score,
+                "seconds_per_epoch": state.train_seconds / state.epoch,
+                "train_seconds": state.train_seconds,
+            }
+        optimism = {}
+        if last is not None:
+            optimism = {name: score.total - last.metrics[name].total for name, score in scores.metrics.items()}
+        return RunResult(
+            **self._identity(),
+            **trained,
+            status="finished",
+            test=scores.metrics,
+            test_clips=scores.clips,
+            parameters=parameter_count(method),
+            evaluate_seconds=scores.seconds,
+            skimage_difference=scores.skimage_difference,
+            optimism=optimism,
+            finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+
+
+def describe_failure(error: Exception) -> Failure:
+    """Put an exception into words a table can show."""
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    if isinstance(error, DivergedError):
+        return Failure(kind="diverged", reason=str(error))
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return Failure(kind="out_of_memory", reason=text)
+    return Failure(kind="crashed", reason=text)

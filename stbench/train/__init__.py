@@ -1,0 +1,1 @@
+"""Training: the engine (devices, precision, processes), the loop, learning-rate schedules, checkpoints."""

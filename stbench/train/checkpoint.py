@@ -1,0 +1,94 @@
+"""What a killed run needs to go on: written atomically, read back strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stbench.errors import UserError
+from stbench.nn import Method
+from stbench.schema.folder import RunFolder, write_with
+
+LAST = "last.pt"
+_BEST = "best-{epoch:05d}.safetensors"
+_BEST_PATTERN = re.compile(r"best-(\d+)\.safetensors")
+
+
+@dataclass
+class TrainState:
+    """Everything that training carries from one step to the next, besides weights and optimiser moments.
+
+    Random draws are functions of (seed, step), so no generator's state is kept. ``sums`` are the loss terms summed over
+    this epoch's ``step_in_epoch`` steps.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_epoch: int | None = None
+    best_score: float = float("inf")
+    history: list[dict[str, Any]] = field(default_factory=list)
+    epoch_seconds: float = 0.0
+    train_seconds: float = 0.0
+
+
+def save_last(folder: RunFolder, state: TrainState, method: Method, optimizer: torch.optim.Optimizer) -> None:
+    """Replace the resume point; then drop best weights that no state refers to."""
+    content = {"state": asdict(state), "method": method.state_dict(), "optimizer": optimizer.state_dict()}
+    write_with(folder.checkpoints / LAST, lambda path: torch.save(content, path))
+    for path in folder.checkpoints.glob("best-*.safetensors"):
+        if path != best_path(folder, state.best_epoch):
+            path.unlink()
+
+
+def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer) -> TrainState | None:
+    """Restore weights and moments in place and return the state; None when there is nothing to resume.
+
+    Raises:
+        UserError: the file is damaged or of another model.
+    """
+    path = folder.checkpoints / LAST
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        method.load_state_dict(content["method"])
+        optimizer.load_state_dict(content["optimizer"])
+        return TrainState(**content["state"])
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} cannot be resumed from ({error}). Delete it to train this run anew.") from error
+
+
+def best_path(folder: RunFolder, epoch: int | None) -> Path:
+    """File of the best weights, those after ``epoch`` (0-based); None is the untrained method's."""
+    return folder.checkpoints / _BEST.format(epoch=0 if epoch is None else epoch + 1)
+
+
+def find_best(folder: RunFolder) -> Path:
+    """The best weights in a run folder.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = [path for path in folder.checkpoints.glob("best-*") if _BEST_PATTERN.fullmatch(path.name)]
+    if not found:
+        raise UserError(f"{folder.checkpoints} holds no best-*.safetensors; was the run finished?")
+    return max(found)
+
+
+def save_weights(path: Path, method: Method) -> None:
+    """Write a method's state dict as safetensors."""
+    tensors: dict[str, Tensor] = {k: v.detach().contiguous().cpu() for k, v in method.state_dict().items()}
+    write_with(path, lambda temporary: save_file(tensors, temporary))
+
+
+def load_weights(path: Path, method: Method) -> None:
+    """Read a method's state dict from safetensors."""
+    method.load_state_dict(load_file(path))

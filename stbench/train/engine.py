@@ -1,0 +1,153 @@
+"""Devices, precision and processes: the one file that imports lightning-fabric.
+
+Everything above it sees plain tensors and modules and never asks where they are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from stbench.errors import UserError
+from stbench.nn import Method, Progress
+from stbench.schema import Adam
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+_FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_KEPT_BLOCK = 1 << 30
+
+
+class Engine:
+    """Runs methods on the chosen device(s).
+
+    Args:
+        device: "auto" takes CUDA when there is one.
+        precision: "32" (float32, TF32 off) or "bf16" (autocast; weights and optimiser stay float32).
+        processes: data-parallel processes on this machine; a cluster launcher's own are recognised.
+
+    Raises:
+        UserError: CUDA is asked for and absent, or fewer devices exist than processes.
+    """
+
+    def __init__(self, device: DeviceName = "auto", precision: str = "32", processes: int = 1) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("--device cuda: no CUDA device is visible to torch. Use --device cpu (or auto).")
+        use_cuda = device != "cpu" and torch.cuda.is_available()
+        if use_cuda and processes > torch.cuda.device_count():
+            raise UserError(f"{processes} processes, but {torch.cuda.device_count()} CUDA devices. Ask for fewer.")
+        if not use_cuda:
+            keep_large_blocks()
+        self._fabric = Fabric(
+            accelerator="cuda" if use_cuda else "cpu",
+            devices=processes,
+            strategy="ddp" if processes > 1 else "auto",
+            precision=cast("Any", _FABRIC_PRECISION[precision]),
+        )
+        self._fabric.launch()
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors of this process live."""
+        return self._fabric.device
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        return self._fabric.global_rank
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self._fabric.world_size
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and talks to the user."""
+        return self._fabric.is_global_zero
+
+    def place(self, method: Method) -> Method:
+        """Move a method to the device, convolutions in channels-last order (faster on CPU and CUDA, same numbers)."""
+        return method.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def adam(self, method: Method, settings: Adam, lr: float) -> torch.optim.Adam:
+        """Adam over a method's parameters, fused into one kernel."""
+        return torch.optim.Adam(
+            method.parameters(),
+            lr=lr,
+            betas=settings.betas,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
+        """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
+        module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
+        module.mark_forward_method("training_losses")
+        return TrainingModule(self._fabric, module, wrapped)
+
+    @torch.inference_mode()
+    def predict(self, method: Method, past: Tensor) -> Tensor:
+        """Prediction of a placed method in eval mode, float32: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        with self._fabric.autocast():
+            return method(past).float()  # type: ignore[no-any-return]
+
+    def to_device(self, clip: Tensor) -> Tensor:
+        """Copy a batch to the device, without waiting where it is pinned."""
+        return clip.to(self.device, non_blocking=True)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over processes."""
+        return cast("Tensor", self._fabric.all_reduce(value, reduce_op="sum"))
+
+    def barrier(self) -> None:
+        """Wait for every process."""
+        self._fabric.barrier()
+
+
+class TrainingModule:
+    """A method set up for training on an engine."""
+
+    def __init__(self, fabric: Fabric, module: Any, optimizer: Any) -> None:
+        self._fabric = fabric
+        self._module = module
+        self._optimizer = optimizer
+
+    def step(self, clip: Tensor, progress: Progress, *, accumulate: int, clip_norm: float | None) -> dict[str, Tensor]:
+        """One optimiser step on clips (B, T, C, H, W); returns the detached loss terms, averaged over the batch."""
+        terms: dict[str, Tensor] = {}
+        parts = clip.chunk(accumulate)
+        for number, part in enumerate(parts):
+            share = part.shape[0] / clip.shape[0]
+            last = number == len(parts) - 1
+            with self._fabric.no_backward_sync(self._module, enabled=not last):
+                losses = self._losses(part, progress)
+                self._fabric.backward(losses["loss"] * share)
+            for name, value in losses.items():
+                terms[name] = terms.get(name, torch.zeros_like(value)) + value.detach() * share
+        if clip_norm is not None:
+            self._fabric.clip_gradients(self._module, self._optimizer, max_norm=clip_norm, error_if_nonfinite=False)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return terms
+
+    def _losses(self, clip: Tensor, progress: Progress) -> dict[str, Tensor]:
+        t_in = self._module.shape.t_in
+        losses: Callable[..., dict[str, Tensor]] = self._module.training_losses
+        return losses(clip[:, :t_in], clip[:, t_in:], progress)
+
+
+def keep_large_blocks() -> None:
+    """Let glibc reuse large freed blocks; returned to the kernel, each would cost its page faults again."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
+            libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_KEPT_BLOCK)
