@@ -1,5 +1,6 @@
 """Flow grids read from tiny files in the real layouts; every frame carries its number, so clips can be read back."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -118,8 +119,6 @@ def test_counts_come_back_in_physical_units(case, layout):
 @pytest.mark.parametrize("hold_out", [True, False])
 def test_scaling_uses_training_statistics_only(case, hold_out, tmp_path):
     """A huge count in the last frame of the series (a test frame) leaves the scale of the training data alone."""
-    import h5py
-
     builder, name, _, _ = case
     builder.write(tmp_path, SHAPE.frame)
     calm = build(name, tmp_path, hold_out, **options_for(name))
@@ -156,8 +155,6 @@ def test_files_that_overlap_in_time_are_refused(taxinyc, tmp_path):
 
 
 def test_constant_training_frames_are_refused(taxinyc, tmp_path):
-    import h5py
-
     taxinyc.write(tmp_path, SHAPE.frame)
     for name in taxinyc.NAMES:
         with h5py.File(tmp_path / name, "r+") as file:
@@ -199,3 +196,27 @@ def test_context_is_kept(case):
     options = FlowGrid.Options.parse(load_benchmark(name).dataset.options | options_for(name), "test")
     context = DatasetContext(name, SHAPE, (folder,))
     assert FlowGrid(options, context).context is context
+
+
+def test_smallest_training_count_becomes_zero(taxinyc, tmp_path):
+    taxinyc.write(tmp_path, SHAPE.frame)
+    plain = build("taxinyc", tmp_path)
+    for name in taxinyc.NAMES:
+        with h5py.File(tmp_path / name, "r+") as file:
+            file["data"][:] += 7.0
+    raised = build("taxinyc", tmp_path)
+    clips = raised.train.clips(np.arange(len(raised.train)), 0)
+    assert (clips.min(), clips.max()) == (0, 1)
+    physical = raised.to_physical(clips) - 7
+    expected = plain.to_physical(plain.train.clips(np.arange(len(plain.train)), 0))
+    np.testing.assert_allclose(physical, expected, atol=1e-4)
+
+
+def test_order_of_file_names_does_not_matter(taxibj, tmp_path, layout):
+    taxibj.write(tmp_path, SHAPE.frame)
+    options = options_for("taxibj")
+    forward = build("taxibj", tmp_path, **options)
+    backward = build("taxibj", tmp_path, files=taxibj.NAMES[::-1], **options)
+    for split in ("train", "val", "test"):
+        first, second = (all_numbers(d, getattr(d, split), layout) for d in (forward, backward))
+        np.testing.assert_array_equal(first, second)
