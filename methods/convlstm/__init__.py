@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stbench.nn import Paper, PublicLayout
-from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, gate_macs
 from stbench.schema import ClipShape
 
 State = list[tuple[Tensor | None, Tensor]]
@@ -49,6 +49,10 @@ class ConvLSTM(ConvRecurrent):
             ConvLSTMCell(c_in, n, config.kernel, self.size, config.layer_norm)
             for c_in, n in zip(self.input_widths, config.hidden, strict=True)
         )
+
+    def idle_macs(self) -> int:
+        """Every h is still zero at the first step."""
+        return gate_macs(self, "conv_h")
 
     def initial_state(self, frame: Tensor) -> State:
         """Zeros for every layer."""

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from stbench.nn import Paper, PublicLayout
-from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs
 from stbench.schema import ClipShape
 
 State = tuple[list[tuple[Tensor | None, Tensor]], Tensor | None]
+Increments = tuple[Tensor, Tensor]
 
 
 class SpatiotemporalLSTMCell(nn.Module):
@@ -23,17 +24,23 @@ class SpatiotemporalLSTMCell(nn.Module):
         self.conv_o = GateConv(2 * n, n, kernel, size, layer_norm)
         self.conv_last = nn.Conv2d(2 * n, n, 1, bias=False)
 
-    def forward(self, x: Tensor, h: Tensor | None, c: Tensor, m: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """X (B, C_in, H', W'), h, c and m (B, n, H', W') -> new h, c, m; h or m None is all zero."""
+    def forward(
+        self, x: Tensor, h: Tensor | None, c: Tensor, m: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Increments]:
+        """X (B, C_in, H', W'), h, c and m (B, n, H', W') -> new h, c, m and what was added to c and m.
+
+        h or m None is all zero.
+        """
         ix, fx, gx, ix_m, fx_m, gx_m, ox = self.conv_x(x).chunk(7, dim=1)
         ih, fh, gh, oh = self.conv_h(h).chunk(4, dim=1)
         im, fm, gm = self.conv_m(m).chunk(3, dim=1)
-        c = torch.sigmoid(fx + fh + 1.0) * c + torch.sigmoid(ix + ih) * torch.tanh(gx + gh)
-        kept = 0.0 if m is None else torch.sigmoid(fx_m + fm + 1.0) * m
-        m = kept + torch.sigmoid(ix_m + im) * torch.tanh(gx_m + gm)
+        delta_c = torch.sigmoid(ix + ih) * torch.tanh(gx + gh)
+        c = torch.sigmoid(fx + fh + 1.0) * c + delta_c
+        delta_m = torch.sigmoid(ix_m + im) * torch.tanh(gx_m + gm)
+        m = delta_m if m is None else torch.sigmoid(fx_m + fm + 1.0) * m + delta_m
         memories = torch.cat([c, m], dim=1)
         o = torch.sigmoid(ox + oh + self.conv_o(memories))
-        return o * torch.tanh(self.conv_last(memories)), c, m
+        return o * torch.tanh(self.conv_last(memories)), c, m, (delta_c, delta_m)
 
 
 class PredRNN(ConvRecurrent):
@@ -58,6 +65,10 @@ class PredRNN(ConvRecurrent):
             SpatiotemporalLSTMCell(c_in, n, config.kernel, self.size, config.layer_norm) for c_in in self.input_widths
         )
 
+    def idle_macs(self) -> int:
+        """Every h, and the memory below the first layer, are still zero at the first step."""
+        return gate_macs(self, "conv_h", "cells.0.conv_m")
+
     def initial_state(self, frame: Tensor) -> State:
         """Zeros for every layer and for the shared memory."""
         n = self.config.hidden[0]
@@ -69,6 +80,6 @@ class PredRNN(ConvRecurrent):
         x, skip = self.codec.encode(frame)
         new_layers: list[tuple[Tensor | None, Tensor]] = []
         for cell, (h, c) in zip(self.cells, layers, strict=True):
-            x, c, m = cell(x, h, c, m)
+            x, c, m, _ = cell(x, h, c, m)
             new_layers.append((x, c))
         return self.codec.decode(x, skip), (new_layers, m)

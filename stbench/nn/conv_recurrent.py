@@ -38,6 +38,8 @@ class GateConv(nn.Sequential):
         conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=bias)
         super().__init__(conv, *([nn.LayerNorm([c_out, *size])] if layer_norm else []))
         self.layer_norm = layer_norm
+        self.macs = conv.weight.numel() * size[0] * size[1]
+        """Multiply-adds of one call on one sample."""
 
     def forward(self, x: Tensor | None) -> Tensor:
         """(B, C_in, H', W') -> (B, C_out, H', W'); None -> what a zero input gives, broadcastable, without the conv."""
@@ -53,6 +55,12 @@ class GateConv(nn.Sequential):
         return cast("Tensor", norm(spread.expand(1, *norm.normalized_shape)))
 
 
+def gate_macs(method: nn.Module, *names: str) -> int:
+    """Multiply-adds, on one sample, of one call of every :class:`GateConv` whose path ends with one of ``names``."""
+    convs = (module for path, module in method.named_modules() if path.endswith(names))
+    return sum(conv.macs for conv in convs if isinstance(conv, GateConv))
+
+
 class ConvRecurrent(RecurrentForecaster):
     """A stack of recurrent cells between a frame codec's encoder and decoder; sampling as the config says."""
 
@@ -60,8 +68,7 @@ class ConvRecurrent(RecurrentForecaster):
 
     def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
         super().__init__(shape, config)
-        if config.kernel % 2 == 0:
-            raise UserError(f"kernel = {config.kernel}: an even kernel cannot keep the frame's size. Use an odd one.")
+        check_odd(config.kernel)
         self.codec = self._codec(shape, config)
 
     @staticmethod
@@ -97,6 +104,12 @@ class ConvRecurrent(RecurrentForecaster):
         return feed_mask(
             self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
         )
+
+
+def check_odd(kernel: int, what: str = "kernel") -> None:
+    """Raise :class:`UserError` for an even kernel, which cannot keep a frame's size."""
+    if kernel % 2 == 0:
+        raise UserError(f"{what} = {kernel}: an even kernel cannot keep the frame's size. Use an odd one.")
 
 
 def equal_widths(hidden: tuple[int, ...], method: str) -> int:

@@ -47,10 +47,13 @@ class RecurrentForecaster(Method):
         emissions, _ = self.unroll(clip, feed_true)
         return emissions
 
-    def unroll(self, clip: Tensor, feed_true: Tensor) -> tuple[Tensor, Any]:
-        """As :meth:`rollout`, with the final state, which a subclass may use to gather loss terms along the way."""
+    def unroll(self, clip: Tensor, feed_true: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """As :meth:`rollout`, from ``state`` (default :meth:`initial_state`) and with the final state.
+
+        A subclass whose state gathers loss terms along the way starts from one that does.
+        """
         feed = self._checked_feed(clip, feed_true)
-        state = self.initial_state(clip[:, 0])
+        state = self.initial_state(clip[:, 0]) if state is None else state
         guess = clip[:, 0]
         emissions = []
         for t in range(feed.shape[1]):

@@ -18,11 +18,16 @@ TAU = Case("tau_small", "tau", STACK)
 TWO_LAYERS = {"hidden": (16, 16), "patch": 2, "kernel": 5}
 CONVLSTM = Case("convlstm_ln0", "convlstm", TWO_LAYERS)
 PREDRNN = Case("predrnn_ln0", "predrnn", TWO_LAYERS)
+SIMVP = Case("simvp_gsta_small", "simvp:gsta", STACK)
+PREDRNNPP = Case("predrnnpp_small", "predrnnpp", TWO_LAYERS)
+PREDRNNV2 = Case("predrnnv2_small", "predrnnv2", TWO_LAYERS)
+MIM = Case("mim_small", "mim", {"hidden": (16, 16, 16), "patch": 2, "kernel": 5})
+MAU = Case("mau_small", "mau", {"hidden": (16, 16), "downsampling": 2, "kernel": 5})
 PHYDNET = Case("phydnet_taxibj", "phydnet", {"patch": 2})
 
-CASES = (TAU, CONVLSTM, PREDRNN, PHYDNET)
-STACKED = (TAU,)
-ROLLED_OUT = (CONVLSTM, PREDRNN)
+CASES = (TAU, SIMVP, CONVLSTM, PREDRNN, PREDRNNPP, PREDRNNV2, MIM, MAU, PHYDNET)
+STACKED = (TAU, SIMVP)
+ROLLED_OUT = (CONVLSTM, PREDRNN, PREDRNNPP, PREDRNNV2)
 
 
 def name(case: Case) -> str:

@@ -1,0 +1,95 @@
+"""MAU, Motion-Aware Unit (Chang et al., NeurIPS 2021). Axes: B, C, H, W."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from stbench.nn import MethodConfig, Paper, Progress, PublicLayout, RecurrentForecaster, Sampling, feed_mask
+from stbench.nn.conv_recurrent import check_odd, equal_widths, gate_macs
+from stbench.schema import ClipShape
+
+from .cell import MAUCell, Memory
+from .codec import MAUCodec
+
+MAX_HALVINGS = 5
+State = list[list[Memory]]
+"""The memories of each layer, oldest first, at most ``window`` of them."""
+
+
+class MAUConfig(MethodConfig):
+    """Hyperparameters of MAU.
+
+    ``hidden`` is one (equal) width per layer; ``downsampling`` the factor by which the encoder shrinks a frame;
+    ``window`` how many past steps the attention sees; ``recall`` and ``residual`` switch the two kinds of shortcut on.
+    """
+
+    hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 64, 64, 64)
+    kernel: PositiveInt = 5
+    downsampling: Literal[1, 2, 4, 8, 16, 32] = 4
+    window: PositiveInt = 5
+    recall: bool = False
+    residual: bool = False
+    sampling: Sampling = "scheduled"
+
+
+class MAU(RecurrentForecaster):
+    """Stacked motion-aware units between a strided encoder and its mirror."""
+
+    Config = MAUConfig
+    config: MAUConfig
+    paper = Paper(
+        title="MAU: A Motion-Aware Unit for Video Prediction and Beyond",
+        authors="Chang et al.",
+        venue="NeurIPS 2021",
+        url="https://proceedings.neurips.cc/paper/2021/hash/e25cfa90f04351958216f97e3efdabe9-Abstract.html",
+    )
+    summary = "recurrent cells that attend to their own recent past"
+    variants = {"recall": {"recall": True}, "residual": {"residual": True}}
+    public_layout = PublicLayout(
+        renames=(
+            (r"^cells\.", "cell_list."),
+            (r"^codec\.embed\.", "encoders.0.encoder_t_conv-1."),
+            *((rf"^codec\.down\.{i}\.", f"encoders.{i + 1}.encoder_t{i}.") for i in range(MAX_HALVINGS)),
+            (r"^codec\.up\.(\d+)\.", r"decoders.\1.c_decoder\1."),
+            (r"^codec\.readout\.", "srcnn.0."),
+        ),
+        dead=(r"merge\..*", r"conv_last_sr\..*"),
+    )
+
+    def __init__(self, shape: ClipShape, config: MAUConfig) -> None:
+        super().__init__(shape, config)
+        check_odd(config.kernel)
+        n = equal_widths(config.hidden, "MAU")
+        self.codec = MAUCodec(shape, n, config.downsampling, config.recall)
+        size = self.codec.height, self.codec.width
+        self.cells = nn.ModuleList(
+            MAUCell(n, config.kernel, size, config.window, config.residual) for _ in config.hidden
+        )
+
+    def idle_macs(self) -> int:
+        """Every T is still zero at the first step."""
+        return gate_macs(self, "conv_t", "conv_t_next", "conv_s_next")
+
+    def draw_feed(self, batch: int, progress: Progress) -> Tensor:
+        """Scheduled (or reverse, or no) sampling at this step: (B, T_in+T_out−1) bool."""
+        return feed_mask(
+            self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
+        )
+
+    def initial_state(self, frame: Tensor) -> State:  # noqa: ARG002 - an empty past needs no shape
+        """No past yet."""
+        return [[] for _ in self.cells]
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        features = self.codec.encode(frame)
+        s = features[-1]
+        new_state: State = []
+        for cell, memories in zip(self.cells, state, strict=True):
+            t, out = cell(s, memories)
+            new_state.append([*memories, (s, t)][-self.config.window :])
+            s = out
+        return self.codec.decode(s, features), new_state
