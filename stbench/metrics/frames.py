@@ -5,83 +5,15 @@ Axes: B batch, T time, C channels, H height, W width, F = B·T frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics.catalogue import Metric, check_metrics
+from stbench.metrics.catalogue import check_metrics
 from stbench.metrics.perceptual import lpips_frames
-from stbench.metrics.ssim import ssim_from_sums, window_sums
-
-CHUNK_CPU = 1 << 17
-"""Values per chunk: its intermediate maps stay in a CPU's cache."""
-CHUNK_DEVICE = 1 << 22
-"""Values per chunk on an accelerator: enough to fill it, at most 1 GiB of intermediate maps."""
-
-
-class FramePair:
-    """Some frames and their truth; each intermediate result is computed once, when a metric first asks for it."""
-
-    def __init__(self, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float | None) -> None:
-        self._pred = pred_FCHW.double()
-        self._true = true_FCHW.double()
-        self.data_range = float("nan") if data_range is None else data_range
-        self.pixels = self._pred[0].numel()
-
-    @cached_property
-    def _error(self) -> Tensor:
-        return (self._pred - self._true).flatten(1)
-
-    @cached_property
-    def squared(self) -> Tensor:
-        """Σ(ŷ−y)² of each frame, (F,)."""
-        return self._error.square().sum(1)
-
-    @cached_property
-    def absolute(self) -> Tensor:
-        """Σ|ŷ−y| of each frame, (F,)."""
-        return self._error.abs().sum(1)
-
-    @cached_property
-    def _clipped(self) -> tuple[Tensor, Tensor]:
-        return self._pred.clamp(0, self.data_range), self._true.clamp(0, self.data_range)
-
-    @cached_property
-    def clipped_squared(self) -> Tensor:
-        """Σ(ŷ−y)² of each clipped frame, (F,)."""
-        pred, true = self._clipped
-        return (pred - true).square_().flatten(1).sum(1)
-
-    @cached_property
-    def signal(self) -> Tensor:
-        """Σy² of each clipped true frame, (F,)."""
-        return self._clipped[1].square().flatten(1).sum(1)
-
-    @cached_property
-    def _sums(self) -> Tensor:
-        pred, true = self._clipped
-        return window_sums(pred.flatten(0, 1), true.flatten(0, 1))
-
-    def ssim(self, data_range: float) -> Tensor:
-        """Structural similarity of each clipped frame, channels averaged, (F,)."""
-        return ssim_from_sums(self._sums, data_range).view(len(self._pred), -1).mean(1)
-
-
-_COMPUTE: dict[str, Callable[[FramePair], Tensor]] = {
-    "mse_frame": lambda pair: pair.squared,
-    "mae_frame": lambda pair: pair.absolute,
-    "rmse_frame": lambda pair: pair.squared.sqrt(),
-    "mse_pixel": lambda pair: pair.squared / pair.pixels,
-    "mae_pixel": lambda pair: pair.absolute / pair.pixels,
-    "rmse_pixel": lambda pair: (pair.squared / pair.pixels).sqrt(),
-    "psnr": lambda pair: 10 * torch.log10(pair.data_range**2 * pair.pixels / pair.clipped_squared),
-    "snr": lambda pair: 10 * torch.log10(pair.signal / pair.clipped_squared),
-    "ssim": lambda pair: pair.ssim(pair.data_range),
-    "ssim_legacy": lambda pair: pair.ssim(2 * pair.data_range),
-}
+from stbench.metrics.statistics import FORMULAS, formula_values
 
 
 @torch.no_grad()
@@ -117,7 +49,7 @@ def frame_values(
         pred_BTCHW, true_BTCHW = pred_BTCHW.cpu(), true_BTCHW.cpu()
     batch_time = pred_BTCHW.shape[:2]
     pred, true = pred_BTCHW.flatten(0, 1), true_BTCHW.flatten(0, 1)
-    values = _chunked(metrics, pred, true, data_range)
+    values = formula_values([metric.name for metric in metrics if metric.name in FORMULAS], pred, true, data_range)
     for metric in metrics:
         if metric.family == "lpips":
             assert data_range is not None
@@ -133,21 +65,6 @@ def _check_shapes(pred: Tensor, true: Tensor) -> None:
             f"Predicted frames {tuple(pred.shape)} and true frames {tuple(true.shape)} cannot be compared: "
             "both must be (B, T, C, H, W), of one shape and not empty."
         )
-
-
-def _chunked(
-    metrics: Sequence[Metric], pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float | None
-) -> dict[str, Tensor]:
-    """Metrics that share intermediate results, over chunks of frames whose maps stay in cache."""
-    shared = [metric.name for metric in metrics if metric.name in _COMPUTE]
-    budget = CHUNK_CPU if pred_FCHW.device.type == "cpu" else CHUNK_DEVICE
-    size = max(1, budget // pred_FCHW[0].numel())
-    parts: dict[str, list[Tensor]] = {name: [] for name in shared}
-    for pred, true in zip(torch.split(pred_FCHW, size), torch.split(true_FCHW, size), strict=True) if shared else ():
-        pair = FramePair(pred, true, data_range)
-        for name in shared:
-            parts[name].append(_COMPUTE[name](pair))
-    return {name: torch.cat(chunks) for name, chunks in parts.items()}
 
 
 def _physical_values(

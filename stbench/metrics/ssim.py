@@ -2,91 +2,103 @@
 
 Axes: F frames, H height, W width.
 
-With N = 49 pixels per window and the sums Sx, Sy, Sq = Σ(x²+y²), Sp = Σxy, the index of Wang et al. (2004, eq. 13) is
+With u = x + y, v = x − y and N = 49 pixels per window, the index of Wang et al. (2004, eq. 13) becomes
 
-    S = 4 (Sx·Sy + c1) (N·Sp − Sx·Sy + c2) / ((Sx²+Sy² + 2c1) (N·Sq − Sx²−Sy² + 2c2))
-    c1 = (0.01 R)² N² / 2,   c2 = (0.03 R)² N (N−1) / 2
+    S = (Su² − Sv² + k1) (Pu − Pv + k2) / ((Su² + Sv² + k1) (Pu + Pv + k2))
+    Su = Σu,   Pu = N Σu² − Su²,   k1 = 2 (0.01 R)² N²,   k2 = 2 (0.03 R)² N (N−1)
 
-so that four window sums are enough. They are kept in float64: the differences cancel on nearly constant windows.
+so that the window sums of u, v, u², v² are enough. They are float64, whatever the frames are: Pu and Pv cancel on
+nearly constant windows, where float32 (scikit-image's own choice for float32 frames) loses the sixth digit.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from stbench.errors import UserError
+
+Array = Any
+"""A numpy array (frames on the CPU, whose loops are single-threaded and cheap to call) or a torch tensor."""
 
 WINDOW = 7
 _BORDER = WINDOW - 1
 _N = WINDOW * WINDOW
 
 
-def window_sums(x_FHW: Tensor, y_FHW: Tensor) -> Tensor:
-    """Sums of x, y, x²+y² and xy over every 7×7 window.
-
-    Args:
-        x_FHW: frames, any floating type.
-        y_FHW: frames to compare with, same shape.
-
-    Returns:
-        (4, F, H, W) float64; the entry at (h, w) belongs to the window with that upper left corner. The last six rows
-        and columns have no window and hold no meaning.
-
-    Raises:
-        UserError: frames smaller than the window.
-    """
-    frames, height, width = x_FHW.shape
+def check_window(height: int, width: int) -> None:
+    """Raise :class:`UserError` for frames smaller than the window."""
     if min(height, width) < WINDOW:
         raise UserError(
             f"SSIM needs frames of at least {WINDOW}×{WINDOW} pixels, these are {height}×{width}. "
             "Leave ssim out of the metrics."
         )
-    maps = x_FHW.new_empty((3, 4 * frames * height * width), dtype=torch.float64)
-    x, y, squares, product = maps[0].view(4, frames, height, width)
-    x.copy_(x_FHW)
-    y.copy_(y_FHW)
-    torch.mul(x, x, out=squares).addcmul_(y, y)
-    torch.mul(x, y, out=product)
-    _sum_seven(maps[0], half=maps[1], out=maps[2], step=width)
-    _sum_seven(maps[2], half=maps[0], out=maps[1], step=1)
-    return maps[1].view(4, frames, height, width)
 
 
-def _sum_seven(values: Tensor, *, half: Tensor, out: Tensor, step: int) -> None:
-    """out[i] = Σ values[i + k·step], k = 0 … 6, as pairs, then fours (1-D; the last 6·step entries stay unset).
+class WindowSums:
+    """Sums of u, v, u² and v² over every 7×7 window of F pairs of frames, u = x + y, v = x − y.
 
-    Rows and frames are run together: a window that would wrap belongs to the border that is cropped, and long
-    one-dimensional operations are what the machine does fastest.
+    Args:
+        x_FHW: float64 frames of at least 7×7.
+        y_FHW: frames to compare with, same shape.
+        workspace: scratch from :meth:`workspace` for F frames or more; its content is overwritten.
     """
-    size = values.numel()
-    pairs, fours, sevens = size - step, size - 3 * step, size - 6 * step
-    torch.add(values[:pairs], values[step:], out=half[:pairs])
-    torch.add(half[:fours], half[2 * step : 2 * step + fours], out=out[:fours])
-    out[:sevens].add_(half[4 * step : 4 * step + sevens]).add_(values[6 * step :])
 
+    def __init__(self, x_FHW: Array, y_FHW: Array, workspace: Array) -> None:
+        self._xp: Any = torch if isinstance(x_FHW, Tensor) else np
+        frames, height, width = x_FHW.shape
+        rows = height - _BORDER
+        one, two, three = workspace[:, :, :frames]
+        x, y = x_FHW.reshape(frames, -1), y_FHW.reshape(frames, -1)
+        self._xp.add(x, y, out=one[0])
+        self._xp.subtract(x, y, out=one[1])
+        self._xp.multiply(one[:2], one[:2], out=one[2:])
+        self.squared_difference: Array = one[3].sum(1)
+        """Σ(x−y)² of each frame, (F,)."""
+        self._sum_seven(one, pairs=two, out=three, step=width)
+        self._sum_seven(three[..., : rows * width], pairs=one, out=two, step=1)
+        self._sums, *self._scratch = (
+            buffer[..., : rows * width].reshape(4, frames, rows, width) for buffer in (two, one, three)
+        )
 
-def ssim_from_sums(sums_4FHW: Tensor, data_range: float) -> Tensor:
-    """Mean structural similarity of each frame, (F,) float64, from :func:`window_sums`."""
-    sum_x, sum_y, sum_squares, sum_product = sums_4FHW.unbind()
-    c1 = (0.01 * data_range) ** 2 * _N * _N / 2
-    c2 = (0.03 * data_range) ** 2 * _N * (_N - 1) / 2
-    product = sum_x * sum_y
-    squares = (sum_x * sum_x).addcmul_(sum_y, sum_y)
-    covariance = torch.mul(sum_product, _N).sub_(product).add_(c2)
-    variances = torch.mul(sum_squares, _N).sub_(squares).add_(2 * c2)
-    similarity = product.add_(c1).mul_(covariance).div_(squares.add_(2 * c1).mul_(variances))
-    return 4 * similarity[:, :-_BORDER, :-_BORDER].mean((1, 2))
+    @staticmethod
+    def workspace(like_FHW: Array) -> Array:
+        """Scratch for frames of this number, size and device: (3, 4, F, H·W) float64."""
+        frames, height, width = like_FHW.shape
+        shape = (3, 4, frames, height * width)
+        return like_FHW.new_empty(shape, dtype=torch.float64) if isinstance(like_FHW, Tensor) else np.empty(shape)
 
+    def _sum_seven(self, values: Array, *, pairs: Array, out: Array, step: int) -> None:
+        """out[i] = Σ values[i + k·step], k = 0 … 6, along the last axis; its last 6·step entries mean nothing.
 
-def ssim(pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float) -> Tensor:
-    """Structural similarity of each frame, channels averaged, (F,) float64; frames are taken as they are (no clipping).
+        Summing ones to twos, twos to fours, and 4 + 2 + 1 takes four additions in place of six. Rows are run
+        together: long one-dimensional operations are fast, and a window that wraps lies in columns cut off later.
+        """
+        size = values.shape[-1]
+        twos, fours, sevens = size - step, size - 3 * step, size - 6 * step
+        self._xp.add(values[..., :twos], values[..., step:], out=pairs[..., :twos])
+        self._xp.add(pairs[..., :fours], pairs[..., 2 * step : 2 * step + fours], out=out[..., :fours])
+        total = out[..., :sevens]
+        total += pairs[..., 4 * step : 4 * step + sevens]
+        total += values[..., 6 * step :]
 
-    A frame that holds a NaN gives NaN, the others are untouched.
-
-    Raises:
-        UserError: frames smaller than 7×7.
-    """
-    frames, channels = pred_FCHW.shape[:2]
-    sums = window_sums(pred_FCHW.flatten(0, 1), true_FCHW.flatten(0, 1))
-    return ssim_from_sums(sums, data_range).view(frames, channels).mean(1)
+    def ssim(self, data_range: float) -> Array:
+        """Mean structural similarity of each frame, (F,) float64; NaN for a frame that holds one."""
+        first, second = self._scratch
+        level, spread, numerator, denominator = first[:2], first[2:], second[:2], second[2:]
+        self._xp.multiply(self._sums[:2], self._sums[:2], out=level)
+        self._xp.multiply(self._sums[2:], _N, out=spread)
+        spread -= level
+        level[0] += 2 * (0.01 * data_range) ** 2 * _N * _N
+        spread[0] += 2 * (0.03 * data_range) ** 2 * _N * (_N - 1)
+        for index, (of_u, of_v) in enumerate((level, spread)):
+            self._xp.subtract(of_u, of_v, out=numerator[index])
+            self._xp.add(of_u, of_v, out=denominator[index])
+        similarity, normaliser = numerator[0], denominator[0]
+        similarity *= numerator[1]
+        normaliser *= denominator[1]
+        similarity /= normaliser
+        return similarity[..., :-_BORDER].mean((1, 2))
