@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,11 +29,12 @@ FORCING_DECAY = 0.003
 class PhyDNetConfig(EncoderConfig):
     """Hyperparameters of PhyDNet.
 
-    ``patch`` is the encoder's shrinking factor; ``moment_weight`` scales the moment loss; ``teacher_forcing`` feeds
-    true futures with probability max(0, 1 − 0.003·epoch), drawn once per batch; the sigmoid ties the output to [0, 1].
+    ``hid_s`` is the width of the features, ``patch`` the encoder's shrinking factor; ``moment_weight`` scales the
+    moment loss; ``teacher_forcing`` feeds true futures with probability max(0, 1 − 0.003·epoch), drawn once per
+    batch; the sigmoid ties the output to [0, 1].
     """
 
-    hid_s: Literal[16, 32, 48, 64, 96, 128] = 64
+    hid_s: PositiveInt = 64
     patch: Literal[2, 4] = 4
     moment_weight: NonNegativeFloat = 1.0
     teacher_forcing: bool = True
@@ -116,10 +117,10 @@ class PhyDNet(RecurrentForecaster):
 
     def __init__(self, shape: ClipShape, config: PhyDNetConfig) -> None:
         super().__init__(shape, config)
+        width = config.hid_s
+        if width % (2 * GROUPS):
+            raise UserError(f"hid_s = {width}: PhyDNet's normalisation needs a multiple of {2 * GROUPS}.")
         self.codec = self._codec(shape, config)
-        width = self.codec.channels
-        if width % GROUPS:
-            raise UserError(f"hid_s = {width}: PhyDNet's branches need a multiple of {GROUPS}.")
         self.enter_physical = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
         self.enter_residual = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
         self.leave_physical = nn.Sequential(UpBlock(width, width), UpBlock(width, width))
@@ -132,7 +133,7 @@ class PhyDNet(RecurrentForecaster):
     @staticmethod
     def _codec(shape: ClipShape, config: PhyDNetConfig) -> PhyCodec | StridedCodec:
         if config.encoder == "paper":
-            return PhyCodec(shape, config.patch)
+            return PhyCodec(shape, config.patch, config.hid_s)
         return StridedCodec(
             shape,
             hid_s=config.hid_s,
@@ -148,6 +149,10 @@ class PhyDNet(RecurrentForecaster):
         values = benchmark.value_range
         inside = values is not None and values[0] >= 0 and values[1] <= 1
         return {} if inside else {"output_activation": "none"}
+
+    def idle_macs(self) -> int:
+        """The moment loss's two matrix products per kernel, which only training needs."""
+        return 2 * DERIVATIVE_KERNEL * self.cell.derivatives.conv1.weight.numel()  # type: ignore[union-attr, operator]
 
     def initial_state(self, frame: Tensor) -> PhyState:
         """Zeros for both branches."""

@@ -9,7 +9,6 @@ from stbench.schema import ClipShape
 
 GROUPS = 16
 SLOPE = 0.2
-WIDTH = 64
 
 
 class DownBlock(nn.Module):
@@ -43,25 +42,25 @@ class UpBlock(nn.Module):
 
 
 class PhyCodec(nn.Module):
-    """Encoder C→32→32→64 and its mirror; ``patch`` 2 or 4 is the factor by which a frame shrinks."""
+    """Encoder C→w/2→w/2→w and its mirror (w = 64 in the paper); a frame shrinks by ``patch``, 2 or 4."""
 
-    def __init__(self, shape: ClipShape, patch: int) -> None:
+    def __init__(self, shape: ClipShape, patch: int, width: int) -> None:
         super().__init__()
         check_divisible(shape.height, shape.width, patch, "patch")
         stride = patch // 2
-        self.channels = WIDTH
+        self.channels = width
         self.height, self.width = shape.height // patch, shape.width // patch
-        self.c1 = DownBlock(shape.channels, WIDTH // 2, 2)
-        self.c2 = DownBlock(WIDTH // 2, WIDTH // 2)
-        self.c3 = DownBlock(WIDTH // 2, WIDTH, stride)
-        self.upc1 = UpBlock(WIDTH, WIDTH // 2, 2)
-        self.upc2 = UpBlock(WIDTH // 2, WIDTH // 2)
-        self.upc3 = nn.ConvTranspose2d(WIDTH // 2, shape.channels, 3, stride, padding=1, output_padding=stride - 1)
+        self.c1 = DownBlock(shape.channels, width // 2, 2)
+        self.c2 = DownBlock(width // 2, width // 2)
+        self.c3 = DownBlock(width // 2, width, stride)
+        self.upc1 = UpBlock(width, width // 2, 2)
+        self.upc2 = UpBlock(width // 2, width // 2)
+        self.upc3 = nn.ConvTranspose2d(width // 2, shape.channels, 3, stride, padding=1, output_padding=stride - 1)
 
     def encode(self, frame: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, C, H, W) -> (B, 64, H/p, W/p), no skip."""
+        """(B, C, H, W) -> (B, w, H/p, W/p), no skip."""
         return self.c3(self.c2(self.c1(frame))), None
 
     def decode(self, features: Tensor, skip: Tensor | None) -> Tensor:  # noqa: ARG002 - one interface
-        """(B, 64, H/p, W/p) -> (B, C, H, W), before the output activation."""
+        """(B, w, H/p, W/p) -> (B, C, H, W), before the output activation."""
         return self.upc3(self.upc2(self.upc1(features)))  # type: ignore[no-any-return]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 Images = npt.NDArray[np.uint8]
 
-GLYPH_SIZE = 28
 SPLIT_SEED = 0
 SPLIT_FRACTIONS = 0.8, 0.1  # train, validation; the rest is test
 
@@ -24,8 +23,8 @@ class Glyphs:
     test: Images
 
 
-def digits() -> Glyphs:
-    """scikit-learn's bundled handwritten digits (1797 images of 8x8, 0 … 16), enlarged bicubically to 28x28, 0 … 255.
+def digits(size: int) -> Glyphs:
+    """scikit-learn's bundled handwritten digits (1797 of 8×8, 0 … 16), enlarged bicubically to size×size, 0 … 255.
 
     The images are shuffled with a fixed seed, then cut 80 / 10 / 10 %.
     """
@@ -33,7 +32,7 @@ def digits() -> Glyphs:
     from sklearn.datasets import load_digits
 
     small = load_digits().images
-    factor = GLYPH_SIZE / small.shape[1]
+    factor = size / small.shape[1]
     large = zoom(small, (1, factor, factor), order=3, mode="grid-constant", grid_mode=True)
     images = np.clip(np.rint(large * (255 / 16)), 0, 255).astype(np.uint8)
     return split_glyphs(images)
@@ -47,5 +46,5 @@ def split_glyphs(images: Images) -> Glyphs:
     return Glyphs(images[order[:train]], images[order[train:val]], images[order[val:]])
 
 
-GLYPH_SOURCES: dict[str, Callable[[], Glyphs]] = {"digits": digits}
+GLYPH_SOURCES: dict[str, Callable[[int], Glyphs]] = {"digits": digits}
 """By the option's name. Sources that read idx files (MNIST and its relatives) belong here too."""

@@ -35,6 +35,7 @@ class MovingImagesOptions(Record):
 
     Attributes:
         glyphs: source of the images (:data:`stbench.data.glyphs.GLYPH_SOURCES`).
+        glyph_size: height and width of an image in pixels.
         per_clip: images in a clip.
         speed: distance moved per frame, as a share of the free range (canvas minus glyph).
         train_clips: clips of one training epoch; other ones in every epoch.
@@ -44,6 +45,7 @@ class MovingImagesOptions(Record):
     """
 
     glyphs: Literal["digits"] = "digits"
+    glyph_size: PositiveInt = 28
     per_clip: PositiveInt = 2
     speed: Annotated[PositiveFloat, Field(lt=1)] = 0.1
     train_clips: PositiveInt = 10_000
@@ -61,7 +63,7 @@ class MovingImages(Dataset):
 
     def __init__(self, options: MovingImagesOptions, context: DatasetContext) -> None:
         super().__init__(options, context)
-        glyphs = GLYPH_SOURCES[options.glyphs]()
+        glyphs = GLYPH_SOURCES[options.glyphs](options.glyph_size)
         train = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
         check_canvas(context.name, context.shape, train)
         self.train = MovingSplit(train, "train", options.train_clips, options, context.shape)

@@ -105,12 +105,14 @@ class SharedEncoder(Record):
 class Protocol(Record):
     """One way to run a benchmark: ``paper``, ``legacy`` or ``quick``.
 
-    ``selection`` says which split picks the checkpoint; ``baselines`` are run beside every method.
+    ``selection`` says which split picks the checkpoint; ``baselines`` are run beside every method;
+    ``shape`` replaces the benchmark's, for a setting that must be small.
     """
 
     description: str
     selection: Selection = "validation"
     baselines: tuple[str, ...] = ()
+    shape: ClipShape | None = None
     training: Training
     evaluation: Evaluation
     methods: dict[str, MethodSettings] = {}

@@ -100,8 +100,9 @@ class _Resolver:
         self.plugin = split_name(name)[0]
         self.method: type[Method] = METHODS.get(self.plugin)
         self.origins: dict[str, str] = {}
+        self.shape = protocol.shape or benchmark.shape
         self.config = self._config()
-        self.trainable = self.method.create(benchmark.shape, self.config, name).trainable
+        self.trainable = self.method.create(self.shape, self.config, name).trainable
         self.training = self._training() if self.trainable else None
 
     def spec(self, seed: int) -> RunSpec:
@@ -115,7 +116,7 @@ class _Resolver:
             benchmark=benchmark.name,
             benchmark_version=benchmark.version,
             protocol=self.request.protocol,
-            shape=benchmark.shape,
+            shape=self.shape,
             dataset=dataset_spec(benchmark, self.protocol),
             value_range=benchmark.value_range,
             data_range=benchmark.data_range,

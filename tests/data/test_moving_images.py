@@ -57,7 +57,7 @@ def slow_clip(glyphs, key, index, options, shape):
 
 @pytest.fixture(scope="module")
 def glyphs():
-    return digits()
+    return digits(28)
 
 
 def split_of(glyphs, name="train", **options):
