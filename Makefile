@@ -1,0 +1,59 @@
+# Every target sets up .venv by itself; python3 >= 3.11 with pip is all it needs. uv is used when it is there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+STAMP := $(VENV)/.installed
+
+# Two processes of one thread each: on two cores two OpenMP teams of two would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: help setup demo test test-slow coverage lint format clean
+
+help:
+	@echo "make demo       train four methods on embedded data and print the table (about 6 minutes, set-up included)"
+	@echo "make test       the fast tests"
+	@echo "make test-slow  the minutes-long tests"
+	@echo "make coverage   the fast tests with branch coverage"
+	@echo "make lint       ruff, mypy --strict, import-linter"
+	@echo "make format     let ruff format the code"
+	@echo "make clean      remove .venv and caches (run folders stay)"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+ifneq ($(UV),)
+	$(UV) venv --quiet --python ">=3.11" --allow-existing $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python -e ".[dev,video]"
+else
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stbench needs python3 >= 3.11; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e ".[dev,video]"
+endif
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/stbench run --methods tau,predrnn,convlstm,phydnet --dataset moving_digits --protocol quick --out results/demo
+
+test: $(STAMP)
+	$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP)
+	$(PYTEST) -m slow
+
+coverage: $(STAMP)
+	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-fail-under=90
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
