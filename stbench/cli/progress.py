@@ -124,9 +124,8 @@ class RunProgress:
         if now - self.said >= PLAIN_SECONDS:
             self.said = now
             eta = self._eta(now, done, self.epochs * steps)
-            self.owner.note(
-                f"{self.label} epoch {epoch + 1}/{self.epochs} step {step}/{steps} loss {loss:.4g} lr {lr:.2g} ETA {eta}"
-            )
+            place = f"epoch {epoch + 1}/{self.epochs} step {step}/{steps}"
+            self.owner.note(f"{self.label} {place} loss {loss:.4g} lr {lr:.2g} ETA {eta}")
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
         """An epoch and its validation are done."""

@@ -63,7 +63,7 @@ def run_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
 ) -> None:
-    """Train and score methods on one dataset under one protocol; the same command again resumes or finds the results."""
+    """Train and score methods on one dataset under one protocol; the same command again resumes."""
     from stbench.cli.progress import Progress
     from stbench.data.dirs import data_dirs
     from stbench.report.records import records_of

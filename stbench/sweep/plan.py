@@ -12,10 +12,10 @@ from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark
 from stbench.errors import UserError, unknown_name
 from stbench.metrics import check_metrics
 from stbench.nn import METHODS, Method, split_name, variant_settings
-from stbench.schema import Benchmark, Evaluation, Protocol, RunSpec, Training
+from stbench.schema import Benchmark, DatasetSpec, Evaluation, Protocol, RunSpec, Training
 
 TRAINING_KEYS = tuple(Training.model_fields)
-EVALUATION = "evaluation."
+SECTIONS = ("evaluation", "dataset")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def make_plan(request: Request) -> Plan:
     """
     benchmark = load_benchmark(request.benchmark)
     protocol = get_protocol(benchmark, request.protocol)
+    if protocol.shape is not None:
+        benchmark = benchmark.model_copy(update={"shape": protocol.shape})
     methods = list(dict.fromkeys([*protocol.baselines, *request.methods]))
     _check_targets(request.overrides, methods)
     specs: list[RunSpec] = []
@@ -85,7 +87,7 @@ def _check_targets(overrides: Sequence[tuple[str, str]], methods: Sequence[str])
     plugins = {split_name(name)[0] for name in methods} | set(methods)
     for key, _ in overrides:
         target, dot, _rest = key.rpartition(".")
-        if dot and target not in plugins and key.split(".")[0] not in (*TRAINING_KEYS, EVALUATION[:-1]):
+        if dot and target not in plugins and key.split(".")[0] not in (*TRAINING_KEYS, *SECTIONS):
             raise unknown_name("method in --set", target, plugins)
 
 
@@ -100,9 +102,8 @@ class _Resolver:
         self.plugin = split_name(name)[0]
         self.method: type[Method] = METHODS.get(self.plugin)
         self.origins: dict[str, str] = {}
-        self.shape = protocol.shape or benchmark.shape
         self.config = self._config()
-        self.trainable = self.method.create(self.shape, self.config, name).trainable
+        self.trainable = self.method.create(benchmark.shape, self.config, name).trainable
         self.training = self._training() if self.trainable else None
 
     def spec(self, seed: int) -> RunSpec:
@@ -116,8 +117,8 @@ class _Resolver:
             benchmark=benchmark.name,
             benchmark_version=benchmark.version,
             protocol=self.request.protocol,
-            shape=self.shape,
-            dataset=dataset_spec(benchmark, self.protocol),
+            shape=benchmark.shape,
+            dataset=self._dataset(),
             value_range=benchmark.value_range,
             data_range=benchmark.data_range,
             training=self.training,
@@ -166,13 +167,23 @@ class _Resolver:
         values: dict[str, Any] = {}
         where = f"{self.benchmark.name} protocol {self.request.protocol}"
         self._layer("evaluation", values, self.protocol.evaluation.model_dump(mode="json"), where)
-        pairs = {
-            k.removeprefix(EVALUATION): yaml.safe_load(v) for k, v in self.request.overrides if k.startswith(EVALUATION)
-        }
-        self._layer("evaluation", values, pairs, "--set")
+        self._layer("evaluation", values, self._section("evaluation"), "--set")
         evaluation = Evaluation.parse(values, "evaluation")
         check_metrics(evaluation.metrics, data_range=self.benchmark.data_range)
         return evaluation
+
+    def _dataset(self) -> DatasetSpec:
+        spec = dataset_spec(self.benchmark, self.protocol)
+        options = dict(spec.options)
+        self._layer("dataset", options, options, f"{self.benchmark.name} protocol {self.request.protocol}")
+        self._layer("dataset", options, self._section("dataset"), "--set")
+        return DatasetSpec(reader=spec.reader, options=options)
+
+    def _section(self, name: str) -> dict[str, Any]:
+        """``--set`` values of a section that all methods share: ``evaluation.key`` or ``dataset.key``."""
+        prefix = f"{name}."
+        chosen = [(key.removeprefix(prefix), text) for key, text in self.request.overrides if key.startswith(prefix)]
+        return {key: yaml.safe_load(text) for key, text in chosen}
 
     def _set_pairs(self, *, training: bool) -> dict[str, Any]:
         """``--set`` values meant for this method: ``method.key`` or a bare training ``key``, dotted for nested keys."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimize
         method.load_state_dict(content["method"])
         optimizer.load_state_dict(content["optimizer"])
         return TrainState(**content["state"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
         raise UserError(f"{path} cannot be resumed from ({error}). Delete it to train this run anew.") from error
 
 

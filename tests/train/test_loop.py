@@ -1,0 +1,189 @@
+"""The loop: exact resume from any point, selection, early stop, divergence, accumulation and clipping."""
+
+import copy
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stbench.errors import UserError
+from stbench.schema import Cosine
+from stbench.schema.folder import RunFolder
+from stbench.train import loop
+from stbench.train.checkpoint import best_path, find_best, load_weights
+from stbench.train.engine import Engine
+from stbench.train.interrupt import StopRequest
+from stbench.train.loop import DivergedError, Trainer
+
+from .tiny import Recorder, make_trainer, tiny_training
+
+
+class StopAfter(StopRequest):
+    """Asks to stop once ``steps`` looks were taken (the loop looks after every step and epoch)."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @property
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return copy.deepcopy(trainer.method.state_dict())
+
+
+def without_times(history: list[dict]) -> list[dict]:
+    return [{k: v for k, v in record.items() if not k.endswith("seconds")} for record in history]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4, 7, 13, 19])
+def test_stopped_and_resumed_is_bitwise_the_same(tmp_path: Path, engine: Engine, steps: int) -> None:
+    training = tiny_training(schedule=Cosine(warmup_epochs=1))
+    whole = make_trainer(tmp_path / "whole", engine, training)
+    whole_state = whole.run()
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(tmp_path / "cut", engine, training, stop=StopAfter(steps)).run()
+    resumed = make_trainer(tmp_path / "cut", engine, training)
+    assert 0 < resumed.state.step <= steps + 1
+    state = resumed.run()
+
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+    assert without_times(state.history) == without_times(whole_state.history)
+    assert (state.best_epoch, state.best_score) == (whole_state.best_epoch, whole_state.best_score)
+    assert find_best(resumed.folder).read_bytes() == find_best(whole.folder).read_bytes()
+
+
+def test_killed_without_saving_repeats_from_the_last_epoch(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_trainer(tmp_path / "whole", engine, tiny_training())
+    whole.run()
+    cut = make_trainer(tmp_path / "cut", engine, tiny_training())
+    calls = itertools.count()
+
+    def dies(*args: object) -> None:
+        if next(calls) == 8:
+            raise SystemExit("killed")
+
+    monkeypatch.setattr(cut, "_apply", lambda rate, apply=cut._apply: (dies(), apply(rate))[1])
+    with pytest.raises(SystemExit):
+        cut.run()
+    resumed = make_trainer(tmp_path / "cut", engine, tiny_training())
+    assert resumed.state.step == 5
+    resumed.run()
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_best_weights_are_those_of_the_best_epoch(tmp_path: Path, engine: Engine) -> None:
+    trainer = make_trainer(tmp_path, engine, tiny_training(lr=0.3))
+    state = trainer.run()
+    scores = [record["val_mse_frame"] for record in state.history]
+    assert state.best_epoch == scores.index(min(scores))
+    load_weights(best_path(trainer.folder, state.best_epoch), trainer.method)
+    assert loop.validation_mse(trainer.method, trainer.val_loader, engine) == min(scores)
+    assert len(list(trainer.folder.checkpoints.glob("best-*"))) == 1
+
+
+def test_validation_mse_is_the_brute_force_one(tmp_path: Path, engine: Engine) -> None:
+    trainer = make_trainer(tmp_path, engine, tiny_training())
+    trainer.method.eval()
+    errors = []
+    for clip in trainer.val_loader.epoch(0):
+        with torch.no_grad():
+            pred = trainer.method(clip[:, :2])
+        errors += [
+            float((p - t).double().square().sum())
+            for p, t in zip(pred.flatten(0, 1), clip[:, 2:].flatten(0, 1), strict=True)
+        ]
+    assert len(errors) == 12
+    ours = loop.validation_mse(trainer.method, trainer.val_loader, engine)
+    assert ours == pytest.approx(sum(errors) / len(errors), rel=1e-6)
+
+
+def test_early_stop(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([3.0, 2.0, 2.5, 2.0, 1.0, 0.5])
+    monkeypatch.setattr(loop, "validation_mse", lambda *_: next(scores))
+    state = make_trainer(tmp_path, engine, tiny_training(epochs=6, patience=2)).run()
+    assert (state.epoch, state.best_epoch) == (4, 1)
+
+
+def test_rates_are_saved_and_applied(tmp_path: Path, engine: Engine) -> None:
+    recorder = Recorder()
+    trainer = make_trainer(tmp_path, engine, tiny_training(schedule=Cosine(warmup_epochs=2)), listener=recorder)
+    trainer.run()
+    rates = np.load(trainer.folder.file("learning_rate.npy"))
+    assert rates.shape == (20,)
+    assert [record["lr"] for record in recorder.epochs] == rates[4::5].tolist()
+    assert trainer.optimizer.param_groups[0]["lr"] == rates[-1]
+
+
+def test_history_holds_mean_losses(tmp_path: Path, engine: Engine) -> None:
+    trainer = make_trainer(tmp_path, engine, tiny_training())
+    state = trainer.run()
+    assert RunFolder(tmp_path).history() == state.history
+    assert [record["epoch"] for record in state.history] == [0, 1, 2, 3]
+    for record in state.history:
+        assert record["train_mse"] < record["train_loss"] < 2 * record["train_mse"]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_divergence_is_an_error(tmp_path: Path, engine: Engine, bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "validation_mse", lambda *_: bad)
+    with pytest.raises(DivergedError, match="validation MSE is"):
+        make_trainer(tmp_path / "a", engine, tiny_training()).run()
+    trainer = make_trainer(tmp_path / "b", engine, tiny_training())
+    with torch.no_grad():
+        trainer.method.conv.weight.fill_(bad)
+    with pytest.raises(DivergedError, match=r"training loss is (nan|inf) at epoch 1"):
+        trainer.run()
+
+
+def test_accumulated_parts_weigh_by_size(tmp_path: Path, engine: Engine) -> None:
+    """Without BatchNorm and dropout, two half batches give the gradient of the whole one."""
+    clip = next(iter(make_trainer(tmp_path / "x", engine, tiny_training()).train_loader.epoch(0)))
+    after = []
+    for number, accumulate in enumerate((1, 2, 4)):
+        trainer = make_trainer(tmp_path / str(number), engine, tiny_training(accumulate=accumulate))
+        trainer.method.dropout.p = trainer.method.jitter = 0.0
+        trainer.method.norm = torch.nn.Identity()
+        trainer.optimizer.param_groups[0]["eps"] = 1.0  # a step proportional to the gradient
+        trainer.module.step(clip, loop.Progress(), accumulate=accumulate, clip_norm=None)
+        after.append(weights(trainer))
+    for other in after[1:]:
+        for name, value in after[0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-7)
+
+
+def test_clipping_bounds_the_gradient(tmp_path: Path, engine: Engine) -> None:
+    norms = []
+    for clip_norm in (None, 1e-3):
+        trainer = make_trainer(tmp_path / str(clip_norm), engine, tiny_training())
+        seen: list[float] = []
+        trainer.optimizer.register_step_pre_hook(
+            lambda opt, *_, seen=seen: seen.append(
+                math.sqrt(sum(float(p.grad.square().sum()) for g in opt.param_groups for p in g["params"]))
+            )
+        )
+        clip = next(iter(trainer.train_loader.epoch(0)))
+        trainer.module.step(clip, loop.Progress(), accumulate=1, clip_norm=clip_norm)
+        norms += seen
+    assert norms[0] > 1e-2
+    assert norms[1] == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path, engine: Engine) -> None:
+    make_trainer(tmp_path, engine, tiny_training(epochs=1)).run()
+    (tmp_path / "checkpoints" / "last.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match=r"last\.pt cannot be resumed from"):
+        make_trainer(tmp_path, engine, tiny_training(epochs=1))
+
+
+def test_batch_must_divide() -> None:
+    with pytest.raises(ValueError, match="batch_size 4 is not a multiple of accumulate 3"):
+        tiny_training(accumulate=3)
