@@ -15,6 +15,8 @@ from .cell import MAUCell, Memory
 from .codec import MAUCodec
 
 MAX_HALVINGS = 5
+NORM_COST = 5
+"""What operator counters charge for one element of a LayerNorm."""
 State = list[list[Memory]]
 """The memories of each layer, oldest first, at most ``window`` of them."""
 
@@ -70,8 +72,9 @@ class MAU(RecurrentForecaster):
         )
 
     def idle_macs(self) -> int:
-        """Every T is still zero at the first step."""
-        return gate_macs(self, "conv_t", "conv_t_next", "conv_s_next")
+        """Every T is still zero at the first step: three convolutions per layer and two of their LayerNorms."""
+        normalised = 2 * len(self.cells) * self.config.hidden[0] * self.codec.height * self.codec.width
+        return gate_macs(self, "conv_t", "conv_t_next", "conv_s_next") + NORM_COST * normalised
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
         """Scheduled (or reverse, or no) sampling at this step: (B, T_in+T_out−1) bool."""

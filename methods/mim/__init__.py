@@ -63,10 +63,10 @@ class MIM(ConvRecurrent):
         self.differences = nn.ModuleList(PeepholeLSTMCell(n, kernel, self.size, norm) for _ in above)
 
     def idle_macs(self) -> int:
-        """What is still zero: every state and all of MIM-N at the first step, MIM-N's output at the second."""
+        """What is still zero: every state and every difference at the first step, MIM-N's output at the second."""
         first_layer = gate_macs(self, "cells.0.conv_h", "cells.0.conv_m")
         blocks = gate_macs(self, "conv_t", "stationary.conv_h", "stationary.conv_x")
-        return first_layer + blocks + gate_macs(self.differences, "conv_x") + 2 * gate_macs(self.differences, "conv_h")
+        return first_layer + blocks + gate_macs(self.differences, "conv_h")
 
     def initial_state(self, frame: Tensor) -> State:
         """All zero."""

@@ -56,7 +56,7 @@ class TemporalAttention(nn.Module):
         gated = v if self.statical is None else self.statical(v) * v
         if self.dynamical is None:
             return gated
-        return self.dynamical(v.mean(dim=(2, 3)))[:, :, None, None] * gated  # type: ignore[no-any-return]
+        return self.dynamical(F.adaptive_avg_pool2d(v, 1).flatten(1))[:, :, None, None] * gated  # type: ignore[no-any-return]
 
 
 def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:

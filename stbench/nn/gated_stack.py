@@ -131,7 +131,7 @@ class GatedStack(nn.Module):
         if n_t < 2:
             raise UserError(f"n_t = {n_t}: the temporal module needs at least 2 blocks (in and out). Use n_t >= 2.")
         widths = [channels] + [hid_t] * (n_t - 1) + [channels]
-        rates = torch.linspace(FIRST_DROP_PATH, drop_path, n_t).tolist()
+        rates = torch.linspace(FIRST_DROP_PATH, drop_path, n_t, device="cpu").tolist()
         self.blocks = nn.ModuleList(
             GatedBlock(c_in, c_out, gate(c_in), mlp_ratio=mlp_ratio, drop=drop, drop_path=rate)
             for c_in, c_out, rate in zip(widths[:-1], widths[1:], rates, strict=True)

@@ -1,0 +1,133 @@
+"""The published settings behind the rows of ``../shared/reference/params_flops.csv``, and a count by its convention."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from stbench import ClipShape, Method, create_method
+
+NORM_COST = 5
+"""What fvcore charges per element of an affine normalisation in training mode; pooling costs 1."""
+
+# A stacked method is counted for one pass of T_in frames, so KTH and KittiCaltech are 10 -> 10 for those.
+SHAPES = {
+    "taxibj": ClipShape(t_in=4, t_out=4, channels=2, height=32, width=32),
+    "mmnist": ClipShape(t_in=10, t_out=10, channels=1, height=64, width=64),
+    "weather_t2m_5_625": ClipShape(t_in=12, t_out=12, channels=1, height=32, width=64),
+    "kth": ClipShape(t_in=10, t_out=20, channels=1, height=128, width=128),
+    "human": ClipShape(t_in=4, t_out=4, channels=3, height=256, width=256),
+    "kitticaltech": ClipShape(t_in=10, t_out=1, channels=3, height=128, width=160),
+}
+
+
+def _stack(taxibj: str, mmnist: str, weather: str, kth: str, human: str, kitticaltech: str) -> dict[str, Any]:
+    """hid_s/hid_t/n_t/n_s per dataset."""
+    texts = dict(zip(SHAPES, (taxibj, mmnist, weather, kth, human, kitticaltech), strict=True))
+    names = ("hid_s", "hid_t", "n_t", "n_s")
+    return {d: dict(zip(names, map(int, text.split("/")), strict=True)) for d, text in texts.items()}
+
+
+def _each(key: str, *values: int) -> dict[str, Any]:
+    return {dataset: {key: value} for dataset, value in zip(SHAPES, values, strict=True)}
+
+
+PATCHES = _each("patch", 2, 4, 2, 2, 4, 2)
+WIDE = {"mmnist": {"patch": 4, "hidden": (192, 192, 192, 192)}}
+
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "TAU": ("tau", _stack("32/256/8/2", "64/512/8/4", "32/256/8/2", "64/256/6/2", "64/512/8/4", "64/256/6/2")),
+    "SimVP_gSTA": (
+        "simvp:gsta",
+        _stack("32/256/8/2", "64/512/8/4", "32/256/8/2", "64/256/6/2", "64/256/8/4", "64/256/6/2"),
+    ),
+    "SimVP_IncepU": (
+        "simvp",
+        _stack("32/256/8/2", "64/512/8/4", "32/256/8/2", "64/256/4/2", "64/512/6/4", "64/256/4/2"),
+    ),
+    "ConvLSTM": ("convlstm", PATCHES),
+    "ConvLSTM-L": ("convlstm", WIDE),
+    "PredRNN": ("predrnn", PATCHES),
+    "PredRNNpp": ("predrnnpp", PATCHES),
+    "PredRNNv2": ("predrnnv2", PATCHES),
+    "MIM": ("mim", _each("patch", 2, 4, 4, 4, 4, 2)),
+    "PhyDNet": ("phydnet", _each("patch", 2, 4, 2, 4, 4, 4)),
+    "MAU": ("mau", _each("downsampling", 2, 4, 2, 2, 4, 2)),
+}
+STACKED = ("TAU", "SimVP_gSTA", "SimVP_IncepU")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the CSV with our settings for it."""
+
+    dataset: str
+    method: str
+
+    @property
+    def shape(self) -> ClipShape:
+        shape = SHAPES[self.dataset]
+        return shape.model_copy(update={"t_out": shape.t_in}) if self.method in STACKED else shape
+
+    def build(self, device: str = "meta") -> Method:
+        """The method in training mode, as the reference was counted; on "meta" it has shapes and no numbers."""
+        name, settings = ROWS[self.method]
+        with torch.device(device):
+            return create_method(name, self.shape, **settings[self.dataset])
+
+    def expected(self, shared_dir: Path) -> tuple[int, int]:
+        """(parameters, multiply-adds) of the reference."""
+        path = shared_dir / "reference" / "params_flops.csv"
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                if (row["dataset"], row["method"]) == (self.dataset, self.method):
+                    return int(row["params"]), int(float(row["flops_measured"]))
+        pytest.skip(f"{path} has no row for {self.method} on {self.dataset}")
+
+    def dead(self) -> int:
+        """Parameters of the reference that its forward never uses, from the formulas of the cells."""
+        _, settings = ROWS[self.method]
+        hidden = settings[self.dataset].get("hidden", (128, 128, 128, 128))
+        n, layers, k, c = hidden[0], len(hidden), 5, self.shape.channels
+        match self.method:
+            case "ConvLSTM" | "ConvLSTM-L":  # every cell's conv_o (2n -> n, k×k) and conv_last (2n -> n, 1×1)
+                return layers * (2 * n * n * k * k + 2 * n * n)
+            case "PredRNNpp":  # every cell's conv_o
+                return layers * 2 * n * n * k * k
+            case "MIM":  # every MIM-N's conv_last
+                return (layers - 1) * 2 * n * n
+            case "MAU":  # merge (2n -> n) and conv_last_sr (2C -> C), 1×1 with bias
+                return (2 * 64 + 1) * 64 + (2 * c + 1) * c
+            case _:
+                return 0
+
+
+def count_macs(method: Method, past: Tensor) -> int:
+    """Multiply-adds of one prediction: every convolution and matrix product, norms and pooling at fvcore's prices.
+
+    Counted from operator calls and module outputs, so that it also works on "meta", where nothing is computed.
+    """
+    extra = 0
+
+    def charge(cost: int) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            nonlocal extra
+            extra += cost * output.numel()
+
+        return hook
+
+    norms = nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm
+    handles = [m.register_forward_hook(charge(NORM_COST)) for m in method.modules() if isinstance(m, norms)]
+    with FlopCounterMode(display=False) as counter:
+        method.requires_grad_(False)(past)
+    for handle in handles:
+        handle.remove()
+    return counter.get_total_flops() // 2 + extra
