@@ -1,0 +1,127 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stbench.errors import UserError
+from stbench.metrics import MetricAccumulator, sequence_values
+
+NAMES = ("mse_frame", "rmse_frame", "psnr")
+T_OUT = 3
+
+
+def values_of(seed: int, batch: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: 10 * torch.rand(batch, T_OUT, generator=generator, dtype=torch.float64) for name in NAMES}
+
+
+def fed(*batches: dict[str, Tensor]) -> MetricAccumulator:
+    accumulator = MetricAccumulator(NAMES, T_OUT, data_range=1.0)
+    for batch in batches:
+        accumulator.update(batch)
+    return accumulator
+
+
+def assert_same(one: MetricAccumulator, other: MetricAccumulator) -> None:
+    for name, score in one.compute().items():
+        expected = other.compute()[name]
+        assert score.total == pytest.approx(expected.total, rel=1e-12)
+        assert score.lead_times == pytest.approx(expected.lead_times, rel=1e-12)
+
+
+def test_totals_against_plain_arithmetic() -> None:
+    values = values_of(0, 7)
+    scores = fed(values).compute()
+    for name in ("mse_frame", "psnr"):
+        assert scores[name].total == pytest.approx(values[name].mean().item())
+        assert scores[name].lead_times == pytest.approx(values[name].mean(0).tolist())
+    root = scores["rmse_frame"]
+    assert root.total == pytest.approx(math.sqrt(values["rmse_frame"].square().mean()))
+    assert root.lead_times == pytest.approx(values["rmse_frame"].square().mean(0).sqrt().tolist())
+
+
+@settings(deadline=None)
+@given(cuts=st.lists(st.integers(1, 10), min_size=1, max_size=5), seed=st.integers(0, 1000))
+def test_batches_may_be_cut_anywhere(cuts: list[int], seed: int) -> None:
+    values = values_of(seed, sum(cuts))
+    starts = [sum(cuts[:i]) for i in range(len(cuts))]
+    parts = [{n: v[s : s + c] for n, v in values.items()} for s, c in zip(starts, cuts, strict=True)]
+    assert_same(fed(*parts), fed(values))
+
+
+@settings(deadline=None)
+@given(order=st.permutations(range(6)), seed=st.integers(0, 1000))
+def test_order_does_not_matter(order: list[int], seed: int) -> None:
+    values = values_of(seed, 6)
+    assert_same(fed({name: value[order] for name, value in values.items()}), fed(values))
+
+
+@settings(deadline=None)
+@given(sizes=st.tuples(*[st.integers(1, 6)] * 3))
+def test_merging_is_associative_and_equals_one_stream(sizes: tuple[int, int, int]) -> None:
+    batches = [values_of(seed, size) for seed, size in enumerate(sizes)]
+    left, right, tail = fed(batches[0]), fed(batches[0]), fed(batches[1])
+    left.merge(fed(batches[1]))
+    left.merge(fed(batches[2]))
+    tail.merge(fed(batches[2]))
+    right.merge(tail)
+    assert_same(left, right)
+    assert_same(left, fed(*batches))
+
+
+def test_summed_states_equal_one_stream() -> None:
+    batches = [values_of(0, 5), values_of(1, 2)]
+    summed = fed(batches[0]).state() + fed(batches[1]).state()
+    assert_same(fed().load(summed), fed(*batches))
+
+
+def test_memory_is_constant() -> None:
+    accumulator = fed()
+    size = accumulator.state().shape
+    for seed in range(5):
+        accumulator.update(values_of(seed, 50))
+    assert accumulator.state().shape == size == (len(NAMES) + 1, T_OUT)
+
+
+def test_float64_sums_survive_many_batches() -> None:
+    accumulator = MetricAccumulator(["mse_frame"], 1, data_range=None)
+    for _ in range(10_000):
+        accumulator.update({"mse_frame": torch.full((1, 1), 0.1, dtype=torch.float32)})
+    assert accumulator.compute()["mse_frame"].total == pytest.approx(float(torch.tensor(0.1)), rel=1e-12)
+
+
+def test_infinite_and_undefined_frames_show_in_their_lead_time_and_the_total() -> None:
+    values = values_of(0, 2)
+    values["psnr"][1, 2] = float("inf")
+    values["mse_frame"][0, 0] = float("nan")
+    scores = fed(values).compute()
+    assert scores["psnr"].total == scores["psnr"].lead_times[2] == float("inf")
+    assert math.isfinite(scores["psnr"].lead_times[0])
+    assert math.isnan(scores["mse_frame"].total)
+    assert [math.isnan(value) for value in scores["mse_frame"].lead_times] == [True, False, False]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 1000), batch=st.integers(1, 5))
+def test_sequences_pool_to_the_total(seed: int, batch: int) -> None:
+    values = values_of(seed, batch)
+    pooled, scores = sequence_values(values), fed(values).compute()
+    assert pooled["psnr"].shape == (batch,)
+    assert pooled["psnr"].mean().item() == pytest.approx(scores["psnr"].total)
+    assert pooled["rmse_frame"].square().mean().sqrt().item() == pytest.approx(scores["rmse_frame"].total)
+    torch.testing.assert_close(pooled["mse_frame"], values["mse_frame"].mean(1))
+
+
+def test_nothing_scored() -> None:
+    with pytest.raises(UserError, match="No frame was scored"):
+        fed().compute()
+
+
+def test_only_like_accumulators_merge() -> None:
+    with pytest.raises(ValueError, match="cannot merge"):
+        fed().merge(MetricAccumulator(NAMES, T_OUT + 1, data_range=1.0))
+    with pytest.raises(ValueError, match="state of shape"):
+        fed().load(torch.zeros(2, 2))

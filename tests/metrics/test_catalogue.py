@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+import pytest
+
+from stbench.errors import UserError
+from stbench.metrics import METRICS, check_metrics, get_metric
+from stbench.metrics.perceptual import SMALLEST_FRAME
+from stbench.metrics.statistics import FORMULAS
+
+
+def test_every_metric_is_described_and_computed() -> None:
+    computed = {*FORMULAS, *(f"lpips_{net}" for net in SMALLEST_FRAME), "mae_physical", "rmse_physical"}
+    assert set(METRICS) == computed
+    assert all(metric.description and metric.name == name for name, metric in METRICS.items())
+
+
+def test_direction() -> None:
+    higher = {name for name, metric in METRICS.items() if not metric.lower_is_better}
+    assert higher == {"psnr", "snr", "ssim", "ssim_legacy"}
+
+
+def test_unknown_name_suggests_a_near_miss() -> None:
+    with pytest.raises(UserError, match=r"Unknown metric 'mse_frmae'\. Did you mean 'mse_frame'\?"):
+        get_metric("mse_frmae")
+
+
+@pytest.mark.parametrize("data_range", [None, 0.0, -1.0, float("nan"), float("inf")])
+def test_data_range_must_be_stated(data_range: float | None) -> None:
+    with pytest.raises(UserError, match=r"psnr, ssim: the peak .* data_range is"):
+        check_metrics(["mse_frame", "psnr", "ssim"], data_range=data_range)
+    assert check_metrics(["mse_frame"], data_range=data_range)[0].name == "mse_frame"
+
+
+def test_a_name_given_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="'psnr' is listed 2 times"):
+        check_metrics(["psnr", "mse_frame", "psnr"], data_range=1.0)
+
+
+def test_listing_imports_neither_torch_nor_numpy() -> None:
+    code = "import sys, stbench.metrics as m; m.get_metric('ssim'); print({'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,178 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
+from torch import Tensor
+
+from stbench.errors import UserError
+from stbench.metrics import MetricAccumulator, frame_values, latitude_weights
+from stbench.metrics.statistics import FORMULAS
+
+from .cases import KINDS, frames, per_frame
+
+PIXEL = ["mse_frame", "mae_frame", "rmse_frame", "mse_pixel", "mae_pixel", "rmse_pixel"]
+
+
+def clipped(x: Any) -> Any:
+    return np.clip(x, 0, 1)
+
+
+ORACLES = {
+    "mse_frame": lambda p, t: sum((a - b) ** 2 for a, b in zip(p.flat, t.flat, strict=True)),
+    "mae_frame": lambda p, t: sum(abs(a - b) for a, b in zip(p.flat, t.flat, strict=True)),
+    "rmse_frame": lambda p, t: np.sqrt(np.sum((p - t) ** 2)),
+    "mse_pixel": mean_squared_error,
+    "mae_pixel": lambda p, t: np.abs(p - t).mean(),
+    "rmse_pixel": lambda p, t: np.sqrt(mean_squared_error(p, t)),
+    "psnr": lambda p, t: peak_signal_noise_ratio(clipped(t), clipped(p), data_range=1.0),
+    "snr": lambda p, t: 10 * np.log10(np.sum(clipped(t) ** 2) / np.sum((clipped(t) - clipped(p)) ** 2)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(2, 3, 1, 12, 9), (1, 2, 3, 8, 7)])
+def test_against_loops(kind: str, shape: tuple[int, ...]) -> None:
+    pred, true = frames(kind, shape)
+    values = frame_values(list(ORACLES), pred, true, data_range=1.0)
+    for name, oracle in ORACLES.items():
+        expected = per_frame(oracle, pred, true)
+        torch.testing.assert_close(values[name], expected, rtol=1e-12, atol=1e-14, equal_nan=True, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_values_are_float64_and_do_not_depend_on_the_other_metrics(dtype: torch.dtype) -> None:
+    pred, true = (x.to(dtype) for x in frames("overshoot", (2, 2, 2, 9, 9)))
+    together = frame_values(list(FORMULAS), pred, true, data_range=1.0)
+    for name, value in together.items():
+        assert value.dtype == torch.float64
+        assert value.shape == (2, 2)
+        alone = frame_values([name], pred, true, data_range=1.0)[name]
+        torch.testing.assert_close(alone, value, rtol=1e-13, atol=0)
+
+
+def test_equal_frames_have_an_infinite_psnr_and_a_similarity_of_one() -> None:
+    pred, true = frames("equal", (1, 2, 1, 8, 8))
+    pred[0, 1] += 0.01
+    values = frame_values(["psnr", "snr", "ssim", "mse_frame"], pred, true, data_range=1.0)
+    assert values["psnr"][0, 0] == values["snr"][0, 0] == float("inf")
+    assert values["psnr"][0, 1] < 41
+    assert values["ssim"][0, 0] == 1
+    assert values["mse_frame"][0, 0] == 0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_frame_with_a_bad_value_leaves_the_others_alone(bad: float) -> None:
+    pred, true = frames("random", (3, 4, 2, 10, 11))
+    before = frame_values(list(FORMULAS), pred, true, data_range=1.0)
+    for corner in [(0, 0), (9, 10), (5, 5)]:
+        broken = pred.clone()
+        broken[1, 2, 1][corner] = bad
+        after = frame_values(list(FORMULAS), broken, true, data_range=1.0)
+        for name, value in after.items():
+            spared = torch.ones(3, 4, dtype=torch.bool)
+            spared[1, 2] = False
+            assert torch.equal(value[spared], before[name][spared]), name
+            if np.isnan(bad):
+                assert value[1, 2].isnan(), name
+
+
+def test_data_range_is_the_peak() -> None:
+    pred, true = frames("overshoot", (1, 2, 1, 9, 9))
+    unit = frame_values(["psnr", "snr", "ssim", "ssim_legacy"], pred, true, data_range=1.0)
+    wide = frame_values(["psnr", "snr", "ssim", "ssim_legacy"], 255 * pred, 255 * true, data_range=255.0)
+    for name, value in wide.items():
+        torch.testing.assert_close(value, unit[name], rtol=1e-12, atol=1e-12, msg=name)
+
+
+def test_z_scores_are_scored_after_they_are_taken_back() -> None:
+    pred, true = frames("random", (2, 2, 1, 8, 8))
+    mean, std = 0.3, 0.7
+    values = frame_values(["mse_frame"], pred * std + mean, true * std + mean, data_range=None)
+    expected = frame_values(["mse_frame"], pred, true, data_range=None)["mse_frame"] * std**2
+    torch.testing.assert_close(values["mse_frame"], expected)
+
+
+def test_gradients_and_strides_are_no_obstacle() -> None:
+    pred, true = frames("random", (2, 2, 3, 9, 8))
+    moved = pred.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3).requires_grad_()
+    values = frame_values(["ssim", "mse_frame"], moved, true, data_range=1.0)
+    for name, value in frame_values(["ssim", "mse_frame"], pred, true, data_range=1.0).items():
+        torch.testing.assert_close(values[name], value)
+        assert not values[name].requires_grad
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_threads_changes_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pred, true = frames("random", (5, 5, 1, 64, 64))
+    expected = frame_values(["ssim", "mae_frame"], pred, true, data_range=1.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    for name, value in frame_values(["ssim", "mae_frame"], pred, true, data_range=1.0).items():
+        assert torch.equal(value, expected[name])
+
+
+def test_shapes_that_cannot_be_compared() -> None:
+    pred, true = frames("random", (2, 2, 1, 8, 8))
+    with pytest.raises(UserError, match=r"\(2, 2, 1, 8, 8\) and true frames \(2, 1, 1, 8, 8\)"):
+        frame_values(["mse_frame"], pred, true[:, :1], data_range=None)
+    with pytest.raises(UserError, match="not empty"):
+        frame_values(["mse_frame"], pred[:0], true[:0], data_range=None)
+
+
+def test_physical_errors_with_row_weights() -> None:
+    pred, true = frames("random", (2, 3, 2, 4, 5))
+    weights = latitude_weights(torch.tensor([-60.0, 0.0, 60.0, 80.0]))
+    values = frame_values(
+        ["mae_physical", "rmse_physical", "mse_pixel"],
+        pred,
+        true,
+        data_range=None,
+        physical=(pred * 10, true * 10),
+        row_weights=weights,
+    )
+    rows = np.cos(np.deg2rad([-60.0, 0.0, 60.0, 80.0]))
+    rows = (rows / rows.mean())[:, None]
+    mae = per_frame(lambda p, t: 10 * (rows * np.abs(p - t)).mean(), pred, true)
+    rmse = per_frame(lambda p, t: 10 * np.sqrt((rows * (p - t) ** 2).mean()), pred, true)
+    torch.testing.assert_close(values["mae_physical"], mae)
+    torch.testing.assert_close(values["rmse_physical"], rmse)
+    assert weights.mean().item() == pytest.approx(1)
+
+
+def test_physical_metrics_ask_for_physical_frames() -> None:
+    pred, true = frames("random", (1, 1, 1, 4, 5))
+    with pytest.raises(UserError, match="physical="):
+        frame_values(["mae_physical"], pred, true, data_range=None)
+    with pytest.raises(UserError, match="do not match the model-space frames"):
+        frame_values(["mae_physical"], pred, true, data_range=None, physical=(pred[..., :2], true[..., :2]))
+    with pytest.raises(UserError, match=r"weights \(5,\) do not match frames of 4 rows"):
+        frame_values(["mae_physical"], pred, true, data_range=None, physical=(pred, true), row_weights=torch.ones(5))
+
+
+NAMES_IN_REFERENCE = {
+    "mse_frame": "mse",
+    "mae_frame": "mae",
+    "rmse_frame": "rmse",
+    "psnr": "psnr",
+    "snr": "snr",
+    "ssim": "ssim_new_channel_axis-1_data_range1",
+    "ssim_legacy": "ssim_new_channel_axis-1_data_range2",
+}
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_reference_values(shared_dir: Path, double: bool) -> None:
+    cases: dict[str, Any] = torch.load(shared_dir / "reference" / "metrics.pt", weights_only=True)
+    for case in cases.values():
+        pred, true = (x.double() if double else x for x in physical_space(case))
+        accumulator = MetricAccumulator(list(NAMES_IN_REFERENCE), pred.shape[1], data_range=1.0)
+        accumulator.update(frame_values(accumulator.names, pred, true, data_range=1.0))
+        for name, score in accumulator.compute().items():
+            assert score.total == pytest.approx(case["values"][NAMES_IN_REFERENCE[name]], rel=1e-6), name
+
+
+def physical_space(case: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    mean, std = (case["mean"] or 0.0), (case["std"] or 1.0)
+    return case["pred"] * std + mean, case["true"] * std + mean
