@@ -83,6 +83,8 @@ class Method(nn.Module):
     """Named settings of Config: ``method:variant``."""
     public_layout: ClassVar[PublicLayout] = PublicLayout()
     """How the field's published checkpoints name the parameters."""
+    small: ClassVar[Mapping[str, Any]] = {}
+    """Settings of Config that make the method cheap to build and train; ``stbench check`` and tests use them."""
 
     def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
         super().__init__()
@@ -126,6 +128,11 @@ class Method(nn.Module):
         """Named scalar loss terms, their sum under ``"loss"``; by default the mean squared error of the prediction."""
         mse = nn.functional.mse_loss(self(past), future)
         return {"loss": mse, "mse": mse}
+
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
+        """Hyperparameters that show in the shapes of a published state dict (public layout); the rest is left out."""
+        return {}
 
     def public_key_map(self) -> dict[str, str]:
         """Own state-dict key -> key in the field's published checkpoints."""
