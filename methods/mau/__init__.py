@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from stbench.nn import MethodConfig, Paper, Progress, PublicLayout, RecurrentForecaster, Sampling, feed_mask
-from stbench.nn.conv_recurrent import check_odd, equal_widths, gate_macs
+from stbench.nn import MethodConfig, Paper, Progress, PublicLayout, RecurrentForecaster, Sampling, check_odd, feed_mask
+from stbench.nn.conv_recurrent import equal_widths, gate_macs
 from stbench.schema import ClipShape
 
 from .cell import MAUCell, Memory
@@ -63,7 +63,7 @@ class MAU(RecurrentForecaster):
 
     def __init__(self, shape: ClipShape, config: MAUConfig) -> None:
         super().__init__(shape, config)
-        check_odd(config.kernel)
+        check_odd(config.kernel, "kernel")
         n = equal_widths(config.hidden, "MAU")
         self.codec = MAUCodec(shape, n, config.downsampling, config.recall)
         size = self.codec.height, self.codec.width

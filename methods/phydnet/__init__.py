@@ -118,8 +118,9 @@ class PhyDNet(RecurrentForecaster):
     def __init__(self, shape: ClipShape, config: PhyDNetConfig) -> None:
         super().__init__(shape, config)
         width = config.hid_s
-        if width % (2 * GROUPS):
-            raise UserError(f"hid_s = {width}: PhyDNet's normalisation needs a multiple of {2 * GROUPS}.")
+        multiple = GROUPS if config.encoder == "shared" else 2 * GROUPS
+        if width % multiple:
+            raise UserError(f"hid_s = {width}: PhyDNet's normalisation needs a multiple of {multiple}.")
         self.codec = self._codec(shape, config)
         self.enter_physical = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
         self.enter_residual = nn.Sequential(DownBlock(width, width), DownBlock(width, width))

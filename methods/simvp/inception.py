@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stbench.errors import UserError
-from stbench.nn.conv_recurrent import check_odd
+from stbench.nn import check_odd
 
 SLOPE = 0.2
 

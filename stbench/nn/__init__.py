@@ -17,7 +17,7 @@ from stbench.nn.patch import depth_to_space, space_to_depth
 from stbench.nn.public import PublicLayout
 from stbench.nn.recurrent import RecurrentForecaster
 from stbench.nn.sampling import Sampling, feed_mask, prediction_mask
-from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, downsampling
+from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, check_odd, downsampling
 
 __all__ = [
     "METHODS",
@@ -36,6 +36,7 @@ __all__ = [
     "StridedDecoder",
     "StridedEncoder",
     "check_divisible",
+    "check_odd",
     "create_method",
     "depth_to_space",
     "downsampling",

@@ -16,6 +16,7 @@ from stbench.nn.codec import Codec, PatchCodec, StridedCodec
 from stbench.nn.method import EncoderConfig, Progress
 from stbench.nn.recurrent import RecurrentForecaster
 from stbench.nn.sampling import Sampling, feed_mask
+from stbench.nn.strided import check_odd
 from stbench.schema import ClipShape
 
 
@@ -68,7 +69,7 @@ class ConvRecurrent(RecurrentForecaster):
 
     def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
         super().__init__(shape, config)
-        check_odd(config.kernel)
+        check_odd(config.kernel, "kernel")
         self.codec = self._codec(shape, config)
 
     @staticmethod
@@ -104,12 +105,6 @@ class ConvRecurrent(RecurrentForecaster):
         return feed_mask(
             self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
         )
-
-
-def check_odd(kernel: int, what: str = "kernel") -> None:
-    """Raise :class:`UserError` for an even kernel, which cannot keep a frame's size."""
-    if kernel % 2 == 0:
-        raise UserError(f"{what} = {kernel}: an even kernel cannot keep the frame's size. Use an odd one.")
 
 
 def equal_widths(hidden: tuple[int, ...], method: str) -> int:

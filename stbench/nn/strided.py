@@ -46,6 +46,7 @@ class StridedEncoder(nn.Module):
 
     def __init__(self, channels: int, hid_s: int, n_s: int, kernel: int) -> None:
         super().__init__()
+        check_odd(kernel, "kernel_enc")
         widths = [channels] + [hid_s] * n_s
         self.blocks = nn.ModuleList(
             ConvBlock(widths[i], widths[i + 1], kernel, stride) for i, stride in enumerate(strides(n_s))
@@ -64,6 +65,7 @@ class StridedDecoder(nn.Module):
 
     def __init__(self, hid_s: int, channels: int, n_s: int, kernel: int) -> None:
         super().__init__()
+        check_odd(kernel, "kernel_dec")
         self.blocks = nn.ModuleList(
             ConvBlock(hid_s, hid_s, kernel, stride, upsample=stride == 2) for stride in reversed(strides(n_s))
         )
@@ -88,3 +90,9 @@ def check_divisible(height: int, width: int, factor: int, what: str) -> None:
             f"A frame of {height}×{width} does not divide by {factor}, which {what} needs. "
             f"Crop or pad it to {-(-height // factor) * factor}×{-(-width // factor) * factor}, or change {what}."
         )
+
+
+def check_odd(kernel: int, what: str) -> None:
+    """Raise :class:`UserError` for an even kernel, which cannot keep a frame's size."""
+    if kernel % 2 == 0:
+        raise UserError(f"{what} = {kernel}: an even kernel cannot keep the frame's size. Use an odd one.")
