@@ -13,14 +13,16 @@ class UserError(ValueError):
 
 
 def did_you_mean(seen: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for a near miss of a known name, else an empty string.
+    """Return ``" Did you mean 'x'?"`` for a near miss (or the beginning) of a known name, else an empty string.
 
     >>> did_you_mean("tua", ["tau", "convlstm"])
     " Did you mean 'tau'?"
     >>> did_you_mean("xyz", ["tau"])
     ''
     """
-    near = difflib.get_close_matches(seen.lower(), list(known), n=1, cutoff=0.6)
+    names = list(known)
+    longer = [name for name in names if seen and name.startswith(seen.lower())]
+    near = difflib.get_close_matches(seen.lower(), names, n=1, cutoff=0.6) or longer
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -46,12 +46,12 @@ class Plan:
 
 
 def parse_override(text: str) -> tuple[str, str]:
-    """Split ``key=value`` of ``--set``.
+    """Split ``key=value`` of ``--set`` at its last "=" (a method's name may hold one).
 
     Raises:
         UserError: there is no "=".
     """
-    key, equals, value = text.partition("=")
+    key, equals, value = text.rpartition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set tau.lr=1e-3 or --set epochs=3.")
     return key.strip(), value.strip()

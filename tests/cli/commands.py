@@ -1,0 +1,33 @@
+"""Run the installed command in a process of its own, as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+STBENCH = [sys.executable, "-c", "from stbench.cli import main; main()"]
+
+TINY = [
+    *("--dataset", "moving_digits", "--protocol", "quick"),
+    *("--set", "dataset.test_clips=8", "--set", "evaluation.val_clips=4", "--set", "dataset.train_clips=64"),
+]
+"""Arguments of a run that takes a second or two per method."""
+
+TINY_CONVLSTM = [*TINY, "--set", "convlstm.hidden=[4]"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [*STBENCH, *arguments]
+
+
+def stbench(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run to the end, never reading the caller's data folder."""
+    clean = {k: v for k, v in os.environ.items() if k != "STBENCH_DATA"}
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=300, env={**clean, **(env or {})}, check=False
+    )
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (found,) = folder.glob(pattern)
+    return found

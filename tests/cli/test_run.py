@@ -1,0 +1,163 @@
+"""``stbench run`` in real processes: finish, find again, be killed, fail well."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .commands import TINY_CONVLSTM, command, only, stbench
+
+
+def deterministic(path: Path) -> dict:
+    """A result without what depends on the clock."""
+    result = json.loads(path.read_text())
+    return {
+        k: v for k, v in result.items() if not k.endswith("seconds") and k not in ("seconds_per_epoch", "finished_at")
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    done = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "persistence" in done.stdout
+    assert "mse_frame" in done.stdout
+    return out
+
+
+def test_run_folder_is_complete(whole: Path) -> None:
+    folder = only(whole / "runs", "*convlstm*")
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        "spec.yaml",
+        "environment.json",
+        "history.jsonl",
+        "learning_rate.npy",
+        "result.json",
+        "per_sequence.parquet",
+        "samples.npz",
+        "checkpoints",
+    }
+    spec = yaml.safe_load((folder / "spec.yaml").read_text())
+    assert spec["origins"]["config.hidden"] == "--set"
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["device"]
+    assert environment["libraries"]["torch"]
+
+
+def test_table_names_its_runs(whole: Path) -> None:
+    markdown = (whole / "table.md").read_text()
+    folder = only(whole / "runs", "*convlstm*")
+    assert f"[{folder.name}](runs/{folder.name})" in markdown
+    assert "single seed" in markdown
+    lines = (whole / "table.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 5
+    assert any(folder.name in line and ",mse_frame," in line for line in lines)
+
+
+def test_a_finished_plan_is_found_not_redone(whole: Path) -> None:
+    result = only(whole / "runs", "*convlstm*") / "result.json"
+    before = result.stat().st_mtime_ns
+    again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(whole))
+    assert again.returncode == 0
+    assert again.stdout.count("already done") == 2
+    assert result.stat().st_mtime_ns == before
+
+
+def test_killed_in_epoch_two_ends_with_the_same_bits(whole: Path, tmp_path: Path) -> None:
+    arguments = command("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(tmp_path))
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*convlstm*/history.jsonl")):
+        assert time.monotonic() < deadline, "the first epoch never ended"
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = only(tmp_path / "runs", "*convlstm*")
+    assert not (folder / "result.json").exists()
+
+    resumed = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(tmp_path))
+    assert resumed.returncode == 0, resumed.stderr
+    undisturbed = only(whole / "runs", "*convlstm*")
+    assert deterministic(folder / "result.json") == deterministic(undisturbed / "result.json")
+    weights = "checkpoints/best-*.safetensors"
+    assert only(folder, weights).read_bytes() == only(undisturbed, weights).read_bytes()
+
+
+def test_ctrl_c_keeps_everything_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None:
+    arguments = command("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(tmp_path))
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("runs/*convlstm*/history.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command goes on from here" in output
+    assert (only(tmp_path / "runs", "*convlstm*") / "checkpoints" / "last.pt").is_file()
+    assert (only(tmp_path / "runs", "*persistence*") / "result.json").is_file()
+
+
+def test_a_diverging_run_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -> None:
+    done = stbench(
+        *("run", "--methods", "convlstm,convlstm:kernel=3", *TINY_CONVLSTM, "--out", str(tmp_path)),
+        *("--set", "convlstm:kernel=3.lr=1e30", "--epochs", "1"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "diverged" in done.stdout
+    table = (tmp_path / "table.md").read_text()
+    assert "| convlstm:kernel=3 | failed |" in table
+    assert "| convlstm | " in table
+    assert "diverged: the" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--methods", "tua", "--dataset", "moving_digits"], ["Unknown method 'tua'", "Did you mean 'tau'"]),
+        (["--methods", "tau", "--dataset", "taxibij"], ["Unknown benchmark 'taxibij'", "Did you mean 'taxibj'"]),
+        (["--methods", ",", "--dataset", "taxibj"], ["--methods is empty"]),
+        (["--methods", "tau", "--dataset", "taxibj", "--seeds", "0,x"], ["--seeds '0,x'", "whole numbers"]),
+        (["--methods", "tau", "--dataset", "taxibj", "--seeds", "0,0"], ["different numbers"]),
+        (
+            ["--methods", "tau", "--dataset", "taxibj", "--data-dir", "/nowhere"],
+            ["BJ13_M32x32_T30_InOut.h5", "/nowhere/taxibj", "--data-dir", "STBENCH_DATA", "moving_digits"],
+        ),
+        (["--methods", "tau", "--dataset", "moving_digits", "--device", "cuda"], ["--device cuda", "--device cpu"]),
+    ],
+)
+def test_mistakes_exit_2_with_one_message(arguments: list[str], expected: list[str], tmp_path: Path) -> None:
+    done = stbench("run", *arguments, "--protocol", "quick", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    for text in expected:
+        assert text in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = stbench("--debug", "run", "--methods", "tua", "--dataset", "moving_digits", "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_unwritable_output_folder(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    done = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(blocked / "out"))
+    assert done.returncode == 2
+    assert "Cannot write to the output folder" in done.stderr
+    assert "--out" in done.stderr
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    done = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(tmp_path / "out"), "--dry-run")
+    assert done.returncode == 0
+    assert "convlstm" in done.stdout
+    assert not (tmp_path / "out").exists()

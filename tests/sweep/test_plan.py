@@ -1,0 +1,134 @@
+"""How a request becomes run specs: layers of settings, their origins, and what is refused."""
+
+import pytest
+
+from stbench.errors import UserError
+from stbench.nn import METHODS, Method
+from stbench.schema import Benchmark
+from stbench.sweep.plan import Request, make_plan, parse_override
+
+
+def request(*methods: str, **changes: object) -> Request:
+    return Request(**{"methods": methods or ("tau",), "benchmark": "taxinyc", "protocol": "quick", **changes})
+
+
+def test_baseline_comes_first_and_once_per_plan() -> None:
+    plan = make_plan(request("tau", "convlstm", "tau", seeds=(0, 1)))
+    assert [(s.method, s.seed) for s in plan.specs] == [
+        ("persistence", 0),
+        ("tau", 0),
+        ("tau", 1),
+        ("convlstm", 0),
+        ("convlstm", 1),
+    ]
+    assert plan.specs[0].training is None
+
+
+def test_order_of_precedence_and_origins() -> None:
+    overrides = [parse_override(t) for t in ("tau.lr=1e-3", "tau.hid_t=96", "schedule.kind=constant")]
+    plan = make_plan(request("tau:no_sa", training={"epochs": 2}, overrides=overrides))
+    spec = plan.specs[1]
+    assert spec.training is not None
+    assert (spec.training.lr, spec.training.epochs, spec.training.schedule.kind) == (1e-3, 2, "constant")
+    assert spec.config["hid_t"] == 96
+    assert spec.config["statical_attention"] is False
+    assert spec.origins["training.lr"] == "--set"
+    assert spec.origins["training.epochs"] == "--epochs"
+    assert spec.origins["training.batch_size"] == "taxinyc protocol quick"
+    assert spec.origins["config.statical_attention"] == "variant in 'tau:no_sa'"
+    assert spec.origins["config.ddr_weight"] == "method default"
+
+
+def test_set_on_a_variant_reaches_that_variant_only() -> None:
+    overrides = [parse_override("tau:no_sa.lr=0.5")]
+    plan = make_plan(request("tau", "tau:no_sa", overrides=overrides))
+    rates = {s.method: s.training.lr for s in plan.specs if s.training}
+    assert rates["tau:no_sa"] == 0.5
+    assert rates["tau"] != 0.5
+
+
+def test_inline_values_make_a_variant() -> None:
+    spec = make_plan(request("tau:hid_t=48")).specs[1]
+    assert (spec.method, spec.plugin, spec.config["hid_t"]) == ("tau:hid_t=48", "tau", 48)
+
+
+def test_sections_reach_dataset_and_evaluation() -> None:
+    overrides = [parse_override(t) for t in ("dataset.train_clips=32", "evaluation.val_clips=8")]
+    spec = make_plan(request("tau", benchmark="moving_digits", overrides=overrides)).specs[1]
+    assert spec.dataset.options["train_clips"] == 32
+    assert spec.evaluation.val_clips == 8
+    assert spec.origins["dataset.train_clips"] == "--set"
+
+
+def test_run_id_follows_what_decides_the_numbers() -> None:
+    base = make_plan(request()).specs[1]
+    same = make_plan(request(training={"epochs": base.training.epochs if base.training else 0})).specs[1]
+    other = make_plan(request(training={"epochs": 99})).specs[1]
+    seeded = make_plan(request(seeds=(1,))).specs[1]
+    assert same.origins != base.origins
+    assert same.run_id == base.run_id
+    assert len({base.run_id, other.run_id, seeded.run_id}) == 3
+    assert base.folder.startswith("taxinyc-quick-tau-s0-")
+
+
+def test_shared_encoder_is_the_same_for_all() -> None:
+    plan = make_plan(request("tau", "convlstm", "predrnn", "phydnet", encoder="shared", benchmark="taxibj"))
+    trained = [s for s in plan.specs if s.training]
+    assert {(s.encoder, s.config["encoder"], s.config["hid_s"], s.config["n_s"]) for s in trained} == {
+        ("shared", "shared", plan.protocol.shared_encoder.hid_s, plan.protocol.shared_encoder.n_s)
+    }
+    assert plan.specs[0].encoder == "paper"
+
+
+def test_legacy_selects_on_test() -> None:
+    assert {s.selection for s in make_plan(request(protocol="legacy")).specs} == {"test"}
+    assert {s.selection for s in make_plan(request(protocol="paper")).specs} == {"validation"}
+
+
+def test_a_method_may_skip_a_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky(Method):
+        @classmethod
+        def skip(cls, benchmark: Benchmark) -> str | None:
+            return f"needs 3 channels, {benchmark.name} has {benchmark.shape.channels}"
+
+    monkeypatch.setitem(METHODS._loaded, "picky", Picky)
+    plan = make_plan(request("picky"))
+    assert plan.skipped == {"picky": "needs 3 channels, taxinyc has 2"}
+
+
+def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stbench.sweep import plan as module
+
+    scores = module.load_benchmark("taxinyc").model_copy(update={"value_range": None})
+    monkeypatch.setattr(module, "load_benchmark", lambda name: scores)
+    spec = make_plan(request("phydnet")).specs[1]
+    assert spec.config["output_activation"] == "none"
+    assert "value range" in spec.origins["config.output_activation"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": ("tua",)}, "Unknown method 'tua'. Did you mean 'tau'?"),
+        ({"benchmark": "taxinic"}, "Unknown benchmark 'taxinic'. Did you mean 'taxinyc'?"),
+        ({"protocol": "quik"}, "Unknown protocol of taxinyc 'quik'. Did you mean 'quick'?"),
+        ({"methods": ("tau:no_sx",)}, "Unknown variant of 'tau' 'no_sx'. Did you mean 'no_sa'?"),
+        ({"overrides": [("tau.hid_tt", "3")]}, "unknown key 'hid_tt'. Did you mean 'hid_t'?"),
+        ({"overrides": [("epoch", "3")]}, "Unknown key in --set 'epoch'. Did you mean 'epochs'?"),
+        ({"overrides": [("ta.lr", "3")]}, "Unknown method in --set 'ta'. Did you mean 'tau'?"),
+        ({"overrides": [("tau.hid_t", "many")]}, "hid_t = 'many'"),
+        ({"overrides": [("tau.lr", "-1")]}, "lr = -1"),
+        ({"overrides": [("evaluation.metrics", "[mse]")]}, "Unknown metric 'mse'. Did you mean 'mse_frame'?"),
+        ({"overrides": [("tau.n_s", "12")]}, "does not divide by 64"),
+    ],
+)
+def test_refusals_name_the_value_and_the_near_miss(change: dict, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        make_plan(request(**change) if "methods" not in change else request(*change["methods"]))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["tau.lr", "=3", ""])
+def test_override_without_value(text: str) -> None:
+    with pytest.raises(UserError, match="expected KEY=VALUE"):
+        parse_override(text)
