@@ -1,0 +1,111 @@
+"""Methods by name: variants, ``key=value``, and what each kind of mistake is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stbench import ClipShape, create_method
+from stbench.errors import UserError
+from stbench.nn import METHODS, EncoderConfig, variant_settings
+
+from .small import SHAPE, TRAINED, UNTRAINED, build
+
+
+def test_every_method_of_the_suite_is_registered() -> None:
+    assert {name.split(":")[0] for name in TRAINED} | set(UNTRAINED) <= set(METHODS.names())
+
+
+@pytest.mark.parametrize("name", sorted({n.split(":")[0] for n in TRAINED}))
+def test_a_method_says_where_it_comes_from(name: str) -> None:
+    plugin = METHODS.get(name)
+    assert plugin.summary
+    assert plugin.paper is not None
+    assert plugin.paper.url.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("tau", {}),
+        ("tau:no_sa", {"statical_attention": False}),
+        ("tau:no_da:no_ddr", {"dynamical_attention": False, "ddr_weight": 0.0}),
+        ("simvp:gsta", {"translator": "gsta"}),
+        ("mau:recall:residual", {"recall": True, "residual": True}),
+        ("predrnnv2:decouple_weight=0.05", {"decouple_weight": 0.05}),
+        ("convlstm:hidden=[8, 16]:layer_norm=true", {"hidden": [8, 16], "layer_norm": True}),
+        ("phydnet:patch=2:output_activation=none", {"patch": 2, "output_activation": "none"}),
+    ],
+)
+def test_settings_of_a_name(name: str, settings: dict[str, Any]) -> None:
+    assert variant_settings(name) == settings
+    config = create_method(name, SHAPE, **({"patch": 2} if name.startswith("convlstm") else {}), **shrink(name)).config
+    assert all(getattr(config, key) == type(getattr(config, key))(value) for key, value in settings.items())
+
+
+def shrink(name: str) -> dict[str, Any]:
+    small = TRAINED[name.split(":")[0]]
+    return {key: value for key, value in small.items() if key not in variant_settings(name) and key != "patch"}
+
+
+def test_a_given_hyperparameter_beats_the_name() -> None:
+    assert build("tau:drop_path=0.3", drop_path=0.2).config.model_dump()["drop_path"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("tua", {}, "Unknown method 'tua'. Did you mean 'tau'?"),
+        ("tau:no_as", {}, "Unknown variant of 'tau' 'no_as'. Did you mean 'no_sa'?"),
+        ("tau", {"drop_pth": 0}, "unknown key 'drop_pth'. Did you mean 'drop_path'?"),
+        ("tau:drop_pth=0", {}, "unknown key 'drop_pth'. Did you mean 'drop_path'?"),
+        ("predrnnv2", {"decouple_wieght": 0.1}, "Did you mean 'decouple_weight'?"),
+        ("tau", {"hid_s": "wide"}, "method 'tau': hid_s = 'wide'"),
+        ("tau", {"drop_path": 1.0}, "drop_path = 1.0"),
+        ("tau:hid_s=[3", {}, "cannot read the value '[3'"),
+        ("simvp:gsat", {}, "Did you mean 'gsta'?"),
+        ("simvp", {"translator": "conv"}, "translator = 'conv'"),
+        ("simvp", {"hid_s": 8, "hid_t": 16, "kernels": (3, 4)}, "kernels = 4: an even kernel"),
+        ("simvp", {"hid_s": 8, "n_t": 1}, "n_t = 1"),
+        ("simvp", {"hid_s": 8, "hid_t": 17}, "hid_t = 17"),
+        ("simvp", {"hid_s": 2, "hid_t": 16}, "width 6 does not divide into 8 groups"),
+        ("tau", {"n_t": 1}, "n_t = 1"),
+        ("tau", {"kernel_enc": 4}, "kernel_enc = 4: an even kernel"),
+        ("convlstm", {"patch": 3}, "A frame of 16×8 does not divide by 3, which patch needs"),
+        ("tau", {"n_s": 8}, "does not divide by 16, which n_s needs"),
+        ("mau", {"downsampling": 16}, "does not divide by 16, which downsampling needs"),
+        ("mau", {"downsampling": 3}, "downsampling = 3"),
+        ("mau", {"kernel": 4}, "kernel = 4: an even kernel"),
+        ("mau", {"hidden": (4, 8)}, "MAU passes one memory through all layers"),
+        ("convlstm", {"kernel": 4}, "kernel = 4: an even kernel"),
+        ("convlstm", {"hidden": ()}, "hidden = ()"),
+        ("predrnn", {"hidden": (4, 8)}, "PredRNN passes one memory through all layers"),
+        ("predrnnpp", {"hidden": (4,)}, "the highway runs between two layers"),
+        ("predrnnpp", {"hidden": (4, 8)}, "make them equal"),
+        ("mim", {"hidden": (4, 8)}, "make them equal"),
+        ("phydnet", {"patch": 3}, "patch = 3"),
+        ("mau", {"encoder": "shared"}, "unknown key 'encoder'"),
+    ],
+)
+def test_mistakes(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        create_method(name, SHAPE, **settings)
+    assert message in str(caught.value)
+
+
+def test_a_shape_that_is_none() -> None:
+    with pytest.raises(UserError, match="needs a ClipShape, got tuple"):
+        create_method("tau", (4, 4, 2, 32, 32))  # type: ignore[arg-type]
+
+
+def test_linear_needs_two_past_frames() -> None:
+    shape = ClipShape(t_in=1, t_out=2, channels=1, height=4, width=4)
+    with pytest.raises(UserError, match="t_in = 1"):
+        create_method("linear", shape)
+
+
+def test_which_methods_can_use_the_shared_encoder() -> None:
+    can = {name for name in METHODS.names() if issubclass(METHODS.get(name).Config, EncoderConfig)}
+    assert {"tau", "simvp", "convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim", "phydnet"} <= can
+    assert not {"mau", *UNTRAINED} & can
