@@ -1,0 +1,130 @@
+"""One test pass: totals, per-sequence values, samples, and the second opinion, against brute force."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from stbench.data import ClipLoader, Dataset, DatasetContext, Indices, Split
+from stbench.evaluate.score import SAMPLES, Scorer
+from stbench.nn import Method, MethodConfig
+from stbench.schema import ClipShape, Evaluation, Record
+from stbench.schema.folder import RunFolder
+from stbench.train.engine import Engine
+
+SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=8, width=9)
+CLIPS = 11
+METRICS = ("mse_frame", "mae_frame", "mse_pixel", "psnr", "ssim", "rmse_physical")
+
+
+class Noise(Split):
+    """Seeded noise clips."""
+
+    def __len__(self) -> int:
+        return CLIPS
+
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        return torch.stack(
+            [torch.rand(5, 1, 8, 9, generator=torch.Generator().manual_seed(int(index))) for index in indices]
+        )
+
+
+class NoiseData(Dataset):
+    """Noise whose physical unit is a hundredth of the model's."""
+
+    def __init__(self) -> None:
+        super().__init__(Record(), DatasetContext("noise", SHAPE, ()))
+        self.train = self.val = self.test = Noise()
+        self.report = self.fingerprint = "noise"
+
+    def to_physical(self, x: Tensor) -> Tensor:
+        return x * 100
+
+
+class LastPlus(Method):
+    """The last frame, a tenth brighter at each lead time."""
+
+    def forward(self, past: Tensor) -> Tensor:
+        return past[:, -1:] + 0.1 * torch.arange(1, 4)[:, None, None, None]
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, object]:
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    data = NoiseData()
+    evaluation = Evaluation(metrics=METRICS)
+    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), evaluation, 1.0, Engine("cpu"))
+    return folder, scorer.score(LastPlus(SHAPE, MethodConfig()), folder)
+
+
+def frames() -> tuple[np.ndarray, np.ndarray]:
+    clips = Noise().clips(np.arange(CLIPS), 0).double().numpy()
+    steps = 0.1 * np.arange(1, 4)[None, :, None, None, None]
+    return clips[:, 1:2] + steps, clips[:, 2:]
+
+
+def test_totals_are_brute_force(scored: tuple) -> None:
+    pred, true = frames()
+    error = pred - true
+    totals = {name: score.total for name, score in scored[1].metrics.items()}
+    assert totals["mse_frame"] == pytest.approx(np.square(error).sum((2, 3, 4)).mean(), rel=1e-6)
+    assert totals["mae_frame"] == pytest.approx(np.abs(error).sum((2, 3, 4)).mean(), rel=1e-6)
+    assert totals["mse_pixel"] == pytest.approx(np.square(error).mean(), rel=1e-6)
+    assert totals["rmse_physical"] == pytest.approx(100 * np.sqrt(np.square(error).mean()), rel=1e-6)
+    clipped = np.square(pred.clip(0, 1) - true.clip(0, 1)).mean((2, 3, 4))
+    assert totals["psnr"] == pytest.approx((-10 * np.log10(clipped)).mean(), rel=1e-6)
+    leads = np.square(error).sum((2, 3, 4)).mean(0)
+    assert scored[1].metrics["mse_frame"].lead_times == pytest.approx(leads, rel=1e-6)
+
+
+def test_every_clip_once_in_the_uneven_last_batch_too(scored: tuple) -> None:
+    assert scored[1].clips == CLIPS
+    table = pd.read_parquet(scored[0].file("per_sequence.parquet"))
+    assert list(table.columns) == ["sequence", "lead_time", *METRICS]
+    assert sorted(table["sequence"].unique()) == list(range(CLIPS))
+    assert table.groupby("sequence")["lead_time"].apply(list).tolist() == [[1, 2, 3]] * CLIPS
+    pred, true = frames()
+    row = table[(table["sequence"] == 9) & (table["lead_time"] == 2)].iloc[0]
+    assert row["mse_frame"] == pytest.approx(np.square(pred[9, 1] - true[9, 1]).sum(), rel=1e-6)
+    assert table["mse_frame"].mean() == pytest.approx(scored[1].metrics["mse_frame"].total)
+
+
+def test_samples_are_the_first_clips(scored: tuple) -> None:
+    with np.load(scored[0].file("samples.npz")) as samples:
+        assert samples["index"].tolist() == list(range(SAMPLES))
+        pred, true = frames()
+        np.testing.assert_allclose(samples["prediction"], pred[:SAMPLES], rtol=1e-5)
+        np.testing.assert_allclose(samples["future"], true[:SAMPLES], rtol=1e-6)
+        assert samples["past"].shape == (SAMPLES, 2, 1, 8, 9)
+
+
+def test_scikit_image_agrees(scored: tuple) -> None:
+    assert scored[1].skimage_difference < 1e-6
+
+
+def test_a_failed_pass_leaves_no_half_file(tmp_path: Path) -> None:
+    class Dies(LastPlus):
+        calls = 0
+
+        def forward(self, past: Tensor) -> Tensor:
+            Dies.calls += 1
+            if Dies.calls == 2:
+                raise RuntimeError("broken")
+            return super().forward(past)
+
+    data = NoiseData()
+    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=METRICS), 1.0, Engine("cpu"))
+    with pytest.raises(RuntimeError, match="broken"):
+        scorer.score(Dies(SHAPE, MethodConfig()), RunFolder(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_data_range_nothing_is_checked() -> None:
+    data = NoiseData()
+    scorer = Scorer(
+        data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=("mse_frame",)), None, Engine("cpu")
+    )
+    assert scorer.score(LastPlus(SHAPE, MethodConfig())).skimage_difference is None

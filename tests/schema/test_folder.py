@@ -1,0 +1,96 @@
+"""Run folders: atomic writes, locks, and what is said of a damaged one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stbench.errors import UserError
+from stbench.schema import RunResult, RunSpec
+from stbench.schema.folder import RunFolder, write_text, write_with
+from stbench.sweep.plan import Request, make_plan
+
+
+@pytest.fixture(scope="module")
+def spec() -> RunSpec:
+    return make_plan(Request(methods=["persistence"], benchmark="moving_digits", protocol="quick")).specs[0]
+
+
+def test_write_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    write_text(target, "old")
+
+    def dies(path: Path) -> None:
+        path.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_with(target, dies)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_round_trip(tmp_path: Path, spec: RunSpec) -> None:
+    folder = RunFolder(tmp_path / spec.folder)
+    folder.create(spec)
+    assert folder.spec() == spec
+    assert folder.spec().run_id == spec.run_id
+    assert not folder.is_complete
+    assert folder.history() == []
+    assert folder.environment() == {}
+    result = RunResult(run_id=spec.run_id, method="m", benchmark="b", protocol="p", seed=0, status="finished")
+    folder.write_history([{"epoch": 0, "loss": 1.5}, {"epoch": 1, "loss": 1.25}])
+    folder.write_environment({"device": "x"})
+    folder.write_result(result)
+    assert folder.is_complete
+    assert folder.result() == result
+    assert [record["loss"] for record in folder.history()] == [1.5, 1.25]
+    assert folder.environment() == {"device": "x"}
+
+
+def test_orphans_of_a_kill_are_swept_away(tmp_path: Path, spec: RunSpec) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(spec)
+    orphan = folder.checkpoints / ".last.pt.abcd.tmp"
+    orphan.write_text("half")
+    folder.create(spec)
+    assert not orphan.exists()
+
+
+def test_one_holder_at_a_time(tmp_path: Path, spec: RunSpec) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(spec)
+    with folder.locked() as first, folder.locked() as second:
+        assert (first, second) == (True, False)
+    with folder.locked() as again:
+        assert again
+    with folder.locked(shared=True) as one, folder.locked(shared=True) as two:
+        assert (one, two) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["spec.yaml", "result.json"])
+def test_damage_is_named(tmp_path: Path, spec: RunSpec, name: str) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(spec)
+    folder.file(name).write_text("{ : not")
+    with pytest.raises(UserError, match=f"{name} cannot be read"):
+        folder.spec() if name == "spec.yaml" else folder.result()
+    folder.file(name).write_text("{}")
+    with pytest.raises(UserError, match="is missing"):
+        folder.spec() if name == "spec.yaml" else folder.result()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_read_only_folder(tmp_path: Path, spec: RunSpec) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="Cannot write the run folder"):
+        RunFolder(tmp_path / "run").create(spec)
+
+
+def test_full_disk_while_creating(tmp_path: Path, spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        RunFolder(tmp_path / "run").create(spec)
