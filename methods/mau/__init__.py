@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from stbench.nn import MethodConfig, Paper, Progress, PublicLayout, RecurrentForecaster, Sampling, check_odd, feed_mask
 from stbench.nn.conv_recurrent import equal_widths, gate_macs
+from stbench.nn.infer import depth, known, size
 from stbench.schema import ClipShape
 
 from .cell import MAUCell, Memory
@@ -49,6 +51,7 @@ class MAU(RecurrentForecaster):
         url="https://proceedings.neurips.cc/paper/2021/hash/e25cfa90f04351958216f97e3efdabe9-Abstract.html",
     )
     summary = "recurrent cells that attend to their own recent past"
+    small = {"hidden": (8, 8), "kernel": 3, "downsampling": 2}
     variants = {"recall": {"recall": True}, "residual": {"residual": True}}
     public_layout = PublicLayout(
         renames=(
@@ -69,6 +72,17 @@ class MAU(RecurrentForecaster):
         size = self.codec.height, self.codec.width
         self.cells = nn.ModuleList(
             MAUCell(n, config.kernel, size, config.window, config.residual) for _ in config.hidden
+        )
+
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
+        """Width, depth and kernel of the cells, and the halvings: one less than there are encoders."""
+        width, layers = size(state_dict, "cell_list.0.conv_t.0.weight", 1), depth(state_dict, "cell_list")
+        encoders = depth(state_dict, "encoders")
+        return known(
+            hidden=(width,) * layers if width and layers else None,
+            kernel=size(state_dict, "cell_list.0.conv_t.0.weight", 2),
+            downsampling=1 << (encoders - 1) if encoders else None,
         )
 
     def idle_macs(self) -> int:

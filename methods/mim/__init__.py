@@ -40,6 +40,8 @@ class MIM(ConvRecurrent):
         url="https://arxiv.org/abs/1811.07490",
     )
     summary = "PredRNN whose memories are updated by a memory of differences"
+    small = {"hidden": (8, 8, 8), "kernel": 3}
+    public_cells = "stlstm_layer"
     public_layout = PublicLayout(
         renames=(
             (r"^cells\.([1-9]\d*)\.conv_([tsx])\.", r"cells.\1.conv_\2_cc."),

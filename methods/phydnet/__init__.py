@@ -5,6 +5,7 @@ Axes: B, T, C, H, W.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from stbench.errors import UserError
 from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec
+from stbench.nn.infer import known, size
 from stbench.schema import Benchmark, ClipShape
 
 from .codec import GROUPS, DownBlock, PhyCodec, UpBlock
@@ -95,6 +97,7 @@ class PhyDNet(RecurrentForecaster):
         url="https://arxiv.org/abs/2003.01460",
     )
     summary = "a PDE-constrained branch beside a ConvLSTM branch"
+    small = {"hid_s": 32}
     public_layout = PublicLayout(
         renames=(
             (r"^cell\.derivatives\.", "phycell.cell_list.0.F."),
@@ -150,6 +153,11 @@ class PhyDNet(RecurrentForecaster):
         values = benchmark.value_range
         inside = values is not None and values[0] >= 0 and values[1] <= 1
         return {} if inside else {"output_activation": "none"}
+
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
+        """The features' width; ``patch`` is a stride, which no shape shows."""
+        return known(hid_s=size(state_dict, "phycell.cell_list.0.F.conv2.weight", 0))
 
     def idle_macs(self) -> int:
         """The moment loss's two matrix products per kernel, which only training needs."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from stbench.nn import EncoderConfig, Paper, PublicLayout
 from stbench.nn.gated_stack import DecomposedConv, GatedStack
+from stbench.nn.infer import depth, gated_config, known, size
 from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster
 from stbench.schema import ClipShape
 
@@ -70,8 +72,31 @@ class SimVP(StackedForecaster):
         ),
     )
 
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
+        """Sizes of the strided pair and of the translator, and which of the two translators it is."""
+        gated = gated_config(state_dict)
+        translator = {"translator": "gsta", **gated} if "hid_t" in gated else _inception_config(state_dict)
+        return {**super().infer_config(state_dict, shape), **translator}
+
     def __init__(self, shape: ClipShape, config: SimVPConfig) -> None:
         super().__init__(shape, config, _translator(shape.t_in * config.hid_s, config))
+
+
+def _inception_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Sizes of a published inception translator; empty where there is none."""
+    unit = "hid.enc.0"
+    hidden, share = size(state, f"{unit}.conv1.weight", 0), size(state, f"{unit}.layers.0.conv.weight", 1)
+    if not hidden or not share:
+        return {}
+    branches = range(depth(state, f"{unit}.layers") or 0)
+    return known(
+        translator="inception",
+        hid_t=2 * hidden,
+        n_t=depth(state, "hid.enc"),
+        kernels=tuple(size(state, f"{unit}.layers.{branch}.conv.weight", 2) for branch in branches),
+        groups=hidden // share,
+    )
 
 
 def _translator(channels: int, config: SimVPConfig) -> nn.Module:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout
 from stbench.nn.gated_stack import DecomposedConv, GatedStack
+from stbench.nn.infer import gated_config
 from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster
 from stbench.schema import ClipShape
 
@@ -103,6 +105,15 @@ class TAU(StackedForecaster):
             (r"\.spatial_gating_unit\.dynamical\.", ".spatial_gating_unit.fc."),
         ),
     )
+
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
+        """Sizes of the strided pair and the stack, and which of the two attentions there are."""
+        gate = "hid.enc.0.block.attn.spatial_gating_unit."
+        parts = {"statical_attention": f"{gate}conv1.weight", "dynamical_attention": f"{gate}fc.0.weight"}
+        found = {name: key in state_dict for name, key in parts.items()}
+        sizes = {**super().infer_config(state_dict, shape), **gated_config(state_dict)}
+        return {**sizes, **found} if "hid_t" in sizes else sizes
 
     def __init__(self, shape: ClipShape, config: TAUConfig) -> None:
         def gate(channels: int) -> TemporalAttention:

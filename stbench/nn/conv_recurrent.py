@@ -5,7 +5,8 @@ Axes: B, C, H, W (H', W' after the codec).
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, cast
 
 import torch
 from pydantic import Field, PositiveInt
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from stbench.errors import UserError
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec
+from stbench.nn.infer import cells_config
 from stbench.nn.method import EncoderConfig, Progress
 from stbench.nn.recurrent import RecurrentForecaster
 from stbench.nn.sampling import Sampling, feed_mask
@@ -66,11 +68,19 @@ class ConvRecurrent(RecurrentForecaster):
     """A stack of recurrent cells between a frame codec's encoder and decoder; sampling as the config says."""
 
     config: ConvRecurrentConfig
+    small = {"hidden": (8, 8), "kernel": 3}
+    public_cells: ClassVar[str] = "cell_list"
+    """Where published checkpoints keep the cells."""
 
     def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
         super().__init__(shape, config)
         check_odd(config.kernel, "kernel")
         self.codec = self._codec(shape, config)
+
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
+        """Widths, kernel, patch and layer norm of the cells."""
+        return cells_config(state_dict, cls.public_cells, shape.channels)
 
     @staticmethod
     def _codec(shape: ClipShape, config: ConvRecurrentConfig) -> Codec:

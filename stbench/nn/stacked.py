@@ -5,8 +5,12 @@ Source: Gao et al., "SimVP: Simpler yet Better Video Prediction", CVPR 2022. Axe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
+from stbench.nn.infer import strided_config
 from stbench.nn.method import EncoderConfig
 from stbench.nn.parallel import ParallelForecaster
 from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, downsampling
@@ -39,6 +43,7 @@ class StackedForecaster(ParallelForecaster):
     """Encoder, ``temporal`` over (B, T_in·hid_S, H', W'), decoder."""
 
     temporal: nn.Module
+    small = {"hid_s": 8, "hid_t": 16, "n_t": 2}
 
     def __init__(self, shape: ClipShape, config: EncoderConfig, temporal: nn.Module) -> None:
         super().__init__(shape, config)
@@ -46,6 +51,11 @@ class StackedForecaster(ParallelForecaster):
         self.encoder = StridedEncoder(shape.channels, config.hid_s, config.n_s, config.kernel_enc)
         self.temporal = temporal
         self.decoder = StridedDecoder(config.hid_s, shape.channels, config.n_s, config.kernel_dec)
+
+    @classmethod
+    def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
+        """The strided pair's sizes; a subclass adds its temporal module's."""
+        return strided_config(state_dict)
 
     def one_pass(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> the next T_in frames."""

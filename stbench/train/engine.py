@@ -6,6 +6,7 @@ Everything above it sees plain tensors and modules and never asks where they are
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -22,6 +23,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BLOCK = 1 << 30
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says itself what runs where
 
 
 class Engine:

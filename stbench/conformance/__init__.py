@@ -1,0 +1,24 @@
+"""The conformance suite: what every method promises, as checks that can be run on anyone's plugin.
+
+>>> from stbench.conformance import check_method
+>>> check_method("persistence").passed
+True
+"""
+
+from stbench.conformance.outcome import Check, Outcome, Status
+from stbench.conformance.subject import SHAPES, Subject
+from stbench.conformance.suite import CHECKS, Report, check_method, run_check
+from stbench.conformance.testing import conformance_tests
+
+__all__ = [
+    "CHECKS",
+    "SHAPES",
+    "Check",
+    "Outcome",
+    "Report",
+    "Status",
+    "Subject",
+    "check_method",
+    "conformance_tests",
+    "run_check",
+]

@@ -1,0 +1,73 @@
+"""Checks of how a method runs: under autocast, and in a data-parallel group. Axes: B, T, C, H, W."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stbench.conformance.group import GROUP, Job, gradients_in_group
+from stbench.conformance.outcome import ViolationError, check
+from stbench.conformance.subject import Subject, predict, progress
+from stbench.schema import Adam
+from stbench.train.engine import Engine
+
+BF16_SHARE = 0.1
+"""Share of a prediction's norm that bfloat16 (8 bits of mantissa) may move it by."""
+GRADIENT_SHARE = 1e-4
+
+
+@check(crash_cause="two dtypes meet (an index assignment, torch.cat or lerp of a bfloat16 and a float32 tensor)")
+def autocast(subject: Subject) -> None:
+    """Under bfloat16 autocast predictions stay close to float32 ones, and a training step works."""
+    engine = Engine("cpu", "bf16")
+    method = subject.build().eval()
+    past, future = subject.clip(2)
+    exact = predict(method, past)
+    rounded = engine.predict(method, past)
+    seen = float((rounded - exact).norm() / exact.norm().clamp(min=1e-6))
+    if not seen <= BF16_SHARE:
+        raise ViolationError(
+            f"a prediction within {BF16_SHARE:.0%} of the float32 one",
+            f"it is {seen:.0%} away" if seen == seen else "it is not a number",
+            "small constants that bfloat16 rounds to 0 or to infinity; compute that part under "
+            "torch.autocast(device_type, enabled=False)",
+        )
+    if method.trainable:
+        module = engine.wrap(method.train(), engine.adam(method, Adam(), 1e-3))
+        clip = torch.cat([past, future], dim=1)
+        loss = module.step(clip, progress(late=False), accumulate=1, clip_norm=None)["loss"]
+        if not loss.isfinite():
+            raise ViolationError("a finite loss", f"{float(loss)}", "an overflow or a log of a rounded 0 in bfloat16")
+
+
+@check(crash_cause="a process of the group fails", needs_training=True)
+def data_parallel(subject: Subject) -> None:
+    """Two processes with half a batch each get the gradients that one process gets from both halves."""
+    expected = _both_halves(subject)
+    seen = gradients_in_group(Job.of(subject))
+    largest = max(float(gradient.norm()) for gradient in expected.values())
+    wrong = []
+    for name, gradient in expected.items():
+        difference = float((seen.get(name, torch.zeros(())) - gradient).norm())
+        if not difference <= GRADIENT_SHARE * max(float(gradient.norm()), 0.1 * largest):
+            wrong.append(name)
+    if wrong:
+        raise ViolationError(
+            "gradients averaged over the processes",
+            f"{len(wrong)} of {len(expected)} gradients differ, first {wrong[0]}",
+            "tensors that hang off the module without being parameters or buffers, or a loss that is a sum over the "
+            "batch instead of a mean",
+        )
+
+
+def _both_halves(subject: Subject) -> dict[str, Tensor]:
+    """Mean of the halves' gradients, each half with the random numbers its process would draw."""
+    total: dict[str, Tensor] = {}
+    for rank in range(GROUP):
+        method = subject.build().train()
+        past, future = (part.chunk(GROUP)[rank] for part in subject.clip(2 * GROUP))
+        method.training_losses(past, future, progress(late=True, rank=rank))["loss"].backward()  # type: ignore[no-untyped-call]
+        for name, parameter in method.named_parameters():
+            if parameter.grad is not None:
+                total[name] = total.get(name, torch.zeros_like(parameter)) + parameter.grad / GROUP
+    return total

@@ -1,0 +1,167 @@
+"""A data-parallel group of two processes on this machine (gloo), for one training step of a method.
+
+The processes are forked from a server that has imported torch once, so that a group starts in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stbench.conformance.locate import Location, find_class, locate
+from stbench.conformance.outcome import ViolationError
+from stbench.conformance.subject import Subject, progress
+from stbench.schema import ClipShape
+from stbench.train.engine import Engine
+
+GROUP = 2
+STEPS = 2
+TIMEOUT_SECONDS = 120.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to rebuild a subject."""
+
+    name: str
+    location: Location
+    shape: ClipShape
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, subject: Subject) -> Job:
+        """The job of a subject.
+
+        Raises:
+            NotApplicableError: another process could not import the method's class.
+        """
+        return cls(subject.name, locate(subject.method_class), subject.shape, dict(subject.settings))
+
+    def subject(self) -> Subject:
+        """The subject, in the process that runs this."""
+        return Subject(self.name, find_class(self.location), (self.shape,), self.settings)
+
+
+class GradientKeeper(torch.optim.Optimizer):
+    """An optimiser that keeps the gradients of its first step and leaves the weights alone."""
+
+    def __init__(self, named: Mapping[str, torch.nn.Parameter]) -> None:
+        super().__init__(list(named.values()), {})
+        self.named = named
+        self.kept: dict[str, Tensor] = {}
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Copy every gradient, once."""
+        if not self.kept:
+            self.kept = {name: p.grad.clone() for name, p in self.named.items() if p.grad is not None}
+
+
+def gradients_in_group(job: Job) -> dict[str, Tensor]:
+    """Gradients by parameter name of a training step shared by two processes.
+
+    Raises:
+        ViolationError: a process raised, died or did not finish in time.
+    """
+    context = _context()
+    with TemporaryDirectory() as folder:
+        port = _free_port()
+        processes = [
+            context.Process(target=_work, args=(job, rank, port, folder), daemon=True)  # type: ignore[attr-defined]
+            for rank in range(GROUP)
+        ]
+        for process in processes:
+            process.start()
+        try:
+            finished = _wait(processes)
+        finally:
+            for process in processes:
+                process.kill()
+                process.join()
+        errors = [path.read_text() for path in sorted(Path(folder).glob("*.txt"))]
+        if errors or not finished:
+            raise _failure(errors, [process.exitcode for process in processes])
+        return torch.load(Path(folder) / "gradients.pt", weights_only=True)  # type: ignore[no-any-return]
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["stbench.conformance.group"])
+    return context
+
+
+def _wait(processes: list[Any]) -> bool:
+    """Whether all processes ended well; stops waiting when one fails or time is up."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        codes = [process.exitcode for process in processes]
+        if any(code not in (None, 0) for code in codes):
+            return False
+        if all(code == 0 for code in codes):
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _failure(errors: list[str], codes: list[int | None]) -> ViolationError:
+    lines = [line.strip() for line in errors[0].splitlines() if line.strip()] if errors else []
+    unused = any("finished reduction" in error for error in errors)
+    return ViolationError(
+        f"{STEPS} training steps in {GROUP} processes",
+        lines[0] if lines else f"a process hung or died (exit codes {codes})",
+        "a parameter that only some steps or some processes use; use every parameter in every step"
+        if unused
+        else "code that runs in one process only, or a tensor on the module that is neither a parameter nor a buffer",
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _work(job: Job, rank: int, port: int, folder: str) -> None:
+    """One process: its half of the batch, as the training loop would do it."""
+    torch.set_num_threads(1)
+    os.environ.update(
+        LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE=str(GROUP), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    try:
+        kept = _steps(job, rank)
+        if rank == 0:
+            torch.save(kept, Path(folder) / "gradients.pt")
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        (Path(folder) / f"error{rank}.txt").write_text(text)
+        os._exit(1)
+    os._exit(0)  # the group's store would wait for a peer that is already gone
+
+
+def _steps(job: Job, rank: int) -> dict[str, Tensor]:
+    subject = job.subject()
+    engine = Engine("cpu", processes=GROUP)
+    method = subject.build().train()
+    keeper = GradientKeeper({name: p for name, p in method.named_parameters() if p.requires_grad})
+    module = engine.wrap(method, keeper)
+    clip = torch.cat([part.chunk(GROUP)[rank] for part in subject.clip(2 * GROUP)], dim=1)
+    for step in range(STEPS):
+        # the second step is the other end of training: a parameter used at one end only stops the group
+        moment = progress(late=step == 0, rank=rank)
+        module.step(clip, moment, accumulate=1, clip_norm=None)
+    engine.barrier()
+    return keeper.kept
