@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from stbench.report.records import RunRecord
     from stbench.sweep.plan import Plan
+
+
+COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
 class Device(StrEnum):
@@ -124,7 +128,7 @@ def _precision(plan: Plan) -> str:
 
 
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in re.split(COMMA_OUTSIDE_BRACKETS, text) if name.strip()]
     if not names:
         raise UserError("--methods is empty. Name at least one, e.g. --methods tau,predrnn.")
     return names
