@@ -9,19 +9,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stbench.nn import Method, Progress, create_method
+    from stbench.errors import UserError
+    from stbench.nn import (
+        Method,
+        MethodConfig,
+        Paper,
+        ParallelForecaster,
+        Progress,
+        RecurrentForecaster,
+        create_method,
+    )
     from stbench.schema import ClipShape
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ClipShape": "stbench.schema",
-    "Method": "stbench.nn",
-    "Progress": "stbench.nn",
-    "create_method": "stbench.nn",
+    **dict.fromkeys(
+        ("Method", "MethodConfig", "Paper", "ParallelForecaster", "Progress", "RecurrentForecaster", "create_method"),
+        "stbench.nn",
+    ),
+    "UserError": "stbench.errors",
 }
 
-__all__ = ["ClipShape", "Method", "Progress", "__version__", "create_method"]
+__all__ = [
+    "ClipShape",
+    "Method",
+    "MethodConfig",
+    "Paper",
+    "ParallelForecaster",
+    "Progress",
+    "RecurrentForecaster",
+    "UserError",
+    "__version__",
+    "create_method",
+]
 
 
 def __getattr__(name: str) -> Any:

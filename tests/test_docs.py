@@ -1,0 +1,48 @@
+"""What the README shows is run: its Python as it stands, its commands against the real options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from stbench.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = sorted({line.strip().partition("  #")[0] for line in README.splitlines() if re.match(r" {4}stbench ", line)})
+
+
+def test_there_are_examples() -> None:
+    assert len(PYTHON) >= 2
+    assert len(COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
+def test_python_runs(code: str) -> None:
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_parse(line: str) -> None:
+    """Each command's name and options exist and its values have the right type."""
+    root = typer.main.get_command(app)
+    name, *arguments = shlex.split(line)[1:]
+    command = root.commands[name]
+    with command.make_context(name, arguments) as context:
+        assert context.params
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"make ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_linked_files_exist() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert (ROOT / target).exists(), f"{name} links to {target}"
