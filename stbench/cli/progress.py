@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +25,16 @@ PLAIN_SECONDS = 10.0
 PLAIN_WIDTH = 160
 
 
+def _is_helper_process() -> bool:
+    """Whether a launcher started this process as one of several and it is not the first, the one that talks."""
+    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
 class Progress:
     """Listens to a sweep and talks to the user."""
 
     def __init__(self) -> None:
-        self.console = Console()
+        self.console = Console(quiet=_is_helper_process())
         if not self.console.is_terminal:
             self.console.width = PLAIN_WIDTH
         self.bars: Bars | None = None

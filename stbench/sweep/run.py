@@ -109,7 +109,8 @@ class _Run:
 
     def _train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:
         if self.spec.training is None:
-            method.fit(self.engine.to_device(clip) for clip in self._loader("train").epoch(0))
+            clips = self._loader("train", shared_out=False).epoch(0)
+            method.fit(self.engine.to_device(clip) for clip in clips)
             save_weights(best_path(self.folder, None), method)
             return None
         trainer = Trainer(
@@ -124,7 +125,8 @@ class _Run:
         )
         return trainer.run()
 
-    def _loader(self, split: str) -> ClipLoader:
+    def _loader(self, split: str, *, shared_out: bool = True) -> ClipLoader:
+        """Batches of a split: this process's share of them, or (``shared_out`` False) all."""
         training, evaluation = self.spec.training, self.spec.evaluation
         is_train = split == "train" and training is not None
         limits = {
@@ -139,8 +141,8 @@ class _Run:
             seed=derive(self.spec.seed, "order"),
             limit=limits[split],
             drop_last=is_train,
-            rank=self.engine.rank,
-            world_size=self.engine.world_size,
+            rank=self.engine.rank if shared_out else 0,
+            world_size=self.engine.world_size if shared_out else 1,
             workers=self.workplace.workers,
             pin_memory=self.engine.device.type == "cuda",
         )
