@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-STBENCH = [sys.executable, "-c", "from stbench.cli import main; main()"]
+STBENCH = [str(Path(sys.executable).with_name("stbench"))]
 
 TINY = [
     *("--dataset", "moving_digits", "--protocol", "quick"),

@@ -1,0 +1,5 @@
+"""``python -m stbench``: the same as the ``stbench`` command."""
+
+from stbench.cli import main
+
+main()
