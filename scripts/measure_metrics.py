@@ -6,7 +6,8 @@ Run from the repository root:
 
 Prints two ratios, each the median over repeats in which the two sides take turns in one process:
 
-* MSE, MAE, PSNR and SSIM of 64×64 frames together, against a loop of scikit-image's SSIM alone and of all four;
+* MSE, MAE, PSNR and SSIM of 64×64 frames together (one thread, whatever --threads says), against a loop of
+  scikit-image's SSIM alone, and against one of all four;
 * LPIPS (AlexNet) of 64×64 grey frames, against a loop of the ``lpips`` package's module, with the same weights
   (skipped, with the reason, where no weights can be had; ``STBENCH_LPIPS_WEIGHTS`` names them).
 """
@@ -91,8 +92,8 @@ def loop_lpips(module: torch.nn.Module, pred: Tensor, true: Tensor) -> None:
 
 def report(
     title: str,
-    fast: Callable[[], None],
-    slow: Callable[[], None],
+    fast: Callable[[], object],
+    slow: Callable[[], object],
     options: argparse.Namespace,
     frames: int | None = None,
 ) -> None:

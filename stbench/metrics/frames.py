@@ -52,7 +52,7 @@ def frame_values(
     values = formula_values([metric.name for metric in metrics if metric.name in FORMULAS], pred, true, data_range)
     for metric in metrics:
         if metric.family == "lpips":
-            assert data_range is not None
+            assert data_range is not None  # check_metrics made sure
             values[metric.name] = lpips_frames(metric.name, pred, true, data_range)
     if any(metric.needs_physical for metric in metrics):
         values |= _physical_values(pred_BTCHW, physical, row_weights)

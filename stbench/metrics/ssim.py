@@ -1,6 +1,6 @@
 """Structural similarity of many frames at once, equal to scikit-image's (7×7 uniform window, sample covariance).
 
-Axes: F frames, H height, W width.
+Axes: F frames (planes of one channel), H height, W width.
 
 With u = x + y, v = x − y and N = 49 pixels per window, the index of Wang et al. (2004, eq. 13) becomes
 
@@ -41,49 +41,42 @@ def check_window(height: int, width: int) -> None:
 class WindowSums:
     """Sums of u, v, u² and v² over every 7×7 window of F pairs of frames, u = x + y, v = x − y.
 
+    All rows of all frames are run together, row by row, so that every operation goes over one long stretch of memory.
+    A window that wraps into the next frame lies in the last six columns, which are cut off in the end.
+
     Args:
-        x_FHW: float64 frames of at least 7×7.
-        y_FHW: frames to compare with, same shape.
-        workspace: scratch from :meth:`workspace` for F frames or more; its content is overwritten.
+        x_HFW: float64 frames of at least 7×7, row by row.
+        y_HFW: frames to compare with, same shape.
+        workspace: (3, 4, H·F·W) float64 scratch; the frames themselves may lie in its last part.
     """
 
-    def __init__(self, x_FHW: Array, y_FHW: Array, workspace: Array) -> None:
-        self._xp: Any = torch if isinstance(x_FHW, Tensor) else np
-        frames, height, width = x_FHW.shape
-        rows = height - _BORDER
-        one, two, three = workspace[:, :, :frames]
-        x, y = x_FHW.reshape(frames, -1), y_FHW.reshape(frames, -1)
-        self._xp.add(x, y, out=one[0])
-        self._xp.subtract(x, y, out=one[1])
+    def __init__(self, x_HFW: Array, y_HFW: Array, workspace: Array) -> None:
+        self._xp: Any = torch if isinstance(x_HFW, Tensor) else np
+        height, frames, width = x_HFW.shape
+        one, two, three = workspace
+        self._xp.add(x_HFW.reshape(-1), y_HFW.reshape(-1), out=one[0])
+        self._xp.subtract(x_HFW.reshape(-1), y_HFW.reshape(-1), out=one[1])
         self._xp.multiply(one[:2], one[:2], out=one[2:])
-        self.squared_difference: Array = one[3].sum(1)
+        self.squared_difference: Array = one[3].reshape(height, frames, width).sum(0).sum(1)
         """Σ(x−y)² of each frame, (F,)."""
-        self._sum_seven(one, pairs=two, out=three, step=width)
-        self._sum_seven(three[..., : rows * width], pairs=one, out=two, step=1)
-        self._sums, *self._scratch = (
-            buffer[..., : rows * width].reshape(4, frames, rows, width) for buffer in (two, one, three)
-        )
-
-    @staticmethod
-    def workspace(like_FHW: Array) -> Array:
-        """Scratch for frames of this number, size and device: (3, 4, F, H·W) float64."""
-        frames, height, width = like_FHW.shape
-        shape = (3, 4, frames, height * width)
-        return like_FHW.new_empty(shape, dtype=torch.float64) if isinstance(like_FHW, Tensor) else np.empty(shape)
+        size = (height - _BORDER) * frames * width
+        self._sum_seven(one, pairs=two, out=three, step=frames * width)
+        self._sum_seven(three[:, :size], pairs=one, out=two, step=1)
+        self._sums, *self._scratch = two[:, :size], one[:, :size], three[:, :size]
+        self._shape = (height - _BORDER, frames, width)
 
     def _sum_seven(self, values: Array, *, pairs: Array, out: Array, step: int) -> None:
         """out[i] = Σ values[i + k·step], k = 0 … 6, along the last axis; its last 6·step entries mean nothing.
 
-        Summing ones to twos, twos to fours, and 4 + 2 + 1 takes four additions in place of six. Rows are run
-        together: long one-dimensional operations are fast, and a window that wraps lies in columns cut off later.
+        Summing ones to twos, twos to fours, and 4 + 2 + 1 takes four additions in place of six.
         """
         size = values.shape[-1]
         twos, fours, sevens = size - step, size - 3 * step, size - 6 * step
-        self._xp.add(values[..., :twos], values[..., step:], out=pairs[..., :twos])
-        self._xp.add(pairs[..., :fours], pairs[..., 2 * step : 2 * step + fours], out=out[..., :fours])
-        total = out[..., :sevens]
-        total += pairs[..., 4 * step : 4 * step + sevens]
-        total += values[..., 6 * step :]
+        self._xp.add(values[:, :twos], values[:, step:], out=pairs[:, :twos])
+        self._xp.add(pairs[:, :fours], pairs[:, 2 * step : 2 * step + fours], out=out[:, :fours])
+        total = out[:, :sevens]
+        total += pairs[:, 4 * step : 4 * step + sevens]
+        total += values[:, 6 * step :]
 
     def ssim(self, data_range: float) -> Array:
         """Mean structural similarity of each frame, (F,) float64; NaN for a frame that holds one."""
@@ -101,4 +94,6 @@ class WindowSums:
         similarity *= numerator[1]
         normaliser *= denominator[1]
         similarity /= normaliser
-        return similarity[..., :-_BORDER].mean((1, 2))
+        rows, _, width = self._shape
+        columns = width - _BORDER
+        return similarity.reshape(self._shape).sum(0)[:, :columns].sum(1) / (rows * columns)

@@ -5,9 +5,10 @@ Axes: F frames, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from stbench.metrics.ssim import Array, WindowSums, check_window
 
-CHUNK_CPU = 1 << 15
+CHUNK_CPU = 1 << 16
 """Values per chunk: large enough for cheap calls, small enough for a core's cache."""
 CHUNK_DEVICE = 1 << 22
 """Values per chunk on an accelerator: enough to fill it, below 1 GiB of intermediate maps."""
@@ -93,55 +94,65 @@ class _Job:
         return {need: torch.cat([part[need] for part in parts]) for need in self.needs}
 
     def on_cpu(self, pred: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """All frames, one run of them per thread; the loops are numpy's, which release the interpreter."""
-        pred_np, true_np = _as_numpy(pred), _as_numpy(true)
+        """All frames, by numpy on one thread: its calls are cheap, and a busy second core cannot hold them up."""
         size = max(1, CHUNK_CPU // pred[0].numel())
-        threads = max(1, min(torch.get_num_threads(), len(pred) // size))
-        runs = [slice(len(pred) * i // threads, len(pred) * (i + 1) // threads) for i in range(threads)]
-
-        def work(run: slice) -> list[dict[str, Array]]:
-            with np.errstate(all="ignore"):  # NaN and infinite frames score NaN; columns without window hold anything
-                return self._chunks(pred_np[run], true_np[run], size)
-
-        if threads == 1:
-            parts = work(runs[0])
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                parts = [part for run in pool.map(work, runs) for part in run]
+        with np.errstate(all="ignore"):  # NaN and infinite frames score NaN; columns without window hold anything
+            parts = self._chunks(_as_numpy(pred), _as_numpy(true), size)
         return {need: torch.from_numpy(np.concatenate([part[need] for part in parts])) for need in self.needs}
 
     def _chunks(self, pred: Array, true: Array, size: int) -> list[dict[str, Array]]:
-        planes = pred[:size].reshape(-1, *pred.shape[-2:])
-        workspace = WindowSums.workspace(planes) if self.needs & _WINDOWED else None
+        memory = _workspace(pred[:size])
         starts = range(0, len(pred), size)
-        return [self._statistics(pred[i : i + size], true[i : i + size], workspace) for i in starts]
+        return [self._statistics(pred[i : i + size], true[i : i + size], memory) for i in starts]
 
-    def _statistics(self, pred: Array, true: Array, workspace: Array) -> dict[str, Array]:
+    def _statistics(self, pred_FCHW: Array, true_FCHW: Array, memory: Array) -> dict[str, Array]:
+        xp: Any = torch if isinstance(pred_FCHW, Tensor) else np
+        workspace = memory[: 12 * math.prod(pred_FCHW.shape)].reshape(3, 4, -1)
+        pred, true, error, scratch = (_rows(part, pred_FCHW) for part in workspace[2])
+        pred[:], true[:] = (_planes(x).swapaxes(0, 1) for x in (pred_FCHW, true_FCHW))
         found: dict[str, Array] = {}
-        pred, true = _double(pred), _double(true)
         if self.needs & {"squared", "absolute"}:
-            error = pred - true
-            found |= {"squared": _frame_sum(error * error), "absolute": _frame_sum(abs(error))}
+            xp.subtract(pred, true, out=error)
+            found["squared"] = _plane_sums(xp.multiply(error, error, out=scratch))
+            found["absolute"] = _plane_sums(xp.absolute(error, out=scratch))
         if self.needs & _CLIPPED:
-            pred, true = pred.clip(0, self.peak), true.clip(0, self.peak)
+            xp.clip(pred, 0, self.peak, out=pred)
+            xp.clip(true, 0, self.peak, out=true)
         if "signal" in self.needs:
-            found["signal"] = _frame_sum(true * true)
-        if workspace is not None:
-            found |= self._windowed(pred, true, workspace)
+            found["signal"] = _plane_sums(xp.multiply(true, true, out=scratch))
+        if self.needs & _WINDOWED:
+            sums = WindowSums(pred, true, workspace)
+            found["clipped"] = sums.squared_difference
+            found |= {name: sums.ssim(peak) for name, peak in self._peaks() if name in self.needs}
         elif "clipped" in self.needs:
-            error = pred - true
-            found["clipped"] = _frame_sum(error * error)
-        return found
+            xp.subtract(pred, true, out=error)
+            found["clipped"] = _plane_sums(xp.multiply(error, error, out=scratch))
+        return {name: self._over_channels(name, values, pred_FCHW.shape[1]) for name, values in found.items()}
 
-    def _windowed(self, pred: Array, true: Array, workspace: Array) -> dict[str, Array]:
-        """Similarity averaged over channels, and the squared error that falls out on the way."""
-        frame = pred.shape[-2:]
-        sums = WindowSums(pred.reshape(-1, *frame), true.reshape(-1, *frame), workspace)
-        found = {"clipped": sums.squared_difference.reshape(len(pred), -1).sum(1)}
-        for name, peak in (("ssim", self.peak), ("ssim_legacy", 2 * self.peak)):
-            if name in self.needs:
-                found[name] = sums.ssim(peak).reshape(len(pred), -1).mean(1)
-        return found
+    def _peaks(self) -> tuple[tuple[str, float], ...]:
+        return ("ssim", self.peak), ("ssim_legacy", 2 * self.peak)
+
+    def _over_channels(self, name: str, values: Array, channels: int) -> Array:
+        by_frame = values.reshape(-1, channels)
+        return by_frame.mean(1) if name in _WINDOWED else by_frame.sum(1)
+
+
+def _workspace(like_FCHW: Array) -> Array:
+    """Scratch memory for twelve float64 maps of such frames, on their device."""
+    size = 12 * math.prod(like_FCHW.shape)
+    is_tensor = isinstance(like_FCHW, Tensor)
+    return like_FCHW.new_empty(size, dtype=torch.float64) if is_tensor else np.empty(size)
+
+
+def _planes(x_FCHW: Array) -> Array:
+    """(F, C, H, W) -> (P, H, W), P = F·C."""
+    return x_FCHW.reshape(-1, *x_FCHW.shape[-2:])
+
+
+def _rows(part: Array, like_FCHW: Array) -> Array:
+    """Memory seen as the rows of all planes together, (H, P, W)."""
+    frames, channels, height, width = like_FCHW.shape
+    return part.reshape(height, frames * channels, width)
 
 
 def _as_numpy(x: Tensor) -> Array:
@@ -149,9 +160,6 @@ def _as_numpy(x: Tensor) -> Array:
     return (x if known else x.double()).detach().numpy()
 
 
-def _double(x: Array) -> Array:
-    return x.double() if isinstance(x, Tensor) else x.astype(np.float64, copy=False)
-
-
-def _frame_sum(x_FCHW: Array) -> Array:
-    return x_FCHW.reshape(len(x_FCHW), -1).sum(1)
+def _plane_sums(x_HPW: Array) -> Array:
+    """Sum of each plane, (P,)."""
+    return x_HPW.sum(0).sum(1)

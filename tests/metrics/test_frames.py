@@ -8,7 +8,7 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics import MetricAccumulator, frame_values, latitude_weights
+from stbench.metrics import MetricAccumulator, frame_values, latitude_weights, statistics
 from stbench.metrics.statistics import FORMULAS
 
 from .cases import KINDS, frames, per_frame
@@ -104,13 +104,13 @@ def test_gradients_and_strides_are_no_obstacle() -> None:
         assert not values[name].requires_grad
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_the_number_of_threads_changes_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    pred, true = frames("random", (5, 5, 1, 64, 64))
-    expected = frame_values(["ssim", "mae_frame"], pred, true, data_range=1.0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    for name, value in frame_values(["ssim", "mae_frame"], pred, true, data_range=1.0).items():
-        assert torch.equal(value, expected[name])
+@pytest.mark.parametrize("chunk", [1, 700, 1 << 20])
+def test_the_size_of_chunks_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pred, true = frames("overshoot", (3, 5, 2, 13, 9))
+    expected = frame_values(list(FORMULAS), pred, true, data_range=1.0)
+    monkeypatch.setattr(statistics, "CHUNK_CPU", chunk)
+    for name, value in frame_values(list(FORMULAS), pred, true, data_range=1.0).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-13, atol=0)
 
 
 def test_shapes_that_cannot_be_compared() -> None:
