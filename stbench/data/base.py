@@ -54,7 +54,6 @@ class Dataset(ABC):
     """Three splits, how values map to physical units, and one line on what was read and dropped."""
 
     Options: ClassVar[type[Record]] = Record
-    needs_files: ClassVar[bool] = True
 
     def __init__(self, options: Any, context: DatasetContext) -> None:
         self.options = options

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -13,6 +14,7 @@ from stbench.errors import UserError
 from stbench.schema import Record
 
 ENVIRONMENT_VARIABLE = "STBENCH_DATA"
+CHUNK = 1 << 20
 
 
 class Source(Record):
@@ -35,14 +37,14 @@ def data_dirs(explicit: Path | None = None) -> tuple[Path, ...]:
     return (Path(platformdirs.user_data_dir("stbench", appauthor=False)),)
 
 
-def candidate_folders(name: str, dirs: Sequence[Path]) -> list[Path]:
-    """The folders that may hold a benchmark's files: ``<dir>/<name>/``, then ``<dir>/`` itself, of each."""
-    return [folder for directory in dirs for folder in (directory / name, directory)]
+def candidate_folders(name: str, dirs: Sequence[Path], also: Sequence[str] = ()) -> list[Path]:
+    """The folders that may hold a benchmark's files: of each dir, ``<dir>/<name>/``, ``<dir>/<also>/``, ``<dir>/``."""
+    return [folder for directory in dirs for folder in (*(directory / part for part in (name, *also)), directory)]
 
 
-def find_files(name: str, dirs: Sequence[Path], files: Sequence[str]) -> list[Path] | None:
+def find_files(name: str, dirs: Sequence[Path], files: Sequence[str], also: Sequence[str] = ()) -> list[Path] | None:
     """Paths of all ``files`` in the first folder that holds them all; None where no folder does."""
-    for folder in candidate_folders(name, dirs):
+    for folder in candidate_folders(name, dirs, also):
         paths = [folder / file for file in files]
         if all(path.is_file() for path in paths):
             return paths
@@ -91,3 +93,13 @@ def _missing_from(folders: Sequence[Path], files: Sequence[str]) -> str:
     """The files absent from the folder that holds most of them."""
     absent = min(([file for file in files if not (folder / file).is_file()] for folder in folders), key=len)
     return ", ".join(absent)
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """sha256 over the files' contents, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -5,8 +5,6 @@ Axes: T time, C channels (inflow, outflow), H, W grid. Model space takes the min
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -17,7 +15,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from stbench.data.base import Dataset, DatasetContext
-from stbench.data.dirs import Source, find_files, missing_files_error
+from stbench.data.dirs import Source, find_files, fingerprint, missing_files_error
 from stbench.data.flow_file import Calendar, Dropped, FlowFile, read_flow_file
 from stbench.data.prepared import count_range, read_prepared
 from stbench.data.windows import (
@@ -31,8 +29,6 @@ from stbench.data.windows import (
 )
 from stbench.errors import UserError
 from stbench.schema import Record
-
-CHUNK = 1 << 20
 
 
 class FlowGridOptions(Record):
@@ -167,13 +163,3 @@ class FlowGrid(Dataset):
             f"{windows.straddling} windows that share frames with a later split; "
             f"clips: {len(windows.train)} train, {val}, {len(windows.test)} test"
         )
-
-
-def fingerprint(paths: Iterable[Path]) -> str:
-    """sha256 over the files' contents, in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +43,3 @@ def split_glyphs(images: Images) -> Glyphs:
     train = round(len(images) * SPLIT_FRACTIONS[0])
     val = train + round(len(images) * SPLIT_FRACTIONS[1])
     return Glyphs(images[order[:train]], images[order[train:val]], images[order[val:]])
-
-
-GLYPH_SOURCES: dict[str, Callable[[int], Glyphs]] = {"digits": digits}
-"""By the option's name. Sources that read idx files (MNIST and its relatives) belong here too."""

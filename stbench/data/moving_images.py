@@ -14,17 +14,21 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from stbench.data.base import Dataset, DatasetContext, Indices, Split
 from stbench.data.counter_rng import stream_key, uniforms
-from stbench.data.glyphs import GLYPH_SOURCES, Images
+from stbench.data.dirs import Source, find_files, fingerprint, missing_files_error
+from stbench.data.glyphs import Glyphs, Images, digits
+from stbench.data.idx_glyphs import check_content, read_idx_glyphs
+from stbench.data.sequence_file import SequenceFile
 from stbench.errors import UserError
 from stbench.schema import ClipShape, Record
 
 GENERATOR_VERSION = 1
 DRAWS_PER_GLYPH = 4  # which glyph, start y, start x, direction
+FILE_OPTIONS = {"files", "folders", "md5", "val_images", "test_file", "source"}
 STREAMS = {"train": 0, "val": 1, "test": 2}
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +38,7 @@ class MovingImagesOptions(Record):
     """What moves, how fast, and how many clips a split has.
 
     Attributes:
-        glyphs: source of the images (:data:`stbench.data.glyphs.GLYPH_SOURCES`).
+        glyphs: ``digits`` are scikit-learn's bundled ones, ``idx`` those of two files, training and test images.
         glyph_size: height and width of an image in pixels.
         per_clip: images in a clip.
         speed: distance moved per frame, as a share of the free range (canvas minus glyph).
@@ -42,9 +46,16 @@ class MovingImagesOptions(Record):
         val_clips: validation clips, the same in every epoch.
         test_clips: test clips, likewise.
         seed: of the data; independent of a run's seed, so that every method and seed sees the same clips.
+        files: names of the idx files, training images first.
+        folders: further names of the folder that may hold the files.
+        md5: accepted md5 sums (packed or unpacked) of each file; None accepts any content.
+        val_images: training images held out for validation.
+        test_file: published test clips (T, N, H, W) uint8, read instead of generated ones where they are there and
+            fit the lengths and the canvas.
+        source: where to get the files.
     """
 
-    glyphs: Literal["digits"] = "digits"
+    glyphs: Literal["digits", "idx"] = "digits"
     glyph_size: PositiveInt = 28
     per_clip: PositiveInt = 2
     speed: Annotated[PositiveFloat, Field(lt=1)] = 0.1
@@ -52,34 +63,76 @@ class MovingImagesOptions(Record):
     val_clips: PositiveInt = 1_000
     test_clips: PositiveInt = 10_000
     seed: NonNegativeInt = 0
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    md5: dict[str, tuple[str, ...]] | None = None
+    val_images: PositiveInt = 6000
+    test_file: str | None = None
+    source: Source | None = None
+
+    @model_validator(mode="after")
+    def _files_fit(self) -> MovingImagesOptions:
+        if (self.glyphs == "idx") != (len(self.files) == 2):
+            raise ValueError(f"glyphs 'idx' and two files go together; got {self.glyphs!r} and {len(self.files)} files")
+        return self
 
 
 class MovingImages(Dataset):
     """Clips of moving glyphs; the glyphs themselves are split between train, validation and test."""
 
     Options: ClassVar[type[Record]] = MovingImagesOptions
-    needs_files: ClassVar[bool] = False
     options: MovingImagesOptions
 
     def __init__(self, options: MovingImagesOptions, context: DatasetContext) -> None:
         super().__init__(options, context)
-        glyphs = GLYPH_SOURCES[options.glyphs](options.glyph_size)
+        glyphs = self._glyphs()
         train = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
         check_canvas(context.name, context.shape, train)
         self.train = MovingSplit(train, "train", options.train_clips, options, context.shape)
-        self.test = MovingSplit(glyphs.test, "test", options.test_clips, options, context.shape)
+        published = self._published_test()
+        self.test: Split = published or MovingSplit(glyphs.test, "test", options.test_clips, options, context.shape)
         self.val: Split = self.test
         if context.hold_out:
             self.val = MovingSplit(glyphs.val, "val", options.val_clips, options, context.shape)
         held = f"{len(glyphs.val)} for validation" if context.hold_out else "validation = test"
+        origin = f"test clips are the published ones of {options.test_file}" if published else "test clips generated"
         self.report = (
             f"generated from {len(train)} glyphs for training, {held}, {len(glyphs.test)} for test; dropped nothing; "
             f"clips: {len(self.train)} train (anew each epoch), {len(self.val)} validation, {len(self.test)} test"
+            + (f"; {origin}" if options.test_file else "")
         )
-        digest = hashlib.sha256(f"{GENERATOR_VERSION} {options.model_dump_json()}".encode())
+        self.fingerprint = self._fingerprint(glyphs)
+
+    def _glyphs(self) -> Glyphs:
+        options, context = self.options, self.context
+        if options.glyphs == "digits":
+            return digits(options.glyph_size)
+        paths = find_files(context.name, context.data_dirs, options.files, options.folders)
+        if paths is None:
+            raise missing_files_error(context.name, context.data_dirs, [options.files], options.source)
+        for path in paths:
+            if options.md5 is not None and path.name in options.md5:
+                check_content(path, options.md5[path.name])
+        return read_idx_glyphs(paths[0], paths[1], options.glyph_size, options.val_images)
+
+    def _published_test(self) -> SequenceFile | None:
+        """The published test clips where they are there and fit."""
+        name, context = self.options.test_file, self.context
+        found = name and find_files(context.name, context.data_dirs, [name], self.options.folders)
+        if not found:
+            return None
+        clips = SequenceFile(found[0], context.shape.length)
+        return clips if clips.fits(context.shape) else None
+
+    def _fingerprint(self, glyphs: Glyphs) -> str:
+        """Of everything clips are drawn from; the glyphs stand for the files they come from."""
+        drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
+        digest = hashlib.sha256(f"{GENERATOR_VERSION} {self.options.model_dump_json(include=drawn_from)}".encode())
         for images in (glyphs.train, glyphs.val, glyphs.test):
             digest.update(images.tobytes())
-        self.fingerprint = digest.hexdigest()
+        if isinstance(self.test, SequenceFile):
+            digest.update(fingerprint([self.test.path]).encode())
+        return digest.hexdigest()
 
 
 class MovingSplit(Split):

@@ -41,3 +41,8 @@ def taxinyc() -> ModuleType:
 @pytest.fixture(scope="session")
 def prepared() -> ModuleType:
     return _load("tests_prepared", HERE / "prepared" / "data.py")
+
+
+@pytest.fixture(scope="session")
+def mmnist() -> ModuleType:
+    return _load("tests_mmnist", HERE / "mmnist" / "data.py")

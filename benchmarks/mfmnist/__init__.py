@@ -1,0 +1,1 @@
+"""Moving Fashion-MNIST: card, protocols and published numbers."""

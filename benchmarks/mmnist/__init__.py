@@ -1,0 +1,1 @@
+"""Moving MNIST: card, protocols and published numbers."""

@@ -1,0 +1,37 @@
+"""Arrays that stay on disk and are opened by whoever reads them, so that they cross into worker processes unharmed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stbench.errors import UserError
+
+
+class MappedArray:
+    """A memory-mapped ``.npy`` file; pickling carries its path, not its content.
+
+    Raises:
+        UserError: the file cannot be read or is cut short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.array  # noqa: B018 - a damaged file is refused here, not in a worker
+
+    @cached_property
+    def array(self) -> npt.NDArray[Any]:
+        """The array, read-only."""
+        try:
+            return np.load(self.path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(
+                f"{self.path} cannot be read as npy (cut short or damaged?): {error}. Fetch or prepare it again."
+            ) from error
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"path": self.path}
