@@ -114,7 +114,7 @@ def write_tables(records: Sequence[RunRecord], out: Path) -> Any:
     from stbench.schema.folder import write_text
 
     tables = make_tables(records)
-    write_text(out / "table.md", to_markdown(tables))
+    write_text(out / "table.md", to_markdown(tables, out))
     write_text(out / "table.csv", to_csv(records))
     return tables
 

@@ -1,10 +1,20 @@
-"""Read run folders: whole ones become records, everything else is named with the reason."""
+"""Read run folders: whole ones become records, everything else is named with the reason.
+
+Axes: N test sequences, T lead times.
+"""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from stbench.errors import UserError
 from stbench.schema import RunResult, RunSpec
@@ -18,6 +28,47 @@ class RunRecord:
     folder: RunFolder
     spec: RunSpec
     result: RunResult
+
+    @property
+    def name(self) -> str:
+        """The run folder's name."""
+        return self.folder.path.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has numbers."""
+        return self.result.status == "finished"
+
+    @cached_property
+    def _frames(self) -> pd.DataFrame | None:
+        file = self.folder.file("per_sequence.parquet")
+        try:
+            return pd.read_parquet(file).sort_values(["sequence", "lead_time"], kind="stable")
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @cached_property
+    def sequences(self) -> tuple[int, ...]:
+        """Numbers of the scored test sequences, ascending; empty where they were not recorded."""
+        return () if self._frames is None else tuple(self._frames["sequence"].unique().tolist())
+
+    def frame_values(self, metric: str) -> NDArray[np.float64] | None:
+        """Values (N, T) of one metric, in the order of ``sequences``; None where they were not recorded."""
+        if self._frames is None or metric not in self._frames or not self.sequences:
+            return None
+        values = self._frames[metric].to_numpy(dtype=np.float64)
+        return values.reshape(len(self.sequences), -1) if len(values) % len(self.sequences) == 0 else None
+
+    def samples(self) -> dict[str, NDArray[Any]]:
+        """Kept test clips: index (K,), past, future, prediction (K, T, C, H, W); empty where there are none."""
+        file = self.folder.file("samples.npz")
+        if not file.is_file():
+            return {}
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return {}
 
 
 @dataclass(frozen=True)
@@ -45,10 +96,13 @@ def collect(roots: Iterable[Path]) -> Collected:
         else:
             try:
                 record = RunRecord(folder, folder.spec(), folder.result())
+                _check(record)
             except UserError as error:
                 left_out[path] = str(error)
             else:
-                records.setdefault(record.result.run_id, record)
+                first = records.setdefault(record.result.run_id, record)
+                if first is not record:
+                    left_out[path] = f"the same run as {first.folder.path}"
     return Collected(tuple(records.values()), left_out)
 
 
@@ -56,6 +110,17 @@ def records_of(specs: Sequence[RunSpec], root: Path) -> tuple[RunRecord, ...]:
     """The complete runs among those of a plan."""
     folders = [RunFolder(root / spec.folder) for spec in specs]
     return tuple(RunRecord(f, f.spec(), f.result()) for f in folders if f.is_complete)
+
+
+def _check(record: RunRecord) -> None:
+    """A result must belong to the spec beside it.
+
+    Raises:
+        UserError: it does not.
+    """
+    expected, seen = record.spec.run_id, record.result.run_id
+    if expected != seen:
+        raise UserError(f"result.json is of run {seen}, spec.yaml describes {expected}: one of them was changed")
 
 
 def _candidates(roots: Iterable[Path]) -> list[Path]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from stbench.metrics import get_metric
+from stbench.report.compare import Entry, Standing, standings
+from stbench.report.format import format_spread, format_value
 from stbench.report.records import RunRecord
+from stbench.schema import RunSpec
 
 
 @dataclass(frozen=True)
@@ -20,111 +24,165 @@ class Cell:
     n: int
 
     def __str__(self) -> str:
-        text = format_value(self.mean)
-        return text if self.std is None else f"{text} ± {format_value(self.std)}"
+        return format_value(self.mean) if self.std is None else format_spread(self.mean, self.std)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method under one protocol and encoder.
+    """One method with one encoder and one set of settings.
 
-    ``runs`` are the run folders behind the row, ``failures`` the reasons of those without numbers.
+    ``runs`` are all its records, ``standings`` its place in every column, ``label`` the name shown.
     """
 
-    method: str
-    encoder: str
+    label: str
+    runs: tuple[RunRecord, ...]
     cells: dict[str, Cell]
-    seeds: tuple[int, ...]
-    trained: bool
-    parameters: int
+    standings: dict[str, Standing]
     seconds_per_epoch: Cell | None
-    runs: tuple[str, ...]
-    failures: tuple[str, ...]
 
     @property
-    def label(self) -> str:
-        """Name shown in the table."""
-        return self.method if self.encoder == "paper" else f"{self.method} ({self.encoder} encoder)"
+    def spec(self) -> RunSpec:
+        """Settings of the row; only the seed differs between its runs."""
+        return self.runs[0].spec
+
+    @property
+    def trained(self) -> bool:
+        """Whether seeds can make a difference."""
+        return self.spec.training is not None
+
+    @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        """The runs with numbers."""
+        return tuple(record for record in self.runs if record.finished)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds behind the means."""
+        return tuple(record.spec.seed for record in self.finished)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values; 0 where every run failed."""
+        return max((record.result.parameters for record in self.finished), default=0)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why runs have no numbers."""
+        return tuple(
+            f"seed {record.spec.seed} {record.result.failure.kind}: {record.result.failure.reason}"
+            for record in self.runs
+            if record.result.failure is not None
+        )
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one benchmark, protocol and version."""
+    """Rows that were scored on the same task: benchmark, version, protocol, data and shape."""
 
-    benchmark: str
-    version: int
-    protocol: str
-    selection: str
-    metrics: tuple[str, ...]
     rows: tuple[Row, ...]
-    test_clips: int
-    data_report: str
+    metrics: tuple[str, ...]
+
+    @property
+    def spec(self) -> RunSpec:
+        """A run's settings, for what all rows share."""
+        return self.rows[0].spec
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """Every run of the table."""
+        return [record for row in self.rows for record in row.runs]
+
+    @property
+    def test_clips(self) -> int:
+        """Clips of the test split that were scored."""
+        return max(record.result.test_clips for record in self.records)
+
+    @property
+    def data_report(self) -> str:
+        """What was read and dropped."""
+        return next((r.result.data_report for r in self.records if r.result.data_report), "")
 
     @property
     def title(self) -> str:
         """What the numbers are, and how far they may be trusted."""
-        notes = {"legacy": "checkpoints SELECTED ON TEST", "validation": "checkpoints selected on validation"}
-        note = notes["legacy" if self.selection == "test" else "validation"]
-        return f"{self.benchmark} v{self.version}, protocol {self.protocol} ({note}), {self.test_clips} test clips"
+        spec = self.spec
+        note = "checkpoints SELECTED ON TEST" if spec.selection == "test" else "checkpoints selected on validation"
+        head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({note})"
+        return f"{head}, {self.test_clips} test clips"
 
     def best(self, metric: str) -> Row | None:
         """The row with the best mean; None where no row has the metric."""
-        rows = [row for row in self.rows if metric in row.cells and row.cells[metric].mean == row.cells[metric].mean]
-        if not rows:
-            return None
-        sign = 1 if get_metric(metric).lower_is_better else -1
-        return min(rows, key=lambda row: sign * row.cells[metric].mean)
+        return next((row for row in self.rows if metric in row.standings and row.standings[metric].rank == 1), None)
 
 
 def make_tables(records: Sequence[RunRecord]) -> list[Table]:
-    """One table per (benchmark, version, protocol), rows in the order in which the methods first appear."""
-    groups: dict[tuple[str, int, str], list[RunRecord]] = defaultdict(list)
+    """One table per task, rows in the order in which the methods first appear."""
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
-        spec = record.spec
-        groups[spec.benchmark, spec.benchmark_version, spec.protocol].append(record)
+        groups[_task(record)].append(record)
     return [_table(group) for group in groups.values()]
 
 
+def _task(record: RunRecord) -> str:
+    """Runs with the same key answer the same question on the same clips."""
+    shared = {"benchmark", "benchmark_version", "protocol", "selection", "shape", "dataset", "value_range"}
+    spec = record.spec
+    key = spec.model_dump(mode="json", include={*shared, "data_range"})
+    return json.dumps([key, spec.evaluation.test_clips, record.result.data_fingerprint], sort_keys=True)
+
+
+def settings_of(spec: RunSpec) -> dict[str, Any]:
+    """What tells two rows of one method apart, flat: ``training.epochs``, ``config.hidden`` …"""
+    return _flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
+
+
 def _table(records: Sequence[RunRecord]) -> Table:
-    rows: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
         spec = record.spec
-        settings = spec.model_dump_json(include={"config", "training", "evaluation"})
-        rows[spec.method, spec.encoder, settings].append(record)
-    metrics = list(dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics))
-    first = records[0].spec
-    return Table(
-        benchmark=first.benchmark,
-        version=first.benchmark_version,
-        protocol=first.protocol,
-        selection=first.selection,
-        metrics=tuple(metrics),
-        rows=tuple(_row(group) for group in rows.values()),
-        test_clips=max(record.result.test_clips for record in records),
-        data_report=records[0].result.data_report,
-    )
+        groups[spec.method, spec.encoder, json.dumps(settings_of(spec), sort_keys=True)].append(record)
+    rows = [sorted(group, key=lambda record: record.spec.seed) for group in groups.values()]
+    metrics = tuple(dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics))
+    cells = [_cells(group) for group in rows]
+    places: dict[str, list[Standing | None]] = {}
+    entries = [Entry([r for r in group if r.finished], group[0].spec.training is not None) for group in rows]
+    for metric in metrics:
+        means = [row[metric].mean if metric in row else None for row in cells]
+        places[metric] = standings(entries, means, metric)
+    made = []
+    for number, (group, label) in enumerate(zip(rows, _labels(rows), strict=True)):
+        seconds = [r.result.seconds_per_epoch for r in group if r.finished and r.result.seconds_per_epoch is not None]
+        own = {m: place[number] for m, place in places.items()}
+        standing = {m: place for m, place in own.items() if place is not None}
+        made.append(Row(label, tuple(group), cells[number], standing, summarise(seconds) if seconds else None))
+    return Table(tuple(made), metrics)
 
 
-def _row(records: Sequence[RunRecord]) -> Row:
-    finished = [record for record in records if record.result.status == "finished"]
-    scores = [record.result.test for record in finished]
-    metrics = list(dict.fromkeys(name for score in scores for name in score))
-    seconds = [r.result.seconds_per_epoch for r in finished if r.result.seconds_per_epoch is not None]
-    return Row(
-        method=records[0].spec.method,
-        encoder=records[0].spec.encoder,
-        cells={name: summarise([score[name].total for score in scores if name in score]) for name in metrics},
-        seeds=tuple(record.spec.seed for record in finished),
-        trained=records[0].spec.training is not None,
-        parameters=max((record.result.parameters for record in finished), default=0),
-        seconds_per_epoch=summarise(seconds) if seconds else None,
-        runs=tuple(record.folder.path.name for record in records),
-        failures=tuple(
-            f"seed {record.spec.seed} {record.result.failure.kind}: {record.result.failure.reason}"
-            for record in records
-            if record.result.failure is not None
-        ),
-    )
+def _cells(records: Sequence[RunRecord]) -> dict[str, Cell]:
+    scores = [record.result.test for record in records if record.finished]
+    names = dict.fromkeys(name for score in scores for name in score)
+    return {name: summarise([score[name].total for score in scores if name in score]) for name in names}
+
+
+def _labels(rows: Sequence[Sequence[RunRecord]]) -> list[str]:
+    """Method and encoder; rows that share both also name the settings in which they differ."""
+    specs = [group[0].spec for group in rows]
+    labels = [spec.method if spec.encoder == "paper" else f"{spec.method} ({spec.encoder} encoder)" for spec in specs]
+    shown = []
+    for label, spec in zip(labels, specs, strict=True):
+        own = settings_of(spec)
+        twins = [settings_of(other) for name, other in zip(labels, specs, strict=True) if name == label]
+        differing = sorted(key for key in own if any(twin.get(key) != own[key] for twin in twins))
+        detail = ", ".join(f"{key.rpartition('.')[2]}={own[key]}" for key in differing)
+        shown.append(f"{label} [{detail}]" if detail else label)
+    return shown
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def summarise(values: Sequence[float]) -> Cell:
@@ -135,22 +193,3 @@ def summarise(values: Sequence[float]) -> Cell:
     """
     std = statistics.stdev(values) if len(values) > 1 else None
     return Cell(statistics.fmean(values), std, len(values))
-
-
-def format_value(value: float) -> str:
-    """Four significant digits, without an exponent where it can be avoided.
-
-    >>> format_value(0.0123456), format_value(1234.5), format_value(0.34451), format_value(2.0)
-    ('0.01235', '1234', '0.3445', '2.000')
-    """
-    if value != value or value in (float("inf"), float("-inf")):
-        return str(value)
-    if value == 0 or abs(value) < 1e-5:
-        return f"{value:.3g}"
-    digits = 3 - _magnitude(value)
-    return f"{value:.{max(digits, 0)}f}"
-
-
-def _magnitude(value: float) -> int:
-    """Exponent of the first significant digit."""
-    return int(f"{value:.3e}".partition("e")[2])

@@ -4,89 +4,126 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table as RichTable
 
-from stbench.metrics import get_metric
+from stbench.report.format import arrow, format_count
 from stbench.report.records import RunRecord
 from stbench.report.table import Cell, Row, Table
 
 COLUMNS = (
     *("benchmark", "version", "protocol", "method", "encoder", "seed"),
-    *("metric", "value", "parameters", "seconds_per_epoch", "status", "run"),
+    *("metric", "value", "parameters", "seconds_per_epoch", "status", "reason", "run"),
 )
-ARROWS = {True: "↓", False: "↑"}
+TIED = "≈"
+
+
+@dataclass(frozen=True)
+class Markup:
+    """How one format shows the best value and the second one: text before and after."""
+
+    best: tuple[str, str]
+    second: tuple[str, str]
+
+
+RICH = Markup(("[bold]", "[/bold]"), ("[underline]", "[/underline]"))
+MARKDOWN = Markup(("**", "**"), ("<u>", "</u>"))
 
 
 def headings(table: Table) -> list[str]:
     """Column names; the arrow says which way is better."""
-    metrics = [f"{name} {ARROWS[get_metric(name).lower_is_better]}" for name in table.metrics]
-    return ["method", *metrics, "n", "params", "s/epoch"]
+    return ["method", *(f"{name} {arrow(name)}" for name in table.metrics), "n", "params", "s/epoch"]
 
 
-def cells_of(table: Table, row: Row, *, bold: tuple[str, str]) -> list[str]:
-    """One row as text, the best mean of each metric in bold."""
-    values = []
-    for metric in table.metrics:
-        cell = row.cells.get(metric)
-        best = table.best(metric) is row
-        values.append("failed" if cell is None else f"{bold[0]}{cell}{bold[1]}" if best else str(cell))
-    return [row.label, *values, _seeds(row), format_count(row.parameters), _seconds(row.seconds_per_epoch)]
+def value_text(row: Row, metric: str, markup: Markup) -> str:
+    """One value with its marks: best, second, not distinguishable from the best."""
+    cell, standing = row.cells.get(metric), row.standings.get(metric)
+    if cell is None:
+        return "failed" if row.failures else "–"
+    rank = standing.rank if standing is not None else 0
+    before, after = {1: markup.best, 2: markup.second}.get(rank, ("", ""))
+    tied = f" {TIED}" if standing is not None and standing.tied else ""
+    return f"{before}{cell}{after}{tied}"
 
 
-def _seeds(row: Row) -> str:
-    return str(len(row.seeds)) if row.trained else "1 (untrained)"
+def cells_of(table: Table, row: Row, markup: Markup) -> list[str]:
+    """One row as text, its name left out."""
+    values = [value_text(row, metric, markup) for metric in table.metrics]
+    return [*values, seeds_text(row), format_count(row.parameters), seconds_text(row.seconds_per_epoch)]
 
 
-def _seconds(cell: Cell | None) -> str:
+def seeds_text(row: Row) -> str:
+    """Number of seeds behind the means."""
+    return f"{len(row.seeds)}" if row.trained else f"{len(row.seeds)} (untrained)"
+
+
+def seconds_text(cell: Cell | None) -> str:
+    """Mean training time of an epoch."""
     return "–" if cell is None else f"{cell.mean:.1f}"
-
-
-def format_count(count: int) -> str:
-    """A parameter count in thousands or millions.
-
-    >>> format_count(9_545_442), format_count(12_300), format_count(0)
-    ('9.55 M', '12.3 k', '0')
-    """
-    if count >= 1_000_000:
-        return f"{count / 1e6:.2f} M"
-    return f"{count / 1e3:.1f} k" if count >= 1000 else str(count)
 
 
 def footnotes(table: Table) -> list[str]:
     """What a reader must know about the numbers."""
+    places = [standing for row in table.rows for standing in row.standings.values()]
     notes = [f"Data: {table.data_report}."] if table.data_report else []
-    if any(len(row.seeds) == 1 and row.trained for row in table.rows):
-        notes.append("n = 1: a single seed; no spread is known and no ranking is claimed.")
     if any(len(row.seeds) > 1 for row in table.rows):
-        notes.append("Mean ± sample standard deviation over n seeds.")
+        notes.append("Mean ± sample standard deviation over n seeds; best bold, second underlined.")
+    if any(place.p is not None for place in places):
+        notes.append(
+            f"{TIED}: not distinguishable from the best at 95 % (paired BCa bootstrap over test sequences nested in "
+            "seeds, Holm-corrected over the column)."
+        )
+    if any(len(row.seeds) == 1 and row.trained for row in table.rows):
+        notes.append("n = 1: a single seed; no spread is known and no significance is claimed.")
+    if any(place.reason == "scored on other test sequences" for place in places):
+        notes.append("Some rows were scored on other test sequences and are not compared with the best.")
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
     return notes
 
 
 def to_rich(table: Table) -> RichTable:
     """The table for a terminal."""
-    shown = RichTable(title=table.title, caption="\n".join(footnotes(table)), caption_justify="left")
+    caption = escape("\n".join(footnotes(table)))
+    shown = RichTable(title=table.title, caption=caption, caption_justify="left")
     for number, heading in enumerate(headings(table)):
         shown.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number == 0)
     for row in table.rows:
-        shown.add_row(*cells_of(table, row, bold=("[bold]", "[/bold]")))
+        shown.add_row(escape(row.label), *cells_of(table, row, RICH))
     return shown
 
 
-def to_markdown(tables: Sequence[Table]) -> str:
-    """All tables as Markdown, each followed by its notes and the run folders behind every row."""
-    return "\n".join(_markdown(table) for table in tables)
+def to_markdown(tables: Sequence[Table], out: Path) -> str:
+    """All tables as Markdown, each followed by its notes and the run folders behind every row.
+
+    Args:
+        tables: the tables.
+        out: folder of the file, which links are relative to.
+    """
+    return "\n".join(_markdown(number, table, out) for number, table in enumerate(tables, start=1))
 
 
-def _markdown(table: Table) -> str:
+def _markdown(number: int, table: Table, out: Path) -> str:
     heads = headings(table)
     lines = [f"## {table.title}", "", _line(heads), _line(["---"] + ["---:"] * (len(heads) - 1))]
-    lines += [_line(cells_of(table, row, bold=("**", "**"))) for row in table.rows]
-    lines += ["", *(f"- {note}" for note in footnotes(table)), "", "Runs behind each row:", ""]
-    lines += [f"- {row.label}: {', '.join(f'[{run}](runs/{run})' for run in row.runs)}" for row in table.rows]
+    runs = []
+    for place, row in enumerate(table.rows, start=1):
+        anchor = f"t{number}r{place}"
+        target = run_link(row.runs[0], out) if len(row.runs) == 1 else f"#{anchor}"
+        lines.append(_line([row.label, *(f"[{text}]({target})" for text in cells_of(table, row, MARKDOWN))]))
+        links = ", ".join(f"seed {run.spec.seed} [{run.name}]({run_link(run, out)})" for run in row.runs)
+        runs.append(f'- <a id="{anchor}"></a>{row.label}: {links}')
+    lines += ["", *(f"- {note}" for note in footnotes(table)), "", "Runs behind each row:", "", *runs]
     return "\n".join([*lines, ""])
+
+
+def run_link(run: RunRecord, out: Path) -> str:
+    """Path of a run folder as seen from a report's folder."""
+    return Path(os.path.relpath(run.folder.path.resolve(), out.resolve())).as_posix()
 
 
 def _line(values: Sequence[str]) -> str:
@@ -101,7 +138,8 @@ def to_csv(records: Sequence[RunRecord]) -> str:
     for record in records:
         spec, result = record.spec, record.result
         head = [spec.benchmark, spec.benchmark_version, spec.protocol, spec.method, spec.encoder, spec.seed]
-        tail = [result.parameters, result.seconds_per_epoch or "", result.status, record.folder.path.name]
+        reason = "" if result.failure is None else f"{result.failure.kind}: {result.failure.reason}"
+        tail = [result.parameters, result.seconds_per_epoch or "", result.status, reason, record.name]
         for name in spec.evaluation.metrics:
             score = result.test.get(name)
             writer.writerow([*head, name, "" if score is None else repr(score.total), *tail])

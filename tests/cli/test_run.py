@@ -113,7 +113,7 @@ def test_a_diverging_run_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "diverged" in done.stdout
     table = (tmp_path / "table.md").read_text()
-    assert "| convlstm:kernel=3 | failed |" in table
+    assert "| convlstm:kernel=3 | [failed](runs/" in table
     assert "| convlstm | " in table
     assert "diverged: the" in table
 

@@ -1,0 +1,54 @@
+"""Numbers as text."""
+
+from __future__ import annotations
+
+import math
+
+from stbench.metrics import get_metric
+
+
+def format_value(value: float) -> str:
+    """Four significant digits, without an exponent where it can be avoided.
+
+    >>> format_value(0.0123456), format_value(1234.5), format_value(0.34451), format_value(2.0)
+    ('0.01235', '1234', '0.3445', '2.000')
+    """
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    if value == 0 or abs(value) < 1e-5:
+        return f"{value:.3g}"
+    return f"{value:.{_decimals(value)}f}"
+
+
+def format_spread(mean: float, std: float) -> str:
+    """Mean ± std with the same decimals, or two digits of a std that they cannot show.
+
+    >>> format_spread(0.000177, 4.95e-6), format_spread(2.0, 1.4142), format_spread(250.0, 0.0123)
+    ('0.0001770 ± 0.0000050', '2.000 ± 1.414', '250.0 ± 0.012')
+    """
+    if not (math.isfinite(mean) and math.isfinite(std)) or abs(mean) < 1e-5:
+        return f"{format_value(mean)} ± {format_value(std)}"
+    decimals = _decimals(mean)
+    shown = f"{std:.{decimals}f}" if std == 0 or std >= 10**-decimals else f"{std:.2g}"
+    return f"{mean:.{decimals}f} ± {shown}"
+
+
+def _decimals(value: float) -> int:
+    """Decimals of four significant digits."""
+    return max(3 - int(f"{value:.3e}".partition("e")[2]), 0)
+
+
+def format_count(count: int) -> str:
+    """A parameter count in thousands or millions.
+
+    >>> format_count(9_545_442), format_count(12_300), format_count(0)
+    ('9.55 M', '12.3 k', '0')
+    """
+    if count >= 1_000_000:
+        return f"{count / 1e6:.2f} M"
+    return f"{count / 1e3:.1f} k" if count >= 1000 else str(count)
+
+
+def arrow(metric: str) -> str:
+    """Which way a metric is better."""
+    return "↓" if get_metric(metric).lower_is_better else "↑"
