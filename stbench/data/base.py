@@ -29,7 +29,14 @@ class Split(ABC):
 
     @abstractmethod
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters only where clips are generated anew."""
+        """Clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters only where clips are generated or flipped anew."""
+
+    def times(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default nothing is known
+        """When each frame was taken, (B, T_in+T_out) int64 minutes since 1970-01-01 00:00 on the data's own clock.
+
+        ``times % 1440`` is the minute of the day. None where the data have no dates.
+        """
+        return None
 
 
 @dataclass(frozen=True)

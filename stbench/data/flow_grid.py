@@ -5,18 +5,20 @@ Axes: T time, C channels (inflow, outflow), H, W grid. Model space takes the min
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
 from stbench.data.base import Dataset, DatasetContext
 from stbench.data.dirs import Source, find_files, fingerprint, missing_files_error
-from stbench.data.flow_file import Calendar, Dropped, FlowFile, read_flow_file
+from stbench.data.flow_file import Calendar, Dropped, FlowFile, Slots, read_flow_file
+from stbench.data.flow_npz import read_flow_npz
 from stbench.data.prepared import count_range, read_prepared
 from stbench.data.windows import (
     SplitRule,
@@ -30,12 +32,15 @@ from stbench.data.windows import (
 from stbench.errors import UserError
 from stbench.schema import Record
 
+MINUTES_PER_DAY = 24 * 60
+
 
 class FlowGridOptions(Record):
     """Which files are read, how their slots are labelled, which frames are kept, how windows are split.
 
     Attributes:
-        files: names of the HDF5 files.
+        files: names of the HDF5 or npz files.
+        first_days: for npz files, which carry no dates: the day each begins.
         slots_per_day: 48 for half hours, 24 for hours.
         first_slot: label of a day's first slot (1 in TaxiBJ, 0 in TaxiNYC).
         split: which windows are validation and test.
@@ -55,6 +60,14 @@ class FlowGridOptions(Record):
     prepared: str | None = None
     prefer: Literal["files", "prepared"] = "files"
     source: Source | None = None
+    first_days: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _days_fit(self) -> FlowGridOptions:
+        undated = [name for name in self.files if name.endswith(".npz")]
+        if undated and len(self.first_days) != len(self.files):
+            raise ValueError(f"npz files need one of first_days each: {len(self.files)} files, {len(self.first_days)}")
+        return self
 
 
 class FlowGrid(Dataset):
@@ -107,7 +120,8 @@ class FlowGrid(Dataset):
             raise UserError(f"{self.context.name}: every training frame is {low}; there is nothing to learn.")
         frames -= np.float32(low)
         frames /= np.float32(high - low)
-        self._set_splits(torch.from_numpy(frames), windows)
+        minutes = np.concatenate([file.slots for file in files]) * MINUTES_PER_DAY // self.options.slots_per_day
+        self._set_splits(torch.from_numpy(frames), windows, minutes)
         dropped = sum((file.dropped for file in files), Dropped())
         self.report = (
             f"read {sum(file.rows_read for file in files)} frames from {len(files)} files; dropped "
@@ -133,16 +147,7 @@ class FlowGrid(Dataset):
     def _read(self, paths: list[Path]) -> list[FlowFile]:
         """The cleaned files in time order; refuses two that hold the same slot."""
         calendar = Calendar(self.options.slots_per_day, self.options.first_slot)
-        files = [
-            read_flow_file(
-                path,
-                self.context.shape.frame,
-                calendar,
-                whole_days=self.options.drop_incomplete_days,
-                longest_block=self.options.block == "longest",
-            )
-            for path in paths
-        ]
+        files = [self._read_one(path, number, calendar) for number, path in enumerate(paths)]
         for file in files:
             if not len(file.slots):
                 raise UserError(f"{file.path}: no frame is left of {file.rows_read} after cleaning.")
@@ -152,10 +157,22 @@ class FlowGrid(Dataset):
                 raise UserError(f"{earlier.path} and {later.path} overlap in time; a slot must be in one file only.")
         return files
 
-    def _set_splits(self, frames_TCHW: Tensor, windows: SplitWindows) -> None:
-        self.train = WindowSplit(frames_TCHW, windows.train)
-        self.val = WindowSplit(frames_TCHW, windows.val)
-        self.test = WindowSplit(frames_TCHW, windows.test)
+    def _read_one(self, path: Path, number: int, calendar: Calendar) -> FlowFile:
+        frame = self.context.shape.frame
+        if path.suffix == ".npz":
+            return read_flow_npz(path, frame, calendar.slots_per_day, self.options.first_days[number])
+        return read_flow_file(
+            path,
+            frame,
+            calendar,
+            whole_days=self.options.drop_incomplete_days,
+            longest_block=self.options.block == "longest",
+        )
+
+    def _set_splits(self, frames_TCHW: Tensor, windows: SplitWindows, minutes_T: Slots | None = None) -> None:
+        self.train = WindowSplit(frames_TCHW, windows.train, minutes_T)
+        self.val = WindowSplit(frames_TCHW, windows.val, minutes_T)
+        self.test = WindowSplit(frames_TCHW, windows.test, minutes_T)
 
     def _split_report(self, windows: SplitWindows) -> str:
         val = f"{len(windows.val)} validation" if self.context.hold_out else "validation = test"

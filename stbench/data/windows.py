@@ -47,7 +47,14 @@ class LastFraction(Record):
         return max(1, round(windows * self.val_fraction)), max(1, round(windows * self.test_fraction))
 
 
-SplitRule = Annotated[LastWindows | LastFraction, Field(discriminator="kind")]
+class LastFile(Record):
+    """Test is every window of the last file; validation the last ``val_fraction`` of the windows before them."""
+
+    kind: Literal["last_file"] = "last_file"
+    val_fraction: Fraction = 0.1
+
+
+SplitRule = Annotated[LastWindows | LastFraction | LastFile, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,10 @@ class SplitWindows:
 class WindowSplit(Split):
     """Clips cut from one series: frames_TCHW are stored once, a row of windows_NT says which make a clip."""
 
-    def __init__(self, frames_TCHW: Tensor, windows_NT: Windows) -> None:
+    def __init__(self, frames_TCHW: Tensor, windows_NT: Windows, minutes_T: Windows | None = None) -> None:
         self.frames_TCHW = frames_TCHW
         self.windows_NT = windows_NT
+        self.minutes_T = minutes_T
 
     def __len__(self) -> int:
         return len(self.windows_NT)
@@ -73,6 +81,10 @@ class WindowSplit(Split):
     def clips(self, indices: Indices, epoch: int) -> Tensor:  # noqa: ARG002 - a fixed series has no epochs
         """Clips (B, T, C, H, W), float32."""
         return self.frames_TCHW[torch.from_numpy(self.windows_NT[indices])]
+
+    def times(self, indices: Indices) -> Indices | None:
+        """Minutes since 1970-01-01, (B, T)."""
+        return None if self.minutes_T is None else self.minutes_T[self.windows_NT[indices]]
 
 
 def consecutive_runs(slots: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -112,9 +124,11 @@ def split_windows(groups: list[Windows], rule: SplitRule, hold_out: bool, where:
     Raises:
         UserError: too few windows for the rule.
     """
-    if isinstance(rule, LastWindows):
-        groups = [np.concatenate(groups)]
-    parts = [_cut(group, *rule.sizes(len(group)), where) for group in groups]
+    if isinstance(rule, LastFile):
+        parts = [_cut_last_file(groups, rule.val_fraction, where)]
+    else:
+        groups = [np.concatenate(groups)] if isinstance(rule, LastWindows) else groups
+        parts = [_cut(group, *rule.sizes(len(group)), where) for group in groups]
     train, val, test = (np.concatenate(part) for part in zip(*parts, strict=True))
     return leak_free(train, val, test, hold_out, where)
 
@@ -138,6 +152,14 @@ def leak_free(train: Windows, val: Windows, test: Windows, hold_out: bool, where
             "leaving out those that share frames with a later split. Give a longer series, or check its time order."
         )
     return SplitWindows(train, val, test, straddling=before - kept)
+
+
+def _cut_last_file(groups: list[Windows], val_fraction: float, where: str) -> tuple[Windows, Windows, Windows]:
+    if len(groups) < 2:
+        raise UserError(f"{where}: the last file is the test split, so at least two files are needed.")
+    before = np.concatenate(groups[:-1])
+    train, val, _ = _cut(before, max(1, round(len(before) * val_fraction)), 0, where)
+    return train, val, groups[-1]
 
 
 def _cut(windows: Windows, val: int, test: int, where: str) -> tuple[Windows, Windows, Windows]:

@@ -17,12 +17,13 @@ from stbench.data import (
 )
 from stbench.schema import Benchmark
 
-NAMES = ["mfmnist", "mmnist", "moving_digits", "taxibj", "taxinyc"]
+NAMES = ["mfmnist", "mmnist", "moving_digits", "nyctaxi30", "taxibj", "taxinyc"]
 PROTOCOLS = ["paper", "legacy", "quick"]
 PAPER_LR = {
     "taxibj": {"tau": 5e-4, "simvp": 5e-4, "convlstm": 5e-4, "predrnn": 1e-4, "phydnet": 5e-4},
     "taxinyc": {"tau": 5e-4, "simvp": 5e-4, "convlstm": 5e-4, "predrnn": 1e-4, "phydnet": 5e-4},
 }
+PAPER_LR["nyctaxi30"] = PAPER_LR["taxinyc"]
 MOVING = ["moving_digits", "mmnist", "mfmnist"]
 PAPER_LR |= {name: {"tau": 1e-3, "simvp": 1e-3, "convlstm": 5e-4, "predrnn": 5e-4, "phydnet": 1e-3} for name in MOVING}
 
@@ -60,7 +61,7 @@ def test_published_learning_rates(name):
     assert PAPER_LR[name].items() <= found.items()
 
 
-@pytest.mark.parametrize("name", ["taxibj", "taxinyc"])
+@pytest.mark.parametrize("name", ["taxibj", "taxinyc", "nyctaxi30"])
 def test_published_traffic_training(name):
     training = load_benchmark(name).protocols["paper"].training
     assert (training.epochs, training.batch_size, training.clip_norm, training.precision) == (50, 16, None, "32")

@@ -46,3 +46,8 @@ def prepared() -> ModuleType:
 @pytest.fixture(scope="session")
 def mmnist() -> ModuleType:
     return _load("tests_mmnist", HERE / "mmnist" / "data.py")
+
+
+@pytest.fixture(scope="session")
+def nyctaxi30() -> ModuleType:
+    return _load("tests_nyctaxi30", HERE / "nyctaxi30" / "data.py")

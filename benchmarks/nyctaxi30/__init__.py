@@ -1,0 +1,1 @@
+"""NYC-Taxi (New York, half-hourly): card and protocols."""
