@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from stbench.cli.check import check_command
 from stbench.cli.list import list_command
+from stbench.cli.report import report_command
 from stbench.cli.run import run_command
 
 app = typer.Typer(
@@ -16,4 +18,6 @@ app = typer.Typer(
     epilog="Any command takes --debug: show the traceback of an error.",
 )
 app.command("run")(run_command)
+app.command("report")(report_command)
 app.command("list")(list_command)
+app.command("check")(check_command)

@@ -14,6 +14,7 @@ from stbench.train.engine import Engine
 BF16_SHARE = 0.1
 """Share of a prediction's norm that bfloat16 (8 bits of mantissa) may move it by."""
 GRADIENT_SHARE = 1e-4
+MEAN_SHARE = 1e-2
 
 
 @check(crash_cause="two dtypes meet (an index assignment, torch.cat or lerp of a bfloat16 and a float32 tensor)")
@@ -43,6 +44,7 @@ def autocast(subject: Subject) -> None:
 @check(crash_cause="a process of the group fails", needs_training=True)
 def data_parallel(subject: Subject) -> None:
     """Two processes with half a batch each get the gradients that one process gets from both halves."""
+    _check_mean(subject)
     expected = _both_halves(subject)
     seen = gradients_in_group(Job.of(subject))
     largest = max(float(gradient.norm()) for gradient in expected.values())
@@ -55,8 +57,25 @@ def data_parallel(subject: Subject) -> None:
         raise ViolationError(
             "gradients averaged over the processes",
             f"{len(wrong)} of {len(expected)} gradients differ, first {wrong[0]}",
-            "tensors that hang off the module without being parameters or buffers, or a loss that is a sum over the "
-            "batch instead of a mean",
+            "tensors that hang off the module without being parameters or buffers, or weights that do not follow "
+            "from the seed",
+        )
+
+
+def _check_mean(subject: Subject) -> None:
+    """Averaging over processes (and over accumulated parts of a batch) is right for a mean over the batch only."""
+
+    def loss(times: int) -> float:
+        method = subject.build().eval()  # nothing random, no batch statistics: a sample twice is the sample once
+        past, future = (part.repeat(times, 1, 1, 1, 1) for part in subject.clip(2))
+        return float(method.training_losses(past, future, progress(late=True))["loss"].detach())
+
+    once, twice = loss(1), loss(2)
+    if abs(twice - once) > MEAN_SHARE * max(abs(once), 1e-6):
+        raise ViolationError(
+            f"the loss {once:.6g} for the same batch given twice",
+            f"{twice:.6g}",
+            "a loss that is a sum over the batch; take the mean, or processes and accumulation change it",
         )
 
 

@@ -122,7 +122,7 @@ def _failure(errors: list[str], codes: list[int | None]) -> ViolationError:
     unused = any("finished reduction" in error for error in errors)
     return ViolationError(
         f"{STEPS} training steps in {GROUP} processes",
-        lines[0] if lines else f"a process hung or died (exit codes {codes})",
+        lines[0].partition(". ")[0] if lines else f"a process hung or died (exit codes {codes})",
         "a parameter that only some steps or some processes use; use every parameter in every step"
         if unused
         else "code that runs in one process only, or a tensor on the module that is neither a parameter nor a buffer",

@@ -56,6 +56,7 @@ def methods_in_file(path: Path) -> list[type[Method]]:
     Raises:
         UserError: the file is missing, cannot be imported, or defines none.
     """
+    path = path / "__init__.py" if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path} is not a file. Give a Python file with a Method class, or a registered name.")
     try:
@@ -70,21 +71,25 @@ def methods_in_file(path: Path) -> list[type[Method]]:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import a file under a name of its own."""
+    """Import a file, or a package by its ``__init__.py``, under a name of its own; it may import its neighbours."""
     path = path.resolve()
     name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    folders = [str(path.parent)] if path.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folders)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

@@ -106,10 +106,12 @@ def state_dict_round_trip(subject: Subject) -> None:
 def target_not_seen(subject: Subject) -> None:
     """What a method was shown as the future in training_losses does not change what it predicts afterwards."""
     past, future = subject.clip(2, seed=7)
-    expected = predict(subject.build(), past)
+    fresh = subject.build()
+    weights = {key: value.clone() for key, value in fresh.state_dict().items()}
+    expected = predict(fresh, past)
     for shown, training in ((future, False), (1.0 - future, False), (future, True), (1.0 - future, True)):
         method = subject.build()
-        weights = {key: value.clone() for key, value in method.state_dict().items()}
+        method.load_state_dict(weights)
         method.train(training).training_losses(past, shown, progress(late=False))
         if training:
             method.load_state_dict(weights)  # running statistics may legitimately follow a training pass
@@ -138,9 +140,10 @@ def no_carried_state(subject: Subject) -> None:
 
 def _losses_before_and_after(subject: Subject) -> Iterator[Tensor]:
     """The loss of a batch on a fresh instance, and on one that saw another batch first (with the same weights)."""
+    weights = {key: value.clone() for key, value in subject.build().state_dict().items()}
     for seen_before in (False, True):
         method = subject.build().train()
-        weights = {key: value.clone() for key, value in method.state_dict().items()}
+        method.load_state_dict(weights)
         if seen_before:
             method.training_losses(*subject.clip(3, seed=2), progress(late=True))
             method.load_state_dict(weights)

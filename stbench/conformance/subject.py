@@ -46,7 +46,7 @@ class Subject:
         """A subject from a registered name (variants included) or a class; ``settings`` win over its ``small`` ones.
 
         Raises:
-            UserError: the name or a variant is unknown, or there is no shape.
+            UserError: the name, a variant or a hyperparameter is unknown, or there is no shape.
         """
         if not shapes:
             raise UserError("No shape to check with. Give at least one ClipShape.")
@@ -55,7 +55,9 @@ class Subject:
             name = method
         else:
             plugin, variant, name = method, {}, method.__name__
-        return cls(name, plugin, tuple(shapes), {**plugin.small, **variant, **(settings or {})})
+        values = {**plugin.small, **variant, **(settings or {})}
+        plugin.Config.parse(values, f"method {name!r}")
+        return cls(name, plugin, tuple(shapes), values)
 
     @property
     def shape(self) -> ClipShape:

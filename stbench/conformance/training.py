@@ -35,7 +35,7 @@ def losses(subject: Subject) -> None:
         reported = module.step(clip, progress(late=late), accumulate=1, clip_norm=None)["loss"]
         if gap(reported, terms["loss"].detach()) > 1e-5 * max(1.0, abs(float(reported))):
             raise ViolationError(
-                f"the loss {float(terms['loss']):.6g} under the engine too",
+                f"the loss {float(terms['loss'].detach()):.6g} under the engine too",
                 f"the engine reports {float(reported):.6g}",
                 "training_losses gives another value the second time: state on the module, or randomness that "
                 "comes neither from progress.generator nor from torch's own generator",
@@ -54,7 +54,7 @@ def _check_terms(terms: Any) -> None:
         if not value.isfinite():
             raise ViolationError(
                 "finite losses",
-                f"{name!r} = {float(value)}",
+                f"{name!r} = {float(value.detach())}",
                 "a division by zero, log or sqrt of 0; add an epsilon inside",
             )
     if not terms["loss"].requires_grad:

@@ -1,0 +1,117 @@
+"""``stbench check``: the conformance suite on registered methods, or on those of a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stbench.conformance import Report
+    from stbench.nn import Method
+    from stbench.schema import ClipShape
+
+EXIT_FAILED = 1
+SHAPE_PARTS = ("t_in", "t_out", "channels", "height", "width")
+COLOURS = {"passed": "green", "failed": "red", "not applicable": "dim"}
+
+
+def check_command(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Names (tau, tau:no_sa), or Python files that define methods.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every installed method.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Hyperparameter of the checked methods.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="T_IN,T_OUT,C,H,W", help="Check at this shape, e.g. 10,10,1,64,64.")
+    ] = None,
+) -> None:
+    """Check that methods keep the contract: shapes, gradients, no leak of the future, no carried state, seeds, DDP …
+
+    Exit code 1 when a check fails.
+    """
+    import yaml
+    from rich.console import Console
+
+    from stbench.conformance import check_method
+    from stbench.sweep.plan import parse_override
+
+    methods = _methods(targets or [], all_)
+    settings = {key: yaml.safe_load(value) for key, value in map(parse_override, set_ or [])}
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
+    reports = []
+    for method in methods:
+        options: dict[str, Any] = {} if shape is None else {"shapes": _shapes(shape)}
+        with console.status("", spinner="dots") as status:
+            reports.append(
+                check_method(
+                    method,
+                    settings=settings,
+                    listener=lambda outcome: status.update(f"{outcome.check} done"),
+                    **options,
+                )
+            )
+        _show(reports[-1], console, brief=len(methods) > 1)
+    failed = [report.method for report in reports if not report.passed]
+    if len(reports) > 1:
+        console.print(f"{len(reports) - len(failed)} of {len(reports)} methods pass.")
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _methods(targets: list[str], all_: bool) -> list[str | type[Method]]:
+    from stbench.conformance.locate import methods_in_file
+    from stbench.nn import METHODS
+
+    if all_ == bool(targets):
+        raise UserError("Say what to check: names or files, or --all. Example: stbench check tau my_method.py")
+    if all_:
+        return list(METHODS.names())
+    methods: list[str | type[Method]] = []
+    for target in targets:
+        path = Path(target)
+        methods += methods_in_file(path) if path.suffix == ".py" or path.is_dir() else [target]
+    return methods
+
+
+def _shapes(text: str) -> tuple[ClipShape, ...]:
+    """The given shape, and the same with a longer and a shorter future."""
+    from stbench.schema import ClipShape
+
+    parts = text.split(",")
+    if len(parts) != len(SHAPE_PARTS) or not all(part.strip().isdigit() for part in parts):
+        raise UserError(f"--shape {text!r}: expected five whole numbers T_IN,T_OUT,C,H,W, e.g. 10,10,1,64,64.")
+    shape = ClipShape.parse(dict(zip(SHAPE_PARTS, map(int, parts), strict=True)), "--shape")
+    return shape, shape.model_copy(update={"t_out": 2 * shape.t_in - 1}), shape.model_copy(update={"t_out": 1})
+
+
+def _show(report: Report, console: Console, *, brief: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    counts = Counter(str(outcome.status) for outcome in report.outcomes)
+    parts = [f"[{COLOURS[status]}]{number} {status}[/]" for status, number in counts.items()]
+    seconds = sum(outcome.seconds for outcome in report.outcomes)
+    if brief:
+        console.print(f"{escape(report.method):16} {', '.join(parts)} in {seconds:.1f} s", highlight=False)
+    else:
+        table = Table("check", "outcome", "s", "note", title=escape(report.method), box=None, header_style="bold")
+        for outcome in report.outcomes:
+            note = "" if outcome.expected else outcome.seen
+            colour = COLOURS[outcome.status]
+            table.add_row(outcome.check, f"[{colour}]{outcome.status}[/]", f"{outcome.seconds:.1f}", escape(note))
+        console.print(table)
+    for outcome in report.failures:
+        console.print(f"[red]{report.method} {outcome.check}[/]")
+        for label, text in (("expected", outcome.expected), ("seen", outcome.seen), ("likely cause", outcome.cause)):
+            console.print(f"  [bold]{label}:[/] {escape(text)}", highlight=False)

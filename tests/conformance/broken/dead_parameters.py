@@ -1,0 +1,18 @@
+"""A layer that forward never uses."""
+
+from __future__ import annotations
+
+from tiny import Tiny
+from torch import nn
+
+from stbench import ClipShape
+from stbench.nn import MethodConfig
+
+CAUGHT_BY = "gradients"
+ALSO = {"data_parallel"}
+
+
+class DeadParameters(Tiny):
+    def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
+        super().__init__(shape, config)
+        self.forgotten = nn.Conv2d(32, 32, 3)

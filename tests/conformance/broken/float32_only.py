@@ -1,0 +1,15 @@
+"""A blend of a float32 and an autocast tensor, which lerp does not take."""
+
+from __future__ import annotations
+
+import torch
+from tiny import Tiny
+from torch import Tensor
+
+CAUGHT_BY = "autocast"
+
+
+class Float32Only(Tiny):
+    def one_pass(self, past: Tensor) -> Tensor:
+        hidden = torch.relu(self.middle(torch.relu(self.enter(past.flatten(1, 2)))))
+        return torch.lerp(past, self.leave(hidden).unflatten(1, past.shape[1:3]), 0.5)

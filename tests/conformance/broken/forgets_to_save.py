@@ -1,0 +1,21 @@
+"""A random mask that is neither a parameter nor a buffer."""
+
+from __future__ import annotations
+
+import torch
+from tiny import Tiny
+from torch import Tensor
+
+from stbench import ClipShape
+from stbench.nn import MethodConfig
+
+CAUGHT_BY = "state_dict_round_trip"
+
+
+class ForgetsToSave(Tiny):
+    def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
+        super().__init__(shape, config)
+        self.mask = torch.rand(shape.channels, 1, 1)
+
+    def one_pass(self, past: Tensor) -> Tensor:
+        return super().one_pass(past * self.mask)
