@@ -8,14 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from stbench.registry import Registry
-from stbench.schema import ClipShape, Record
+from stbench.schema import ClipShape, Record, Scaling
 
 Indices = npt.NDArray[np.int64]
 
@@ -73,10 +73,13 @@ class Dataset(ABC):
     """One line: what was read, what was dropped and why."""
     fingerprint: str
     """Hash of the source files' content (or of the generator's version and options)."""
+    scaling: Scaling = Scaling()
+    """How model space maps to physical units; a reader that scales its values sets its own."""
 
+    @final
     def to_physical(self, x: Tensor) -> Tensor:
-        """Model space -> physical units; the identity where the two are the same."""
-        return x
+        """Model space (…, C, H, W) -> physical units, as :attr:`scaling` says."""
+        return self.scaling.to_physical(x)
 
 
 def _check_dataset(plugin: Any) -> None:

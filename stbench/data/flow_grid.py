@@ -30,7 +30,7 @@ from stbench.data.windows import (
     windows_within,
 )
 from stbench.errors import UserError
-from stbench.schema import Record
+from stbench.schema import Record, Scaling
 
 MINUTES_PER_DAY = 24 * 60
 
@@ -85,11 +85,6 @@ class FlowGrid(Dataset):
         else:
             self._from_files(paths)
 
-    def to_physical(self, x: Tensor) -> Tensor:
-        """[0, 1] -> vehicles per slot (model space itself for a prepared file that does not give its counts away)."""
-        low, high = self._counts
-        return x * (high - low) + low
-
     def _found(self) -> list[Path]:
         """Paths of the source that is read: all HDF5 files or the prepared one, the preferred one first."""
         choices = [self.options.files]
@@ -114,10 +109,10 @@ class FlowGrid(Dataset):
         frames = np.concatenate([file.frames for file in files])
         windows = split_windows(groups, self.options.split, self.context.hold_out, self.context.name)
         training = frames[np.unique(windows.train)]
-        self._counts = float(training.min()), float(training.max())
-        low, high = self._counts
+        low, high = float(training.min()), float(training.max())
         if low == high:
             raise UserError(f"{self.context.name}: every training frame is {low}; there is nothing to learn.")
+        self.scaling = Scaling(offset=(low,), scale=(high - low,))
         frames -= np.float32(low)
         frames /= np.float32(high - low)
         minutes = np.concatenate([file.slots for file in files]) * MINUTES_PER_DAY // self.options.slots_per_day
@@ -137,7 +132,8 @@ class FlowGrid(Dataset):
         head = len(train) - max(1, round(len(train) * fraction))
         windows = leak_free(train[:head], train[head:], test, self.context.hold_out, self.context.name)
         counts = count_range(frames)
-        self._counts = counts or (0.0, 1.0)
+        low, high = counts or (0.0, 1.0)  # a file that does not give its counts away stays in model space
+        self.scaling = Scaling(offset=(low,), scale=(high - low,))
         self._set_splits(torch.from_numpy(frames), windows)
         self.report = (
             f"read {len(train)} training and {len(test)} test windows over {len(frames)} frames from {path.name}; "

@@ -16,6 +16,7 @@ from stbench.schema.protocol import (
     Training,
 )
 from stbench.schema.run import Failure, RunResult, RunSpec, Score
+from stbench.schema.scaling import Scaling
 from stbench.schema.shape import ClipShape
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Record",
     "RunResult",
     "RunSpec",
+    "Scaling",
     "Schedule",
     "Score",
     "SharedEncoder",

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt
 
 from stbench.schema.base import Record
 from stbench.schema.protocol import DatasetSpec, Evaluation, Selection, Training
+from stbench.schema.scaling import Scaling
 from stbench.schema.shape import ClipShape
 
 ID_LENGTH = 12
@@ -71,7 +72,7 @@ class RunResult(Record):
 
     ``optimism`` is filled where the checkpoint was selected on test: each metric's selected minus last-epoch value.
     ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
-    ``best_epoch`` counts from 0.
+    ``best_epoch`` counts from 0. ``scaling`` takes model space to physical units.
     """
 
     run_id: str
@@ -94,4 +95,5 @@ class RunResult(Record):
     optimism: dict[str, float] = {}
     data_report: str = ""
     data_fingerprint: str = ""
+    scaling: Scaling | None = None
     finished_at: str = ""

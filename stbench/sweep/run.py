@@ -157,6 +157,7 @@ class _Run:
             "seed": spec.seed,
             "data_report": self.dataset.report,
             "data_fingerprint": self.dataset.fingerprint,
+            "scaling": self.dataset.scaling,
         }
 
     def _result(self, method: Method, state: TrainState | None, scores: Scores, last: Scores | None) -> RunResult:
