@@ -6,6 +6,7 @@ Axes: B, T, C, H, W.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from stbench.data import ClipLoader, Dataset
 from stbench.evaluate.sequences import SequenceWriter
-from stbench.metrics import MetricAccumulator, check_against_skimage, frame_values, get_metric
+from stbench.metrics import MetricAccumulator, check_against_skimage, frame_values, get_metric, unavailable
 from stbench.schema import Evaluation, Score
 from stbench.schema.folder import RunFolder, write_with
 
@@ -29,10 +30,11 @@ CHECKED_FRAMES = 16
 
 @dataclass(frozen=True)
 class Scores:
-    """What a pass gave: a score per metric, clips scored, largest difference to scikit-image, seconds."""
+    """What a pass gave: a score per metric, clips scored, what could not be computed and why, and how long it took."""
 
     metrics: dict[str, Score]
     clips: int
+    unavailable: dict[str, str]
     skimage_difference: float | None
     seconds: float
 
@@ -60,7 +62,8 @@ class Scorer:
         """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there."""
         method.eval()
         started = time.monotonic()
-        names = self.evaluation.metrics
+        missing = unavailable(self.evaluation.metrics, frame=method.shape.frame)
+        names = [name for name in self.evaluation.metrics if name not in missing]
         totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
         batches = self.loader.batches(0)
         checked = set(np.linspace(0, len(batches) - 1, CHECKED_BATCHES, dtype=int).tolist())
@@ -71,7 +74,7 @@ class Scorer:
                 clip = self.engine.to_device(batch)
                 past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
                 pred = self.engine.predict(method, past)
-                values = self._values(pred, future)
+                values = self._values(names, pred, future)
                 totals.update(values)
                 sequences.write(indices, values)
                 samples.take(indices, past, future, pred)
@@ -87,12 +90,12 @@ class Scorer:
         return Scores(
             metrics=totals.load(state).compute(),
             clips=int(state[-1, 0]),
+            unavailable=missing,
             skimage_difference=max(worst, default=None),
             seconds=time.monotonic() - started,
         )
 
-    def _values(self, pred: Tensor, future: Tensor) -> dict[str, Tensor]:
-        names = self.evaluation.metrics
+    def _values(self, names: Sequence[str], pred: Tensor, future: Tensor) -> dict[str, Tensor]:
         physical = None
         if any(get_metric(name).needs_physical for name in names):
             physical = self.dataset.to_physical(pred), self.dataset.to_physical(future)

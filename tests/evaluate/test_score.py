@@ -128,3 +128,13 @@ def test_without_a_data_range_nothing_is_checked() -> None:
         data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=("mse_frame",)), None, Engine("cpu")
     )
     assert scorer.score(LastPlus(SHAPE, MethodConfig())).skimage_difference is None
+
+
+def test_what_cannot_be_computed_is_named_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STBENCH_LPIPS_WEIGHTS", "/nowhere")
+    data = NoiseData()
+    evaluation = Evaluation(metrics=("mse_frame", "lpips_alex"))
+    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), evaluation, 1.0, Engine("cpu"))
+    scores = scorer.score(LastPlus(SHAPE, MethodConfig()))
+    assert list(scores.metrics) == ["mse_frame"]
+    assert list(scores.unavailable) == ["lpips_alex"]
