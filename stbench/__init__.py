@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stbench.errors import UserError
+    from stbench.evaluate.predictor import Predictor, load
     from stbench.nn import (
         Method,
         MethodConfig,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         Progress,
         RecurrentForecaster,
         create_method,
+        list_methods,
     )
     from stbench.schema import ClipShape
 
@@ -25,10 +27,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ClipShape": "stbench.schema",
-    **dict.fromkeys(
-        ("Method", "MethodConfig", "Paper", "ParallelForecaster", "Progress", "RecurrentForecaster", "create_method"),
-        "stbench.nn",
-    ),
+    **dict.fromkeys(("Method", "MethodConfig", "Paper", "ParallelForecaster", "Progress"), "stbench.nn"),
+    **dict.fromkeys(("RecurrentForecaster", "create_method", "list_methods"), "stbench.nn"),
+    **dict.fromkeys(("Predictor", "load"), "stbench.evaluate.predictor"),
     "UserError": "stbench.errors",
 }
 
@@ -38,11 +39,14 @@ __all__ = [
     "MethodConfig",
     "Paper",
     "ParallelForecaster",
+    "Predictor",
     "Progress",
     "RecurrentForecaster",
     "UserError",
     "__version__",
     "create_method",
+    "list_methods",
+    "load",
 ]
 
 

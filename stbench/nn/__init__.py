@@ -9,6 +9,7 @@ from stbench.nn.method import (
     Paper,
     Progress,
     create_method,
+    list_methods,
     split_name,
     variant_settings,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "depth_to_space",
     "downsampling",
     "feed_mask",
+    "list_methods",
     "prediction_mask",
     "space_to_depth",
     "split_name",

@@ -171,6 +171,11 @@ def _check_method(plugin: Any) -> None:
 METHODS: Registry[type[Method]] = Registry("method", "stbench.methods", _check_method)
 
 
+def list_methods() -> list[str]:
+    """Names of all installed methods."""
+    return METHODS.names()
+
+
 def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     """Split ``plugin:modifier,…`` (each modifier a variant's name or ``key=value``).
 

@@ -48,7 +48,7 @@ class Row:
     @property
     def trained(self) -> bool:
         """Whether seeds can make a difference."""
-        return self.spec.training is not None
+        return self.spec.trained
 
     @property
     def finished(self) -> tuple[RunRecord, ...]:
@@ -145,7 +145,7 @@ def _table(records: Sequence[RunRecord]) -> Table:
     metrics = tuple(dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics))
     cells = [_cells(group) for group in rows]
     places: dict[str, list[Standing | None]] = {}
-    entries = [Entry([r for r in group if r.finished], group[0].spec.training is not None) for group in rows]
+    entries = [Entry([r for r in group if r.finished], group[0].spec.trained) for group in rows]
     for metric in metrics:
         means = [row[metric].mean if metric in row else None for row in cells]
         places[metric] = standings(entries, means, metric)

@@ -133,3 +133,20 @@ class RunFolder:
             return read(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def finished_run(path: Path) -> RunFolder:
+    """A run folder with numbers in it.
+
+    Raises:
+        UserError: it is no run folder, not finished, or failed.
+    """
+    folder = RunFolder(path)
+    if not folder.file("spec.yaml").is_file():
+        raise UserError(f"{path} is not a run folder: it has no spec.yaml. Give a folder below OUT/runs/.")
+    if not folder.is_complete:
+        raise UserError(f"{path} is not finished: it has no result.json. The same 'stbench run' command resumes it.")
+    result = folder.result()
+    if result.failure is not None:
+        raise UserError(f"{path} failed ({result.failure.kind}: {result.failure.reason}); it has no weights to use.")
+    return folder

@@ -20,7 +20,8 @@ class RunSpec(Record):
     """Everything that decides a run's numbers, fully resolved; ``origins`` says where each value came from.
 
     ``method`` is the name as the user gave it (it may carry a variant), ``plugin`` the registered method it means.
-    ``training`` is None for a method that has nothing to learn.
+    ``training`` is None for a method that has nothing to learn, and for published ``weights`` (the file's sha256) that
+    are scored as they are.
     """
 
     method: str
@@ -38,12 +39,19 @@ class RunSpec(Record):
     evaluation: Evaluation
     encoder: Literal["paper", "shared"]
     seed: NonNegativeInt
+    weights: str | None = None
     origins: dict[str, str] = Field(default={})
+
+    @property
+    def trained(self) -> bool:
+        """Whether somebody trained what is scored."""
+        return self.training is not None or self.weights is not None
 
     @property
     def run_id(self) -> str:
         """Hash of every value that decides the numbers (``origins`` does not)."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"origins"}), sort_keys=True)
+        left_out = {"origins"} if self.weights is not None else {"origins", "weights"}
+        text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
     @property
@@ -72,7 +80,8 @@ class RunResult(Record):
 
     ``optimism`` is filled where the checkpoint was selected on test: each metric's selected minus last-epoch value.
     ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
-    ``best_epoch`` counts from 0. ``scaling`` takes model space to physical units.
+    ``unavailable`` names metrics that could not be computed, with the reason. ``best_epoch`` counts from 0.
+    ``scaling`` takes model space to physical units.
     """
 
     run_id: str
@@ -84,6 +93,7 @@ class RunResult(Record):
     failure: Failure | None = None
     test: dict[str, Score] = {}
     test_clips: int = 0
+    unavailable: dict[str, str] = {}
     validation_mse_frame: float | None = None
     best_epoch: int | None = None
     epochs_run: int = 0

@@ -23,7 +23,8 @@ class Request:
     """What a ``stbench run`` asks for.
 
     ``training`` holds training keys given as flags (epochs, precision …), each already named after the flag;
-    ``overrides`` the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3").
+    ``overrides`` the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3"); ``inferred`` are
+    hyperparameters read off published weights, which only ``--set`` outranks.
     """
 
     methods: Sequence[str]
@@ -33,6 +34,7 @@ class Request:
     training: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[tuple[str, str]] = ()
     encoder: Literal["paper", "shared"] = "paper"
+    inferred: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class _Resolver:
         self._layer("config", values, self.protocol.settings(self.plugin).config, where)
         self._layer("config", values, variant_settings(self.name), f"variant in {self.name!r}")
         self._layer("config", values, self._shared_encoder(), "--encoder shared")
+        self._layer("config", values, self.request.inferred, "shapes of the published weights")
         self._layer("config", values, self._set_pairs(training=False), "--set")
         config = self.method.Config.parse(values, f"method {self.name!r}").model_dump(mode="json")
         for key in config:

@@ -64,7 +64,7 @@ def execute(
         folder.create(spec)
         folder.write_environment(describe_environment(workplace.engine.device))
     workplace.engine.barrier()
-    run = _Run(spec, dataset, workplace, folder)
+    run = Run(spec, dataset, workplace, folder)
     try:
         result = run.finish(listener, stop)
     except UserError:
@@ -76,7 +76,13 @@ def execute(
     return result
 
 
-class _Run:
+class Run:
+    """The steps of one run, each on its own.
+
+    Args:
+        folder: where the run keeps its files.
+    """
+
     def __init__(self, spec: RunSpec, dataset: Dataset, workplace: Workplace, folder: RunFolder) -> None:
         self.spec = spec
         self.dataset = dataset
@@ -85,25 +91,30 @@ class _Run:
         self.folder = folder
 
     def finish(self, listener: RunListener, stop: StopRequest) -> RunResult:
-        torch.manual_seed(derive(self.spec.seed, "weights"))
-        method = METHODS.get(self.spec.plugin).create(self.spec.shape, self.spec.config, self.spec.method)
-        method = self.engine.place(method)
+        """Train, score and return the result; raises whatever goes wrong."""
+        method = self.build()
         state = self._train(method, listener, stop)
         listener.on_evaluate()
-        scorer = Scorer(
-            self.dataset,
-            self._loader("test"),
-            self.spec.evaluation,
-            self.spec.data_range,
-            self.engine,
-        )
+        scorer = self.scorer()
         last = scorer.score(method) if state is not None and self.spec.selection == "test" else None
         if state is not None:
             load_weights(best_path(self.folder, state.best_epoch), method)
         scores = scorer.score(method, self.folder)
-        return self._result(method, state, scores, last)
+        return self.result(method, state, scores, last)
+
+    def build(self) -> Method:
+        """The method, placed on the device, its weights drawn from the run's seed."""
+        torch.manual_seed(derive(self.spec.seed, "weights"))
+        return self.engine.place(
+            METHODS.get(self.spec.plugin).create(self.spec.shape, self.spec.config, self.spec.method)
+        )
+
+    def scorer(self) -> Scorer:
+        """Scores methods on the test split."""
+        return Scorer(self.dataset, self._loader("test"), self.spec.evaluation, self.spec.data_range, self.engine)
 
     def failed(self, error: Exception) -> RunResult:
+        """The result of a run that ended with an exception."""
         write_text(self.folder.file("error.txt"), "".join(traceback.format_exception(error)))
         return RunResult(**self._identity(), status="failed", failure=describe_failure(error))
 
@@ -160,7 +171,8 @@ class _Run:
             "scaling": self.dataset.scaling,
         }
 
-    def _result(self, method: Method, state: TrainState | None, scores: Scores, last: Scores | None) -> RunResult:
+    def result(self, method: Method, state: TrainState | None, scores: Scores, last: Scores | None = None) -> RunResult:
+        """The result of a finished run; ``last`` are the scores of the last epoch, where test selected the best."""
         trained = {}
         if state is not None:
             trained = {
@@ -179,6 +191,7 @@ class _Run:
             status="finished",
             test=scores.metrics,
             test_clips=scores.clips,
+            unavailable=scores.unavailable,
             parameters=parameter_count(method),
             evaluate_seconds=scores.seconds,
             skimage_difference=scores.skimage_difference,

@@ -1,0 +1,116 @@
+"""A finished run as a library object: past frames in physical units in, future frames in physical units out.
+
+Axes: B batch, T time, C channels, H, W.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from stbench.errors import UserError
+from stbench.nn import METHODS, Method
+from stbench.schema import RunSpec, Scaling
+from stbench.schema.folder import finished_run
+from stbench.train.checkpoint import find_best, load_weights
+from stbench.train.engine import DeviceName, Engine
+
+Array = TypeVar("Array", npt.NDArray[np.generic], Tensor)
+
+
+def load(run_dir: Path | str, device: DeviceName = "auto") -> Predictor:
+    """Load the best weights of a finished run.
+
+    Args:
+        run_dir: a folder below ``OUT/runs/``.
+        device: "auto" takes CUDA when there is one.
+
+    Raises:
+        UserError: it is no finished run, or it was made before runs recorded their scaling.
+    """
+    folder = finished_run(Path(run_dir))
+    spec, scaling = folder.spec(), folder.result().scaling
+    if scaling is None:
+        raise UserError(f"{run_dir} does not say how its values are scaled. Delete its result.json and run it again.")
+    engine = Engine(device, spec.training.precision if spec.training is not None else "32")
+    method = METHODS.get(spec.plugin).create(spec.shape, spec.config, spec.method)
+    load_weights(find_best(folder), method)
+    return Predictor(spec, scaling, method, engine)
+
+
+class Predictor:
+    """Predicts with the weights of one run.
+
+    Attributes:
+        spec: the run's resolved spec; ``spec.shape`` is what the method was trained for.
+        scaling: model space <-> physical units.
+    """
+
+    def __init__(self, spec: RunSpec, scaling: Scaling, method: Method, engine: Engine) -> None:
+        self.spec = spec
+        self.scaling = scaling
+        self._engine = engine
+        self._methods = {spec.shape.t_out: engine.place(method).eval()}
+
+    def __repr__(self) -> str:
+        shape = self.spec.shape
+        return f"Predictor({self.spec.method} on {self.spec.benchmark}, {shape.t_in}->{shape.t_out}, {shape.frame})"
+
+    def predict(self, past: Array, *, horizon: int | None = None) -> Array:
+        """Predict the frames that follow.
+
+        Args:
+            past: (T_in, C, H, W) or (B, T_in, C, H, W) in physical units, numpy or torch, any number type.
+            horizon: number of frames, default the run's T_out. A recurrent method rolls on, a parallel one reads its
+                own output again.
+
+        Returns:
+            (T, C, H, W) or (B, T, C, H, W) float32 in physical units, of the same kind (and on the same device).
+
+        Raises:
+            UserError: another shape, values that are not finite, or a horizon that the method cannot do.
+        """
+        method = self._method(self.spec.shape.t_out if horizon is None else horizon)
+        clips = torch.as_tensor(np.ascontiguousarray(past) if isinstance(past, np.ndarray) else past).float()
+        single = clips.ndim == 4
+        clips = self._checked(clips[None] if single else clips)
+        model = self.scaling.to_model(clips.to(self._engine.device))
+        parts = [self._engine.predict(method, part) for part in torch.split(model, self.spec.evaluation.batch_size)]
+        future = self.scaling.to_physical(torch.cat(parts))
+        future = future[0] if single else future
+        return future.to(past.device).clone() if isinstance(past, Tensor) else future.cpu().numpy()
+
+    def _checked(self, clips: Tensor) -> Tensor:
+        shape = self.spec.shape
+        expected = (shape.t_in, *shape.frame)
+        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected or not len(clips):
+            seen = tuple(clips.shape)
+            hint = f" Give the last {shape.t_in} frames." if clips.ndim == 5 and clips.shape[1] > shape.t_in else ""
+            raise UserError(
+                f"The past has shape {seen}; {self.spec.method} on {self.spec.benchmark} reads (T, C, H, W) = "
+                f"{expected}, with or without a batch axis in front.{hint}"
+            )
+        bad = int((~clips.isfinite()).sum())
+        if bad:
+            raise UserError(f"The past holds {bad} values that are NaN or infinite. Fill the gaps first.")
+        return clips
+
+    def _method(self, horizon: int) -> Method:
+        """The method at a horizon; every horizon shares one set of weights."""
+        if horizon < 1:
+            raise UserError(f"horizon = {horizon}: give a number of frames, at least 1.")
+        if horizon not in self._methods:
+            trained = self._methods[self.spec.shape.t_out]
+            shape = self.spec.shape.model_copy(update={"t_out": horizon})
+            try:
+                method = METHODS.get(self.spec.plugin).create(shape, self.spec.config, self.spec.method)
+                method.load_state_dict(trained.state_dict(), assign=True)
+            except (UserError, RuntimeError) as error:
+                raise UserError(f"{self.spec.method} cannot predict {horizon} frames: {error}") from error
+            self._methods[horizon] = method.to(self._engine.device).eval()
+        return self._methods[horizon]

@@ -1,0 +1,119 @@
+"""Scoring without training: published weights as a run of their own, and a finished run once more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from stbench.data import Dataset, get_protocol, load_benchmark
+from stbench.errors import UserError
+from stbench.nn import METHODS, split_name
+from stbench.schema import RunResult, RunSpec
+from stbench.schema.folder import finished_run
+from stbench.sweep.environment import describe_environment
+from stbench.sweep.plan import Request, make_plan
+from stbench.sweep.run import Run, Workplace, open_dataset
+from stbench.train.checkpoint import best_path, find_best, load_weights, save_weights
+from stbench.train.engine import Engine
+from stbench.train.published import file_hash, read_published
+
+SAME = 1e-6
+"""Relative difference up to which two scores of the same weights count as equal (another device, another order)."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published weights and the run that scores them; ``inferred`` are the hyperparameters their shapes show."""
+
+    spec: RunSpec
+    state: Mapping[str, Tensor]
+    inferred: Mapping[str, object]
+
+
+def plan_published(
+    path: Path, method: str, benchmark: str, protocol: str, overrides: list[tuple[str, str]]
+) -> Published:
+    """Read a checkpoint and resolve the run that scores it.
+
+    Raises:
+        UserError: the file is no checkpoint or holds code, or a name or setting is unknown or does not fit.
+    """
+    state = read_published(path)
+    chosen = load_benchmark(benchmark)
+    shape = get_protocol(chosen, protocol).shape or chosen.shape
+    inferred = METHODS.get(split_name(method)[0]).infer_config(state, shape)
+    plan = make_plan(
+        Request(methods=[method], benchmark=benchmark, protocol=protocol, overrides=overrides, inferred=inferred)
+    )
+    if method in plan.skipped:
+        raise UserError(f"{method} cannot run on {benchmark}: {plan.skipped[method]}.")
+    spec = next(spec for spec in plan.specs if spec.method == method)
+    own = {"method": f"{method}@{path.name}", "training": None, "weights": file_hash(path)}
+    return Published(spec.model_copy(update=own), state, inferred)
+
+
+def score_published(published: Published, dataset: Dataset, workplace: Workplace) -> RunResult:
+    """Score published weights on the test split and record it; a finished one is found and kept.
+
+    Raises:
+        UserError: the weights do not fit the method with these hyperparameters, or the folder cannot be written.
+    """
+    folder = workplace.folder(published.spec)
+    if folder.is_complete:
+        return folder.result()
+    run = Run(published.spec, dataset, workplace, folder)
+    method = run.build()
+    method.load_public_state_dict(published.state)
+    folder.create(published.spec)
+    folder.write_environment(describe_environment(workplace.engine.device))
+    save_weights(best_path(folder, None), method)
+    result = run.result(method, None, run.scorer().score(method, folder))
+    folder.write_result(result)
+    return result
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of a run: what it recorded and what its weights give now."""
+
+    metric: str
+    recorded: float
+    now: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether the two are the same number, rounding apart."""
+        return self.recorded == self.now or abs(self.now - self.recorded) <= SAME * abs(self.recorded)
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A finished run scored again; ``same_data`` says whether the data files have the recorded content."""
+
+    lines: tuple[Line, ...]
+    same_data: bool
+
+    @property
+    def equal(self) -> bool:
+        """Whether every metric came out as recorded."""
+        return all(line.equal for line in self.lines)
+
+
+def rescore(path: Path, data_dirs: tuple[Path, ...], engine: Engine) -> Rescored:
+    """Score a finished run's best weights again; nothing in its folder changes.
+
+    Raises:
+        UserError: the folder is no finished run, or its data is missing.
+    """
+    folder = finished_run(path)
+    spec, recorded = folder.spec(), folder.result()
+    dataset = open_dataset(spec, data_dirs)
+    run = Run(spec, dataset, Workplace(path.parent, data_dirs, engine), folder)
+    method = run.build()
+    load_weights(find_best(folder), method)
+    scores = run.scorer().score(method).metrics
+    lines = [Line(name, score.total, scores[name].total) for name, score in recorded.test.items() if name in scores]
+    return Rescored(tuple(lines), dataset.fingerprint == recorded.data_fingerprint)

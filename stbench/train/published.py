@@ -1,0 +1,79 @@
+"""The field's checkpoint files: read as data only, nothing in them is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stbench.errors import UserError
+
+PREFIXES = ("model.", "module.")
+"""What Lightning and data-parallel wrappers put before every key."""
+SHOWN = 100
+_OBJECT = re.compile(r"(?:GLOBAL|class|global:?)\s+`?([\w.]+\.[\w.]+)`?")
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """The state dict in a ``.pth`` or ``.ckpt`` file: bare, or under ``"state_dict"`` as Lightning writes it.
+
+    Raises:
+        UserError: the file is missing, is no checkpoint, holds objects besides tensors (refused unopened), or holds no
+            state dict.
+    """
+    content = _read(path)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping) or not state or not all(isinstance(key, str) for key in state):
+        raise UserError(f"{path} holds no state dict but a {type(content).__name__}. {_keys(content)}")
+    wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise UserError(
+            f"{path} holds no state dict: {wrong[0]!r} is a {type(state[wrong[0]]).__name__}. {_keys(content)}"
+        )
+    return _without_prefixes(dict(state))
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"{path} is not a file. Give the checkpoint's path.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = _OBJECT.search(str(error))
+        if found is None:
+            raise UserError(f"{path} is not a torch checkpoint ({_first_line(error)}).") from error
+        raise UserError(
+            f"{path} holds a Python object ({found[1]}), which could run code when opened; nothing was executed. "
+            "Give a file of tensors only: torch.save(model.state_dict(), FILE) where you trust the source."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a torch checkpoint ({_first_line(error)}).") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _keys(content: Any) -> str:
+    names = [str(key) for key in content][:8] if isinstance(content, Mapping) else []
+    return f"Its keys: {', '.join(names)}." if names else "Expected a mapping of names to tensors."
+
+
+def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            return _without_prefixes({key.removeprefix(prefix): value for key, value in state.items()})
+    return state
