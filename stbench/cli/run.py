@@ -109,14 +109,16 @@ def run_command(
 
 def write_tables(records: Sequence[RunRecord], out: Path) -> Any:
     """Write ``table.md`` and ``table.csv`` and return the tables."""
-    from stbench.report.table import make_tables
-    from stbench.report.write import to_csv, to_markdown
+    from stbench.report.markdown import to_markdown
+    from stbench.report.records import Collected
+    from stbench.report.section import make_report
+    from stbench.report.tidy import to_csv
     from stbench.schema.folder import write_text
 
-    tables = make_tables(records)
-    write_text(out / "table.md", to_markdown(tables, out))
+    report = make_report(Collected(tuple(records), {}))
+    write_text(out / "table.md", to_markdown(report, out))
     write_text(out / "table.csv", to_csv(records))
-    return tables
+    return report.tables
 
 
 def _precision(plan: Plan) -> str:

@@ -1,9 +1,7 @@
-"""A table as Markdown, tidy CSV, and for the terminal."""
+"""A table as Markdown and for the terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +14,6 @@ from stbench.report.format import arrow, format_count
 from stbench.report.records import RunRecord
 from stbench.report.table import Cell, Row, Table
 
-COLUMNS = (
-    *("benchmark", "version", "protocol", "method", "encoder", "seed"),
-    *("metric", "value", "parameters", "seconds_per_epoch", "status", "reason", "run"),
-)
 TIED = "≈"
 
 
@@ -97,24 +91,15 @@ def to_rich(table: Table) -> RichTable:
     return shown
 
 
-def to_markdown(tables: Sequence[Table], out: Path) -> str:
-    """All tables as Markdown, each followed by its notes and the run folders behind every row.
-
-    Args:
-        tables: the tables.
-        out: folder of the file, which links are relative to.
-    """
-    return "\n".join(_markdown(number, table, out) for number, table in enumerate(tables, start=1))
-
-
-def _markdown(number: int, table: Table, out: Path) -> str:
+def table_markdown(number: int, table: Table, out: Path) -> str:
+    """A table as Markdown with its notes and the run folders behind every row; links are relative to ``out``."""
     heads = headings(table)
-    lines = [f"## {table.title}", "", _line(heads), _line(["---"] + ["---:"] * (len(heads) - 1))]
+    lines = [f"## {table.title}", "", markdown_line(heads), markdown_line(["---"] + ["---:"] * (len(heads) - 1))]
     runs = []
     for place, row in enumerate(table.rows, start=1):
         anchor = f"t{number}r{place}"
         target = run_link(row.runs[0], out) if len(row.runs) == 1 else f"#{anchor}"
-        lines.append(_line([row.label, *(f"[{text}]({target})" for text in cells_of(table, row, MARKDOWN))]))
+        lines.append(markdown_line([row.label, *(f"[{text}]({target})" for text in cells_of(table, row, MARKDOWN))]))
         links = ", ".join(f"seed {run.spec.seed} [{run.name}]({run_link(run, out)})" for run in row.runs)
         runs.append(f'- <a id="{anchor}"></a>{row.label}: {links}')
     lines += ["", *(f"- {note}" for note in footnotes(table)), "", "Runs behind each row:", "", *runs]
@@ -126,21 +111,6 @@ def run_link(run: RunRecord, out: Path) -> str:
     return Path(os.path.relpath(run.folder.path.resolve(), out.resolve())).as_posix()
 
 
-def _line(values: Sequence[str]) -> str:
+def markdown_line(values: Sequence[str]) -> str:
+    """One line of a Markdown table."""
     return f"| {' | '.join(value.replace('|', chr(92) + '|') for value in values)} |"
-
-
-def to_csv(records: Sequence[RunRecord]) -> str:
-    """Tidy CSV: one line per run and metric, with the run folder that it comes from."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for record in records:
-        spec, result = record.spec, record.result
-        head = [spec.benchmark, spec.benchmark_version, spec.protocol, spec.method, spec.encoder, spec.seed]
-        reason = "" if result.failure is None else f"{result.failure.kind}: {result.failure.reason}"
-        tail = [result.parameters, result.seconds_per_epoch or "", result.status, reason, record.name]
-        for name in spec.evaluation.metrics:
-            score = result.test.get(name)
-            writer.writerow([*head, name, "" if score is None else repr(score.total), *tail])
-    return stream.getvalue()

@@ -9,7 +9,8 @@ import pytest
 
 from stbench.report.records import collect
 from stbench.report.table import make_tables, summarise
-from stbench.report.write import footnotes, to_csv, to_markdown, to_rich
+from stbench.report.tidy import to_csv
+from stbench.report.write import footnotes, table_markdown, to_rich
 from stbench.schema import Failure
 
 from .runs import make_run, make_spec, noisy
@@ -39,7 +40,7 @@ def test_best_and_second_follow_the_metric_s_direction(tmp_path: Path) -> None:
         "b": {"mse_frame": 1, "psnr": 1},
         "c": {"mse_frame": 2, "psnr": 2},
     }
-    lines = to_markdown([table], tmp_path).splitlines()
+    lines = table_markdown(1, table, tmp_path).splitlines()
     assert sum("**1.000**" in line and line.startswith("| b") for line in lines) == 1
     assert sum("<u>2.000</u>" in line and line.startswith("| c") for line in lines) == 1
 
@@ -52,7 +53,7 @@ def test_failed_cells_keep_their_reason(tmp_path: Path) -> None:
     alpha, beta = table.rows
     assert alpha.cells["mse_frame"].n == 1
     assert beta.cells == {}
-    text = to_markdown([table], tmp_path)
+    text = table_markdown(1, table, tmp_path)
     assert "alpha: seed 1 diverged: loss is NaN." in text
     assert "beta: seed 0 out_of_memory: 8 GiB wanted." in text
     assert "failed" in next(line for line in text.splitlines() if line.startswith("| beta"))
@@ -65,7 +66,7 @@ def test_one_seed_claims_nothing(tmp_path: Path) -> None:
     assert table.rows[1].standings["mse_frame"].p is None
     assert table.rows[1].standings["mse_frame"].reason.startswith("n = 1")
     assert any(note.startswith("n = 1: a single seed") for note in footnotes(table))
-    assert "≈" not in to_markdown([table], tmp_path)
+    assert "≈" not in table_markdown(1, table, tmp_path)
 
 
 def test_clear_and_unclear_differences_are_marked(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_csv_is_tidy_and_deterministic(tmp_path: Path) -> None:
 def test_links_lead_from_the_report_to_the_runs(tmp_path: Path) -> None:
     records = [make_run(tmp_path / "machine" / "runs", make_spec("alpha", s), constant(1.0)) for s in range(2)]
     out = tmp_path / "reports" / "today"
-    text = to_markdown(make_tables(records), out)
+    text = table_markdown(1, make_tables(records)[0], out)
     for record in records:
         assert f"(../../machine/runs/{record.name})" in text
     line = next(line for line in text.splitlines() if line.startswith("| alpha"))
@@ -134,7 +135,7 @@ def test_links_lead_from_the_report_to_the_runs(tmp_path: Path) -> None:
 
 def test_markup_in_names_is_shown_not_obeyed(tmp_path: Path) -> None:
     (table,) = make_tables([make_run(tmp_path, make_spec("[bold]x|y"), constant(1.0))])
-    assert "\\|y" in to_markdown([table], tmp_path)
+    assert "\\|y" in table_markdown(1, table, tmp_path)
     assert next(iter(to_rich(table).columns[0].cells)) == "\\[bold]x|y"
 
 

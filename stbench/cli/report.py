@@ -1,0 +1,55 @@
+"""``stbench report``: tables, figures and a page from run folders alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stbench.errors import UserError, unknown_name
+
+
+def report_command(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders, or folders that hold some; of many machines at once.")
+    ],
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="Comma-separated: md, csv, latex, png.")
+    ] = "md,csv,latex,png",
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Write the tables, figures and page of finished runs; anything that is not a whole run is named and left out."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from stbench.report.produce import Format, produce
+    from stbench.report.records import collect
+    from stbench.report.section import make_report
+    from stbench.report.write import to_rich
+
+    names = [name.strip() for name in format_.split(",") if name.strip()]
+    for name in names:
+        if name not in {known.value for known in Format}:
+            raise unknown_name("format", name, [known.value for known in Format])
+    roots = [root / "runs" if (root / "runs").is_dir() else root for root in runs]
+    collected = collect(roots)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    for path, reason in collected.left_out.items():
+        console.print(escape(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
+    if not collected.records:
+        raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes some.")
+    report = make_report(collected)
+    for table in report.tables:
+        console.print(to_rich(table))
+    try:
+        written = produce(report, out, [Format(name) for name in names])
+    except OSError as error:
+        raise UserError(
+            f"Cannot write the report to {out}: {error.strerror or error}. Choose another --out."
+        ) from error
+    pictures = sum(path.suffix in (".png", ".gif") for path in written)
+    texts = ", ".join(str(path) for path in written if path.parent == out)
+    console.print(escape(f"Written: {texts}; {pictures} pictures"), highlight=False, soft_wrap=True)

@@ -1,0 +1,46 @@
+"""How many trainable values a configuration has: the method is built without memory for its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from stbench.data.benchmarks import BENCHMARKS, get_protocol, load_benchmark
+from stbench.schema import ClipShape, RunSpec
+
+
+def configured_parameters(spec: RunSpec) -> int | None:
+    """Count of a run's configuration; None where its method is not installed here or no longer accepts it."""
+    return _count(spec.plugin, spec.shape, spec.method, spec.config)
+
+
+@lru_cache
+def published_parameters(benchmark: str, plugin: str) -> int | None:
+    """Count of a method under a benchmark's ``paper`` protocol; None where either is not installed."""
+    from stbench.nn.method import METHODS
+
+    if benchmark not in BENCHMARKS.names() or plugin not in METHODS.names():
+        return None
+    definition = load_benchmark(benchmark)
+    if "paper" not in definition.protocols:
+        return None
+    protocol = get_protocol(definition, "paper")
+    settings = protocol.settings(plugin).config
+    if not settings:
+        return None
+    adapted = {**METHODS.get(plugin).adapt(definition), **settings}
+    return _count(plugin, protocol.shape or definition.shape, plugin, adapted)
+
+
+def _count(plugin: str, shape: ClipShape, name: str, config: Mapping[str, Any]) -> int | None:
+    import torch
+
+    from stbench.nn.method import METHODS
+
+    try:
+        with torch.device("meta"):
+            method = METHODS.get(plugin).create(shape, config, name)
+    except Exception:  # a plugin is foreign code: a count that cannot be made is left out of the audit
+        return None
+    return sum(p.numel() for p in method.parameters() if p.requires_grad)

@@ -1,0 +1,86 @@
+"""Tidy CSV: one line per run and metric, and one per row and metric."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stbench.report.records import RunRecord
+from stbench.report.section import Section
+
+RUN_COLUMNS = (
+    *("benchmark", "version", "protocol", "method", "encoder", "seed"),
+    *("metric", "value", "parameters", "seconds_per_epoch", "status", "reason", "run"),
+)
+ROW_COLUMNS = (
+    *("kind", "benchmark", "protocol", "row", "metric", "mean", "std", "n", "rank", "minus_best", "low", "high"),
+    *("p_holm", "tied", "parameters", "seconds_per_epoch", "source", "note", "runs"),
+)
+
+
+def to_csv(records: Sequence[RunRecord]) -> str:
+    """One line per run and metric, with the run folder that it comes from."""
+    return as_csv(RUN_COLUMNS, (line for record in records for line in _run_lines(record)))
+
+
+def _run_lines(record: RunRecord) -> Iterable[list[Any]]:
+    spec, result = record.spec, record.result
+    head = [spec.benchmark, spec.benchmark_version, spec.protocol, spec.method, spec.encoder, spec.seed]
+    reason = "" if result.failure is None else f"{result.failure.kind}: {result.failure.reason}"
+    tail = [result.parameters, result.seconds_per_epoch or "", result.status, reason, record.name]
+    for name in spec.evaluation.metrics:
+        score = result.test.get(name)
+        yield [*head, name, "" if score is None else repr(score.total), *tail]
+
+
+def summary_csv(sections: Sequence[Section]) -> str:
+    """One line per row and metric: mean over seeds, place, difference to the best; published rows as their own kind."""
+    lines = [line for section in sections for line in (*_measured(section), *_published(section))]
+    return as_csv(ROW_COLUMNS, lines)
+
+
+def _measured(section: Section) -> Iterable[list[Any]]:
+    table = section.table
+    for row in table.rows:
+        seconds = "" if row.seconds_per_epoch is None else repr(row.seconds_per_epoch.mean)
+        runs = " ".join(run.name for run in row.runs)
+        for metric in table.metrics:
+            head = ["measured", table.spec.benchmark, table.spec.protocol, row.label, metric]
+            cell, place = row.cells.get(metric), row.standings.get(metric)
+            values = ["", "", 0] if cell is None else [repr(cell.mean), _number(cell.std), cell.n]
+            test: list[Any] = (
+                [""] * 6 if place is None else [place.rank, *_difference(place.difference), _number(place.p)]
+            )
+            if place is not None:
+                test.append("" if place.p is None else int(place.tied))
+            note = "; ".join(row.failures) or (place.reason if place is not None else "")
+            yield [*head, *values, *test, row.parameters, seconds, "", note, runs]
+
+
+def _difference(difference: Any) -> list[str]:
+    return (
+        ["", "", ""] if difference is None else [repr(difference.estimate), repr(difference.low), repr(difference.high)]
+    )
+
+
+def _published(section: Section) -> Iterable[list[Any]]:
+    for row in section.published:
+        count = "" if row.parameters is None else round(row.parameters)
+        for metric, value in row.values.items():
+            head = ["published", section.table.spec.benchmark, f"{row.table}, {row.setting}", row.label, metric]
+            yield [*head, repr(value), *[""] * 8, count, "", row.source, "; ".join(row.caveats), ""]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def as_csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    """Comma-separated text with a header."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    return stream.getvalue()
