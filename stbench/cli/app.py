@@ -5,7 +5,10 @@ from __future__ import annotations
 import typer
 
 from stbench.cli.check import check_command
+from stbench.cli.evaluate import evaluate_command
 from stbench.cli.list import list_command
+from stbench.cli.predict import predict_command
+from stbench.cli.profile import profile_command
 from stbench.cli.report import report_command
 from stbench.cli.run import run_command
 
@@ -18,6 +21,9 @@ app = typer.Typer(
     epilog="Any command takes --debug: show the traceback of an error.",
 )
 app.command("run")(run_command)
+app.command("profile")(profile_command)
 app.command("report")(report_command)
 app.command("list")(list_command)
 app.command("check")(check_command)
+app.command("evaluate")(evaluate_command)
+app.command("predict")(predict_command)

@@ -1,0 +1,111 @@
+"""``stbench profile``: what methods cost — parameters, multiply-adds, memory, time, energy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stbench.cli.run import Device, Encoder
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from stbench.schema import RunSpec
+
+PRECISIONS = ("32", "bf16")
+
+
+def profile_command(
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name; its shapes are used, not its data.")],
+    methods: Annotated[str, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,simvp:gsta.")],
+    protocol: Annotated[str, typer.Option(help="Whose model sizes and training settings.")] = "paper",
+    encoder: Annotated[Encoder, typer.Option(help="Each method's own, or the same for all.")] = Encoder.PAPER,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    batch_sizes: Annotated[str, typer.Option(help="Comma-separated; 1 is always measured.")] = "1,4,16",
+    precision: Annotated[str, typer.Option(help="Comma-separated: 32, bf16.")] = "32",
+    train: Annotated[bool, typer.Option("--train", help="Time training steps too.")] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="Run predictions through torch.compile.")] = False,
+    memory: Annotated[bool, typer.Option(help="Peak memory, each in a fresh process.")] = True,
+    growth: Annotated[bool, typer.Option(help="Scaling with horizon and resolution.")] = True,
+    budget: Annotated[float, typer.Option(min=0.01, help="Seconds per measurement, after warm-up.")] = 2.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, instead of torch's choice.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the tables, the figure and the records.")] = Path(
+        "results/profile"
+    ),
+) -> None:
+    """Measure what methods cost on one benchmark's shapes, all alike; no data is needed."""
+    import torch
+    from rich.console import Console
+
+    from stbench.efficiency.profile import Settings, profile
+    from stbench.efficiency.records import Profile
+    from stbench.efficiency.sheets import make_sheets
+    from stbench.efficiency.write import title, to_rich, write_profile
+    from stbench.sweep.environment import describe_environment
+    from stbench.sweep.sweep import check_writable
+
+    settings = Settings(
+        device=device.value,
+        batch_sizes=_batch_sizes(batch_sizes),
+        precisions=_precisions(precision),
+        training=train,
+        compiled=compile_,
+        memory=memory,
+        growth=growth,
+        budget=budget,
+    )
+    specs = _specs(methods, dataset, protocol, encoder)
+    check_writable(out)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    console, notes = Console(), Console(stderr=True)
+    with notes.status("profiling") as status:
+        costs = profile(specs, settings, lambda text: status.update(text))
+    where = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
+    found = Profile(
+        benchmark=dataset,
+        version=specs[0].benchmark_version,
+        protocol=protocol,
+        environment=describe_environment(where),
+        compiled=compile_,
+        costs=costs,
+    )
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    console.print(title(found), style="bold")
+    for sheet in make_sheets(found):
+        console.print(to_rich(sheet))
+    for path in write_profile(found, out):
+        notes.print(f"wrote {path}")
+
+
+def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder) -> list[RunSpec]:
+    """The asked-for methods as the protocol sets them up; one that cannot run there is an error."""
+    from stbench.cli.run import _names
+    from stbench.sweep.plan import Request, make_plan
+
+    names = _names(methods)
+    plan = make_plan(Request(methods=names, benchmark=dataset, protocol=protocol, encoder=encoder.value))
+    for name in names:
+        if name in plan.skipped:
+            raise UserError(f"{name} cannot run on {dataset}: {plan.skipped[name]}. Leave it out of --methods.")
+    by_name = {spec.method: spec for spec in plan.specs}
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def _batch_sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise UserError(f"--batch-sizes {text!r}: expected whole numbers, e.g. --batch-sizes 1,4,16.") from None
+    if sizes[0] < 1:
+        raise UserError(f"--batch-sizes {text!r}: a batch has at least one clip.")
+    return sizes
+
+
+def _precisions(text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not set(chosen) <= set(PRECISIONS):
+        raise UserError(f"--precision {text!r}: expected some of {', '.join(PRECISIONS)}, separated by commas.")
+    return chosen

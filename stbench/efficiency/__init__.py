@@ -1,0 +1,1 @@
+"""What a method costs: parameters, multiply-adds, memory, time, energy — measured alike for every method."""

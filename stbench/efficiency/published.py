@@ -1,0 +1,88 @@
+"""Published parameter and multiply-add counts beside the measured ones, and why they differ where they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from stbench.data.benchmarks import published_table
+from stbench.efficiency.records import Cost
+from stbench.nn import METHODS
+from stbench.schema import Record
+
+ROUNDING = 0.006
+"""Published counts are printed with three or four digits."""
+
+
+class PublishedCost(Record):
+    """One published row: parameters in millions, multiply-adds in 10⁹, and the notes that its differences need."""
+
+    label: str
+    table: str
+    parameters_m: float | None
+    macs_g: float | None
+    source: str
+    notes: tuple[str, ...]
+
+
+def published_cost(benchmark: str, cost: Cost) -> PublishedCost | None:
+    """The first published row with counts for a method (by its full name, else by its plugin's); None without one."""
+    table = published_table(benchmark)
+    if table is None:
+        return None
+    counted = table[table["params_M"].notna() | table["flops_G"].notna()]
+    for name in (cost.method, cost.plugin):
+        rows = counted[counted["plugin"] == name]
+        if len(rows):
+            return _compare(rows.iloc[0].to_dict(), cost)
+    return None
+
+
+def _compare(row: Mapping[Any, Any], cost: Cost) -> PublishedCost:
+    parameters, macs = _number(row["params_M"]), _number(row["flops_G"])
+    notes = []
+    if parameters is not None and not _equal(parameters, cost.parameters.live / 1e6):
+        notes.append(_parameters_note(parameters, cost))
+    if macs is not None and not _equal(macs, cost.macs.total / 1e9):
+        notes.append(_macs_note(macs, cost))
+    flag = row.get("flag")
+    if notes and isinstance(flag, str):
+        notes.append(f"the row's own flag: {flag}")
+    return PublishedCost(
+        label=str(row["method"]),
+        table=str(row["table"]),
+        parameters_m=parameters,
+        macs_g=macs,
+        source=str(row["source"]),
+        notes=tuple(notes),
+    )
+
+
+def _parameters_note(published: float, cost: Cost) -> str:
+    live = cost.parameters.live / 1e6
+    dead = METHODS.get(cost.plugin).public_layout.dead
+    if dead and published > live:
+        return (
+            f"{published:.2f} M published includes {published - live:.2f} M that the forward never uses "
+            f"({', '.join(dead)}); {live:.2f} M are live"
+        )
+    return f"{published:.2f} M published, {live:.2f} M measured: another configuration"
+
+
+def _macs_note(published: float, cost: Cost) -> str:
+    one_pass = cost.macs.one_pass
+    if one_pass is not None and _equal(published, one_pass / 1e9):
+        return (
+            f"{published:.2f} G published is one pass of {cost.shape.t_in} frames; "
+            f"the horizon of {cost.shape.t_out} takes {cost.macs.total / 1e9:.2f} G"
+        )
+    return f"{published:.2f} G published, {cost.macs.total / 1e9:.2f} G measured: another configuration"
+
+
+def _equal(published: float, measured: float) -> bool:
+    return math.isclose(published, measured, rel_tol=ROUNDING)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or math.isnan(float(value)) else float(value)

@@ -1,0 +1,69 @@
+"""A method on an engine, ready to be timed: predictions and optimiser steps as work without arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stbench.efficiency.records import Mode
+from stbench.efficiency.subject import build, random_clip
+from stbench.nn import Method, Progress
+from stbench.schema import ClipShape, RunSpec, Training
+from stbench.train.engine import Engine, TrainingModule
+
+
+class Runner:
+    """One placed method. Axes of its clips: B, T, C, H, W.
+
+    Args:
+        spec: which method, and how it is trained.
+        engine: device and precision.
+        shape: instead of the run's.
+        compiled: run the prediction through torch.compile.
+    """
+
+    def __init__(
+        self, spec: RunSpec, engine: Engine, *, shape: ClipShape | None = None, compiled: bool = False
+    ) -> None:
+        self.spec = spec
+        self.engine = engine
+        self.method: Method = engine.place(build(spec, shape))
+        if compiled:
+            self.method.compile()
+        self._module: TrainingModule | None = None
+
+    def work(self, mode: Mode, batch: int) -> Callable[[], object]:
+        """A prediction in eval mode, or an optimiser step, on a batch that already lies on the device.
+
+        Each call sets the mode it needs, so that both kinds may run in turns.
+        """
+        return self._prediction(batch) if mode == "inference" else self._step(batch)
+
+    def _prediction(self, batch: int) -> Callable[[], object]:
+        method, engine = self.method, self.engine
+        past = random_clip(method.shape, batch, engine.device)[:, : method.shape.t_in]
+
+        def predict() -> object:
+            if method.training:
+                method.eval()
+            return engine.predict(method, past)
+
+        return predict
+
+    def _step(self, batch: int) -> Callable[[], object]:
+        training = self.spec.training
+        assert training is not None, "a method without training has no training step"
+        module, method = self._training_module(training), self.method
+        clip = random_clip(method.shape, batch, self.engine.device)
+
+        def step() -> object:
+            if not method.training:
+                method.train()
+            return module.step(clip, Progress(), accumulate=1, clip_norm=training.clip_norm)
+
+        return step
+
+    def _training_module(self, training: Training) -> TrainingModule:
+        if self._module is None:
+            optimizer = self.engine.adam(self.method, training.optimizer, training.lr)
+            self._module = self.engine.wrap(self.method, optimizer)
+        return self._module

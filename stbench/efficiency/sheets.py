@@ -1,0 +1,232 @@
+"""A profile as tables of text: counts, speed, memory, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stbench.efficiency.published import PublishedCost, published_cost
+from stbench.efficiency.records import Axis, Cost, Growth, Memory, Mode, Profile, Speed
+
+NONE = "–"
+FEW_SAMPLES = 20
+AXES: tuple[Axis, ...] = ("horizon", "pixels", "batch")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table: title, column names, rows of text, notes below."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def make_sheets(profile: Profile) -> tuple[Sheet, ...]:
+    """The tables of a profile, in the order in which they are read."""
+    sheets = [_counts(profile), _speed(profile, "inference")]
+    if any(s.mode == "training" for cost in profile.costs for s in cost.speeds):
+        sheets.append(_speed(profile, "training"))
+    if any(cost.memories for cost in profile.costs):
+        sheets.append(_memory(profile))
+    return (*sheets, _time(profile))
+
+
+def _counts(profile: Profile) -> Sheet:
+    rows: list[tuple[str, ...]] = []
+    published_notes: list[str] = []
+    notes: list[str] = []
+    for cost in profile.costs:
+        published = published_cost(profile.benchmark, cost)
+        mark = ""
+        if published is not None and published.notes:
+            mark = f" [{len(published_notes) + 1}]"
+            published_notes.append(f"{mark.strip()} {cost.method}: {'; '.join(published.notes)}.")
+        rows.append(_count_row(cost, published, mark))
+        notes += [f"{cost.method}: {text}." for text in _count_notes(cost)]
+    heads = (
+        "method",
+        "params live",
+        "dead",
+        "shared",
+        "MACs",
+        "one pass",
+        "FLOPs",
+        "published params",
+        "published MACs",
+    )
+    convention = "MACs: one prediction over the whole horizon, batch 1, fvcore's convention; FLOPs = 2·MACs."
+    return Sheet("What it has and computes", heads, tuple(rows), (convention, *published_notes, *notes))
+
+
+def _count_notes(cost: Cost) -> Iterator[str]:
+    """What one method's counts are made of, and what they leave out."""
+    macs, parameters = cost.macs, cost.parameters
+    if macs.modules:
+        yield f"MACs by part: {', '.join(f'{name} {_giga(count)}' for name, count in macs.modules.items())}"
+    if macs.idle:
+        yield f"{_giga(macs.idle)} of its MACs are in the published convention but not executed"
+    if parameters.dead:
+        yield f"dead parameters: {', '.join(parameters.dead_names)}"
+    if parameters.shared:
+        yield f"shared parameters: {', '.join(parameters.shared_names)}"
+    if macs.torch_counter != macs.executed:
+        yield f"torch's own counter finds {_giga(macs.torch_counter)}, fvcore {_giga(macs.executed)}"
+    if macs.uncounted:
+        calls = ", ".join(f"{name} ×{count}" for name, count in sorted(macs.uncounted.items()))
+        yield f"operators without a price: {calls}"
+
+
+def _count_row(cost: Cost, published: PublishedCost | None, mark: str) -> tuple[str, ...]:
+    parameters, macs = cost.parameters, cost.macs
+    theirs = (published.parameters_m, published.macs_g) if published else (None, None)
+    return (
+        cost.method,
+        _millions(parameters.live),
+        _millions(parameters.dead),
+        _millions(parameters.shared),
+        _giga(macs.total),
+        NONE if macs.one_pass is None else _giga(macs.one_pass),
+        _giga(macs.flops),
+        NONE if theirs[0] is None else f"{theirs[0]:.2f} M{mark}",
+        NONE if theirs[1] is None else f"{theirs[1]:.2f} G{mark}",
+    )
+
+
+def _speed(profile: Profile, mode: Mode) -> Sheet:
+    found = [(cost.method, s) for cost in profile.costs for s in cost.speeds if s.mode == mode]
+    keys = list(dict.fromkeys((s.precision, s.batch) for _, s in found))
+    rows = [_speed_row(name, s) for key in keys for name, s in found if (s.precision, s.batch) == key]
+    heads = ("method", "precision", "batch", "p50", "p95", "IQR", "n", "seq/s", "frames/s", "of peak")
+    notes = ["Of peak: 2·MACs per second over the speed of square matrix products, measured in turns with the method."]
+    if mode == "training":
+        notes.append("A training step counts three times the forward's MACs.")
+    if any(s.seconds and s.seconds.samples < FEW_SAMPLES for _, s in found):
+        notes.append(f"The p95 of fewer than n = {FEW_SAMPLES} repeats is little more than their maximum.")
+    if profile.compiled:
+        notes.append("Predictions run through torch.compile.")
+    title = {"inference": "How fast it predicts", "training": "How fast it trains"}[mode]
+    return Sheet(title, heads, tuple(rows), tuple(notes))
+
+
+def _speed_row(name: str, speed: Speed) -> tuple[str, ...]:
+    head = name, speed.precision, str(speed.batch)
+    spread = speed.seconds
+    if spread is None:
+        return (*head, speed.failure or NONE, *[NONE] * 6)
+    return (
+        *head,
+        *(duration(value) for value in (spread.p50, spread.p95, spread.iqr)),
+        str(spread.samples),
+        _show(speed.sequences_per_second, _digits),
+        _show(speed.frames_per_second, _digits),
+        _show(speed.share_of_peak, lambda share: f"{share:.2f}"),
+    )
+
+
+def _memory(profile: Profile) -> Sheet:
+    keys = list(dict.fromkeys((m.mode, m.precision) for cost in profile.costs for m in cost.memories))
+    heads = ["method", "batch"]
+    for mode, precision in keys:
+        heads += [f"{mode} {precision} peak", "activations"]
+    rows = []
+    for cost in profile.costs:
+        by_key = {(m.mode, m.precision): m for m in cost.memories}
+        first = cost.memories[0] if cost.memories else None
+        cells = [text for key in keys for text in _memory_cells(by_key.get(key))]
+        rows.append((cost.method, str(first.batch) if first else NONE, *cells, *_start_cells(first)))
+    notes = (
+        "Each peak in a fresh process; on a CPU it is the resident set, libraries included.",
+        "Activations: the peak less what the process held with the method built.",
+    )
+    return Sheet("What it needs", (*heads, "start-up", "first clip"), tuple(rows), notes)
+
+
+def _memory_cells(memory: Memory | None) -> tuple[str, str]:
+    if memory is None:
+        return NONE, NONE
+    return _show(memory.peak, size, memory.failure), _show(memory.activations, size)
+
+
+def _start_cells(memory: Memory | None) -> tuple[str, str]:
+    return _show(memory.start_up if memory else None, duration), _show(memory.first if memory else None, duration)
+
+
+def _time(profile: Profile) -> Sheet:
+    rows = []
+    for cost in profile.costs:
+        stages = cost.stages
+        shares = (
+            [NONE] * 3
+            if stages is None
+            else [f"{100 * s:.0f} %" for s in (stages.encoder, stages.temporal, stages.decoder)]
+        )
+        growths = {growth.axis: growth for growth in cost.growths}
+        exponents = [_exponents(growths.get(axis)) for axis in AXES]
+        joules = _show(cost.energy.joules_per_sequence, lambda j: f"{_digits(j)} J", "not measured")
+        rows.append((cost.method, *shares, *exponents, joules))
+    notes = (
+        "Encoder, temporal module, decoder: shares of a prediction's time at batch 1.",
+        "Growth: exponent of time (of MACs) in the horizon, in H·W and in the batch; 1 is proportional.",
+        *dict.fromkeys(f"Energy: {cost.energy.reason}." for cost in profile.costs if cost.energy.reason),
+    )
+    growth_heads = tuple(f"grows with {axis}" for axis in AXES)
+    return Sheet(
+        "Where the time goes and how it grows",
+        ("method", "encoder", "temporal", "decoder", *growth_heads, "energy per sequence"),
+        tuple(rows),
+        notes,
+    )
+
+
+def _exponents(growth: Growth | None) -> str:
+    if growth is None:
+        return NONE
+    return f"{_show(growth.time_exponent, _exponent)} ({_show(growth.macs_exponent, _exponent)})"
+
+
+def _exponent(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _show(value: float | None, how: Callable[[float], str], instead: str | None = None) -> str:
+    return (instead or NONE) if value is None else how(value)
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M" if count else "0"
+
+
+def _giga(count: int) -> str:
+    """Multiply-adds in 10⁹, small ones in 10⁶."""
+    if not count:
+        return "0"
+    return f"{count / 1e9:.2f} G" if count >= 1e8 else f"{count / 1e6:.2f} M"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits without an exponent.
+
+    >>> _digits(12345.6), _digits(12.345), _digits(0.5)
+    ('12346', '12.3', '0.500')
+    """
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a readable unit.
+
+    >>> duration(0.0123), duration(2.5), duration(0.00001)
+    ('12.3 ms', '2.500 s', '0.010 ms')
+    """
+    return f"{_digits(seconds)} s" if seconds >= 1 else f"{_digits(1e3 * seconds)} ms"
+
+
+def size(count: float) -> str:
+    """Bytes in 10⁹ (or 10⁶).
+
+    >>> size(2.6e9), size(3e6)
+    ('2.60 GB', '3 MB')
+    """
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,48 @@
+"""A method as a benchmark's protocol sets it up, and inputs to run it on. Axes: B, T, C, H, W."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from stbench.nn import METHODS, Method
+from stbench.schema import ClipShape, RunSpec
+
+SEED = 0
+Answer = TypeVar("Answer")
+
+
+def build(spec: RunSpec, shape: ClipShape | None = None) -> Method:
+    """The method of a run, its weights drawn anew; another ``shape`` replaces the benchmark's.
+
+    Raises:
+        UserError: the shape does not fit the method.
+    """
+    torch.manual_seed(SEED)
+    return METHODS.get(spec.plugin).create(shape or spec.shape, spec.config, spec.method)
+
+
+def random_clip(shape: ClipShape, batch: int, device: torch.device | None = None) -> Tensor:
+    """Uniform noise in [0, 1), (batch, T_in+T_out, C, H, W): shapes decide the cost, values do not."""
+    clip = torch.rand(batch, shape.length, *shape.frame, generator=torch.Generator().manual_seed(SEED))
+    return clip.to(device) if device is not None else clip
+
+
+def by_shape(make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]) -> Answer:
+    """Ask something that only shapes decide of the method that ``make`` builds, and of one clip for it.
+
+    Uses torch's "meta" device, where nothing is computed; a method that looks at values on its way runs on the CPU.
+    """
+    try:
+        return _on("meta", make, ask)
+    except (NotImplementedError, RuntimeError, TypeError):
+        return _on("cpu", make, ask)
+
+
+def _on(device: str, make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]) -> Answer:
+    with torch.device(device):
+        method = make()
+    return ask(method, random_clip(method.shape, 1, torch.device(device)))

@@ -1,0 +1,74 @@
+"""The process of :mod:`stbench.efficiency.memory`: a task on standard input, a measurement on standard output."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from stbench.efficiency.memory import Task
+from stbench.efficiency.records import Memory
+from stbench.efficiency.running import Runner
+from stbench.efficiency.sampling import OUT_OF_MEMORY, DeviceClock, is_out_of_memory
+from stbench.train.engine import Engine
+
+
+def main() -> None:
+    """Measure the task and print the answer as one line of JSON."""
+    task = Task.model_validate_json(sys.stdin.read())
+    torch.set_num_threads(task.threads)
+    print(measure(task).model_dump_json())
+
+
+def measure(task: Task) -> Memory:
+    """Build the method, run it on one clip (which also makes the optimiser's moments), then on the batch."""
+    engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision)
+    runner = Runner(task.spec, engine)
+    one, all_ = runner.work(task.mode, 1), runner.work(task.mode, task.batch)
+    clock = DeviceClock(engine.device)
+    before = _held(engine.device)
+    begun = clock.now()
+    start_up = time.time() - task.started
+    about = {"mode": task.mode, "precision": task.precision, "batch": task.batch, "start_up": start_up}
+    try:
+        one()
+        first = clock.now() - begun
+        all_()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return Memory(**about, failure=OUT_OF_MEMORY)
+    return Memory(**about, first=first, before=before, peak=_peak(engine.device))
+
+
+def _held(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return _from_proc("VmRSS") or _largest_resident_set()
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return _from_proc("VmHWM") or _largest_resident_set()
+
+
+def _from_proc(field: str) -> int | None:
+    """Bytes of a field of Linux's own account of this process; unlike getrusage it forgets the parent at exec."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    line = next((line for line in status.read_text().splitlines() if line.startswith(f"{field}:")), None)
+    return int(line.split()[1]) * 1024 if line else None
+
+
+def _largest_resident_set() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    main()
