@@ -76,21 +76,23 @@ class Predictor:
             UserError: another shape, values that are not finite, or a horizon that the method cannot do.
         """
         method = self._method(self.spec.shape.t_out if horizon is None else horizon)
-        clips = torch.as_tensor(np.ascontiguousarray(past) if isinstance(past, np.ndarray) else past).float()
+        clips = torch.as_tensor(past.astype(np.float32) if isinstance(past, np.ndarray) else past).float()
+        self._check(clips)
         single = clips.ndim == 4
-        clips = self._checked(clips[None] if single else clips)
+        clips = clips[None] if single else clips
         model = self.scaling.to_model(clips.to(self._engine.device))
         parts = [self._engine.predict(method, part) for part in torch.split(model, self.spec.evaluation.batch_size)]
         future = self.scaling.to_physical(torch.cat(parts))
         future = future[0] if single else future
         return future.to(past.device).clone() if isinstance(past, Tensor) else future.cpu().numpy()
 
-    def _checked(self, clips: Tensor) -> Tensor:
+    def _check(self, clips: Tensor) -> None:
         shape = self.spec.shape
         expected = (shape.t_in, *shape.frame)
-        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected or not len(clips):
-            seen = tuple(clips.shape)
-            hint = f" Give the last {shape.t_in} frames." if clips.ndim == 5 and clips.shape[1] > shape.t_in else ""
+        seen = tuple(clips.shape)
+        if clips.ndim not in (4, 5) or seen[-4:] != expected or not clips.numel():
+            longer = clips.ndim in (4, 5) and seen[-3:] == expected[1:] and seen[-4] > shape.t_in
+            hint = f" Give the last {shape.t_in} frames." if longer else ""
             raise UserError(
                 f"The past has shape {seen}; {self.spec.method} on {self.spec.benchmark} reads (T, C, H, W) = "
                 f"{expected}, with or without a batch axis in front.{hint}"
@@ -98,7 +100,6 @@ class Predictor:
         bad = int((~clips.isfinite()).sum())
         if bad:
             raise UserError(f"The past holds {bad} values that are NaN or infinite. Fill the gaps first.")
-        return clips
 
     def _method(self, horizon: int) -> Method:
         """The method at a horizon; every horizon shares one set of weights."""

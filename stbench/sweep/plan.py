@@ -22,19 +22,20 @@ SECTIONS = ("evaluation", "dataset")
 class Request:
     """What a ``stbench run`` asks for.
 
+    ``benchmark`` is a name, or a benchmark made on the fly from the user's own data.
     ``training`` holds training keys given as flags (epochs, precision …), each already named after the flag;
     ``overrides`` the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3"); ``inferred`` are
-    hyperparameters read off published weights, which only ``--set`` outranks.
+    hyperparameters of a method read off published weights, which only ``--set`` outranks.
     """
 
     methods: Sequence[str]
-    benchmark: str
+    benchmark: str | Benchmark
     protocol: str = "paper"
     seeds: Sequence[int] = (0,)
     training: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[tuple[str, str]] = ()
     encoder: Literal["paper", "shared"] = "paper"
-    inferred: Mapping[str, Any] = field(default_factory=dict)
+    inferred: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def make_plan(request: Request) -> Plan:
     Raises:
         UserError: an unknown method, benchmark, protocol, metric or key, or a value that does not fit.
     """
-    benchmark = load_benchmark(request.benchmark)
+    given = request.benchmark
+    benchmark = given if isinstance(given, Benchmark) else load_benchmark(given)
     protocol = get_protocol(benchmark, request.protocol)
     if protocol.shape is not None:
         benchmark = benchmark.model_copy(update={"shape": protocol.shape})
@@ -138,7 +140,7 @@ class _Resolver:
         self._layer("config", values, self.protocol.settings(self.plugin).config, where)
         self._layer("config", values, variant_settings(self.name), f"variant in {self.name!r}")
         self._layer("config", values, self._shared_encoder(), "--encoder shared")
-        self._layer("config", values, self.request.inferred, "shapes of the published weights")
+        self._layer("config", values, self.request.inferred.get(self.name, {}), "shapes of the published weights")
         self._layer("config", values, self._set_pairs(training=False), "--set")
         config = self.method.Config.parse(values, f"method {self.name!r}").model_dump(mode="json")
         for key in config:

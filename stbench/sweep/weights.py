@@ -46,7 +46,9 @@ def plan_published(
     shape = get_protocol(chosen, protocol).shape or chosen.shape
     inferred = METHODS.get(split_name(method)[0]).infer_config(state, shape)
     plan = make_plan(
-        Request(methods=[method], benchmark=benchmark, protocol=protocol, overrides=overrides, inferred=inferred)
+        Request(
+            methods=[method], benchmark=benchmark, protocol=protocol, overrides=overrides, inferred={method: inferred}
+        )
     )
     if method in plan.skipped:
         raise UserError(f"{method} cannot run on {benchmark}: {plan.skipped[method]}.")

@@ -1,0 +1,99 @@
+"""``stbench evaluate``: score published weights, or a finished run once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stbench.cli.run import Device
+from stbench.errors import UserError
+
+EXIT_DIFFERENT = 1
+
+
+def evaluate_command(
+    run: Annotated[Path | None, typer.Option("--run", help="Run folder: score its best weights again.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Published .pth or .ckpt file; needs --method and --dataset.")
+    ] = None,
+    method: Annotated[str | None, typer.Option("--method", "-m", help="Name, e.g. tau or simvp:gsta.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Benchmark name.")] = None,
+    protocol: Annotated[str, typer.Option(help="Whose settings fill in what the file does not show.")] = "paper",
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. phydnet.patch=2.")] = None,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")] = None,
+    out: Annotated[Path, typer.Option(help="A checkpoint's result goes to OUT/runs/.")] = Path("results"),
+) -> None:
+    """Score weights on the test split without training: a published checkpoint, or a finished run (compared with what
+    it recorded; exit code 1 when they differ).
+    """
+    if (run is None) == (checkpoint is None):
+        raise UserError("Give either --run DIR, or --checkpoint FILE with --method and --dataset.")
+    if run is not None:
+        _rescore(run, device.value, data_dir)
+    elif checkpoint is None or method is None or dataset is None:
+        raise UserError("--checkpoint needs --method and --dataset, e.g. --method tau --dataset taxibj.")
+    else:
+        _score(checkpoint, method, dataset, protocol, set_ or [], device.value, data_dir, out)
+
+
+def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from stbench.data.dirs import data_dirs
+    from stbench.schema.folder import finished_run
+    from stbench.sweep.weights import rescore
+    from stbench.train.engine import Engine
+
+    training = finished_run(run).spec().training
+    engine = Engine(device, training.precision if training is not None else "32")  # type: ignore[arg-type]
+    result = rescore(run, data_dirs(data_dir), engine)
+    table = Table("metric", "recorded", "scored again", "", title=run.name, box=None, header_style="bold")
+    for line in result.lines:
+        verdict = "identical" if line.recorded == line.now else "equal" if line.equal else "DIFFERENT"
+        table.add_row(line.metric, f"{line.recorded:.9g}", f"{line.now:.9g}", verdict)
+    console = Console()
+    console.print(table)
+    if not result.same_data:
+        console.print("The data files are not the ones the run was scored on (another fingerprint).")
+    if not result.equal:
+        raise typer.Exit(EXIT_DIFFERENT)
+
+
+def _score(
+    checkpoint: Path,
+    method: str,
+    dataset: str,
+    protocol: str,
+    overrides: list[str],
+    device: str,
+    data_dir: Path | None,
+    out: Path,
+) -> None:
+    from stbench.cli.progress import Progress
+    from stbench.data.dirs import data_dirs
+    from stbench.report.records import records_of
+    from stbench.report.table import make_tables
+    from stbench.report.write import to_rich
+    from stbench.sweep.plan import parse_override
+    from stbench.sweep.run import Workplace, open_dataset
+    from stbench.sweep.sweep import check_writable
+    from stbench.sweep.weights import plan_published, score_published
+    from stbench.train.engine import Engine
+
+    pairs = [parse_override(text) for text in overrides]
+    published = plan_published(checkpoint, method, dataset, protocol, pairs)
+    progress = Progress()
+    shown = ", ".join(f"{key}={value}" for key, value in published.inferred.items()) or "nothing"
+    progress.note(f"{checkpoint.name}: {len(published.state)} tensors; their shapes show {shown}")
+    workplace = Workplace(out / "runs", data_dirs(data_dir), Engine(device))  # type: ignore[arg-type]
+    check_writable(workplace.root)
+    data = open_dataset(published.spec, workplace.data_dirs)
+    progress.data_opened(data)
+    score_published(published, data, workplace)
+    for table in make_tables(records_of([published.spec], workplace.root)):
+        progress.console.print(to_rich(table))
+    progress.note(f"Written: {workplace.folder(published.spec).path}")

@@ -1,0 +1,76 @@
+"""``stbench predict``: the future of clips in a file, by a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stbench.cli.run import Device
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def predict_command(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.")],
+    input_: Annotated[
+        Path, typer.Option("--input", help=".npy file, (T, C, H, W) or (B, T, C, H, W) in physical units.")
+    ],
+    output: Annotated[Path, typer.Option(help=".npy file for the predicted frames, in the same units.")],
+    gif: Annotated[Path | None, typer.Option(help="Also an animation of the (first) clip.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Frames to predict, instead of the run's T_out.")] = None,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
+) -> None:
+    """Predict the frames that follow the clips in a file, in physical units."""
+    from stbench.evaluate.predictor import load
+    from stbench.schema.folder import write_with
+
+    for path in (output, gif):
+        _check_target(path, overwrite)
+    past = _read(input_)
+    predictor = load(run, device.value)
+    future = predictor.predict(past, horizon=horizon)
+    write_with(output, lambda path: _save(path, future))
+    typer.echo(f"{output}: {' x '.join(map(str, future.shape))} float32")
+    if gif is not None:
+        from stbench.report.animation import write_gif
+
+        first = (past, future) if past.ndim == 4 else (past[0], future[0])
+        write_gif(gif, *first)
+        typer.echo(f"{gif}: {len(first[0])} past and {len(first[1])} predicted frames")
+
+
+def _check_target(path: Path | None, overwrite: bool) -> None:
+    if path is None:
+        return
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists. Give another name, or --overwrite.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.absolute().parent}. Make it first.")
+
+
+def _read(path: Path) -> npt.NDArray[np.generic]:
+    import numpy as np
+
+    if not path.is_file():
+        raise UserError(f"{path} is not a file. Give a .npy file of past frames.")
+    try:
+        array: Any = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as a .npy file of numbers: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        seen = array.dtype if isinstance(array, np.ndarray) else "an archive of several arrays"
+        raise UserError(f"{path} holds {seen}; give one array of numbers, written with numpy.save.")
+    return array
+
+
+def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
+    import numpy as np
+
+    with path.open("wb") as stream:
+        np.save(stream, array)
