@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stbench.cli import custom
 from stbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Encoder(StrEnum):
 
 
 def run_command(
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name; see 'stbench list benchmarks'.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name, or a folder of your own.")],
     methods: Annotated[str, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,predrnn,tau:no_sa.")],
     protocol: Annotated[
         str, typer.Option(help="paper | legacy (selects on test) | quick (minutes on a CPU).")
@@ -66,6 +67,14 @@ def run_command(
     out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
+    t_in: custom.TIn = None,
+    t_out: custom.TOut = None,
+    stride: custom.Stride = None,
+    split: custom.Split = None,
+    size: custom.Size = None,
+    variable: custom.Variable = None,
+    layout: custom.Layout = None,
+    scale: custom.Scale = None,
 ) -> None:
     """Train and score methods on one dataset under one protocol; the same command again resumes."""
     from stbench.cli.progress import Progress
@@ -76,11 +85,13 @@ def run_command(
     from stbench.sweep.sweep import sweep
     from stbench.train.engine import Engine
 
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
     flags = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "precision": precision}
     plan = make_plan(
         Request(
             methods=_names(methods),
-            benchmark=dataset,
+            benchmark=chosen,
             protocol=protocol,
             seeds=_seeds(seeds),
             training={

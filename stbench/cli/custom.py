@@ -1,0 +1,71 @@
+"""What ``--dataset`` means: a benchmark's name, or a place with the user's own data and flags that describe them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from stbench.schema import Benchmark
+
+PANEL = "Your own data (--dataset path/to/folder)"
+SHARES = "Shares of training, validation and test; default 0.7,0.1,0.2."
+
+
+def _option(text: str, **settings: Any) -> Any:
+    return typer.Option(help=text, rich_help_panel=PANEL, **settings)
+
+
+TIn = Annotated[int | None, _option("Frames given.", min=1)]
+TOut = Annotated[int | None, _option("Frames to predict.", min=1)]
+Stride = Annotated[int | None, _option("Frames between the starts of two clips.", min=1)]
+Split = Annotated[str | None, _option(SHARES, metavar="A,B,C")]
+Size = Annotated[str | None, _option("Resize frames to cover this, and cut.", metavar="HxW")]
+Variable = Annotated[str | None, _option("Which array of an npz, HDF5 or NetCDF file.")]
+Layout = Annotated[str | None, _option("Axes of an array: THW, THWC, TCHW, NTHW, NTHWC or NTCHW.")]
+Scale = Annotated[str | None, _option("unit (bytes), minmax or zscore, learned from the training frames.")]
+
+
+def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
+    """The name, or the benchmark made from a path; ``flags`` hold None where the user said nothing.
+
+    Raises:
+        UserError: flags for own data beside a benchmark's name, or a value that cannot be read.
+    """
+    from stbench.data.custom import CustomOptions, custom_benchmark, is_path
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if not is_path(dataset):
+        if given:
+            listing = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UserError(
+                f"{listing}: for data of your own only (--dataset path/to/folder); {dataset!r} is a benchmark's name, "
+                "whose protocol fixes this. Change a protocol's dataset options with --set dataset.KEY=VALUE."
+            )
+        return dataset
+    if "split" in given:
+        given["shares"] = _shares(given.pop("split"))
+    if "size" in given:
+        given["size"] = _size(given["size"])
+    return custom_benchmark(dataset, CustomOptions.parse(given, "flags for own data"))
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) != 3:
+        raise UserError(f"--split {text!r}: expected three shares, training, validation and test, as 0.7,0.1,0.2.")
+    return shares
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
+    if found is None:
+        raise UserError(f"--size {text!r}: expected height x width in pixels, as 64x96.")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,188 @@
+"""A benchmark made on the fly from a user's own file or folder: ``stbench run --dataset path/to/clips``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import PositiveInt
+
+from stbench.data.benchmarks import load_benchmark
+from stbench.data.recordings import SUFFIXES, Recording, open_recordings
+from stbench.data.recordings.arrays import Layout
+from stbench.data.spans import MANY_CLIPS, ByFraction, ByName
+from stbench.errors import UserError
+from stbench.schema import Benchmark, ClipShape, Protocol, Record
+
+TEMPLATE = "custom"  # the benchmark folder whose protocols a user's data are run under
+MULTIPLE = 4  # what the methods' strides and patches divide
+USUAL_LENGTH = 10
+SPLIT_FOLDERS = {"train": "train", "val": "val|valid|validation", "test": "test"}
+
+
+class CustomOptions(Record):
+    """What the user says about their data; the rest is read off it.
+
+    ``size`` is (H, W); ``shares`` the split; ``t_in``, ``t_out`` default to ten frames each, or as many as the shortest
+    split allows.
+    """
+
+    t_in: PositiveInt | None = None
+    t_out: PositiveInt | None = None
+    stride: PositiveInt | None = None
+    shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    size: tuple[PositiveInt, PositiveInt] | None = None
+    variable: str | None = None
+    layout: Layout = "auto"
+    scale: Literal["auto", "unit", "minmax", "zscore"] = "auto"
+
+
+def is_path(dataset: str) -> bool:
+    """Whether ``--dataset`` means a place on disk: it has a separator or a dot, or begins with ``~``."""
+    return any(mark in dataset for mark in ("/", "\\", ".")) or dataset.startswith("~")
+
+
+def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
+    """Describe a folder of clips, a long series or a single file as a benchmark, under the template's protocols.
+
+    Raises:
+        UserError: nothing readable is there, the files do not fit together, or the split leaves no room for a clip.
+    """
+    path = Path(dataset).expanduser()
+    if not path.exists():
+        raise UserError(f"--dataset {dataset}: there is no such file or folder (and no benchmark of that name).")
+    path = path.resolve()
+    root = path if path.is_dir() else path.parent
+    files = _files(path)
+    recordings = open_recordings(files, root, variable=options.variable, layout=options.layout)
+    split = _split(recordings, options.shares)
+    t_in, t_out = _lengths(recordings, split, options)
+    channels = max(recording.frame[2] for recording in recordings)
+    height, width = options.size or _common_size(recordings)
+    _check_size(height, width)
+    patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
+    scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
+    shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
+    template = load_benchmark(TEMPLATE)
+    changes: dict[str, Any] = {
+        "path": str(path),
+        "files": patterns,
+        "variables": [options.variable] if options.variable else [],
+        "layout": options.layout,
+        "fit": "cover" if options.size or _sizes(recordings) > 1 else "crop",
+        "split": split.model_dump(mode="json"),
+        "scale": scale,
+        "stride": options.stride or 1,
+    }
+    return template.model_copy(
+        update={
+            "name": _name(path),
+            "title": f"{path.name}, {t_in} -> {t_out}",
+            "shape": shape,
+            "units": "grey levels" if scale == "unit" else "the files' own",
+            "value_range": None if scale == "zscore" else (0.0, 1.0),
+            "data_range": None if scale == "zscore" else 1.0,
+            "dataset": template.dataset.model_copy(update={"options": {**template.dataset.options, **changes}}),
+            "protocols": _protocols(template, shape, scale),
+        }
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{path} is of no known kind. Readable: {', '.join(SUFFIXES)}.")
+        return [path]
+    found = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+    visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not visible:
+        raise UserError(f"{path} holds nothing readable. Put clips there: {', '.join(SUFFIXES)}.")
+    return visible
+
+
+def _name(path: Path) -> str:
+    """A name that can be part of a folder's: the path's last part, and the mark that it is no shipped benchmark."""
+    return "custom-" + (re.sub(r"[^A-Za-z0-9_]+", "-", path.stem).strip("-") or "data")
+
+
+def _split(recordings: Sequence[Recording], shares: tuple[float, float, float]) -> ByFraction | ByName:
+    """By subfolders named train, val and test where all are there, else by shares."""
+    names = {split: rf"^({folders})(/|$)" for split, folders in SPLIT_FOLDERS.items()}
+    if all(any(re.search(pattern, recording.name) for recording in recordings) for pattern in names.values()):
+        return ByName(**names)
+    if min(shares) <= 0 or max(shares) >= 1 or abs(sum(shares) - 1) > 1e-6:
+        raise UserError(
+            f"--split {','.join(f'{s:g}' for s in shares)}: give three shares that add up to 1, as 0.7,0.1,0.2."
+        )
+    return ByFraction(shares=shares)
+
+
+def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, options: CustomOptions) -> tuple[int, int]:
+    """Frames in and out: those asked for, else ten each, less where the shortest split has no room for them."""
+    lengths = [recording.length for recording in recordings]
+    by_time = isinstance(split, ByFraction) and len(recordings) < MANY_CLIPS
+    room = round(max(lengths) * min(options.shares)) if by_time else min(lengths)
+    if options.t_in is not None or options.t_out is not None:
+        given = options.t_in or options.t_out
+        usual = min(USUAL_LENGTH, max(1, room - (given or 0)))
+        return options.t_in or usual, options.t_out or usual
+    usual = min(USUAL_LENGTH, room // 2 - (1 if room // 2 > 4 and by_time else 0))
+    if usual < 1:
+        raise UserError(
+            f"The recordings are too short: the longest has {max(lengths)} frames, of which the smallest split gets "
+            f"{room}. Give longer ones, or other shares with --split."
+        )
+    return usual, usual
+
+
+def _sizes(recordings: Sequence[Recording]) -> int:
+    return len({recording.frame[:2] for recording in recordings})
+
+
+def _common_size(recordings: Sequence[Recording]) -> tuple[int, int]:
+    """The smallest height and width among the recordings, cut down to a multiple of what the methods need."""
+    height, width = (min(recording.frame[axis] for recording in recordings) for axis in (0, 1))
+    return height // MULTIPLE * MULTIPLE, width // MULTIPLE * MULTIPLE
+
+
+def _check_size(height: int, width: int) -> None:
+    if height % MULTIPLE or width % MULTIPLE or min(height, width) < 2 * MULTIPLE:
+        raise UserError(
+            f"Frames of {height}×{width}: height and width must be multiples of {MULTIPLE}, at least {2 * MULTIPLE}. "
+            f"Give --size HxW, e.g. --size {max(2, round(height / MULTIPLE)) * MULTIPLE}x"
+            f"{max(2, round(width / MULTIPLE)) * MULTIPLE}."
+        )
+
+
+def _auto_scale(recordings: Sequence[Recording]) -> Literal["unit", "minmax"]:
+    return "unit" if all(recording.dtype == np.uint8 for recording in recordings) else "minmax"
+
+
+def _protocols(template: Benchmark, shape: ClipShape, scale: str) -> dict[str, Any]:
+    """The template's protocols with metrics that suit the scale, and frames shrunk where the template says so."""
+    return {name: _protocol(protocol, shape, scale) for name, protocol in template.protocols.items()}
+
+
+def _protocol(protocol: Protocol, shape: ClipShape, scale: str) -> Protocol:
+    known = protocol.evaluation.metrics
+    kept = [name for name in known if scale != "zscore" or name.startswith(("mse", "mae", "rmse"))]  # need no peak
+    physical = [] if scale == "unit" else ["mae_physical", "rmse_physical"]
+    changes: dict[str, Any] = {
+        "evaluation": protocol.evaluation.model_copy(update={"metrics": (*kept, *physical)}),
+        "shape": None,
+    }
+    if protocol.shape is not None:
+        small = _shrunk(shape, max(protocol.shape.height, protocol.shape.width))
+        if small != shape:
+            changes |= {"shape": small, "dataset": {**protocol.dataset, "fit": "cover"}}
+    return protocol.model_copy(update=changes)
+
+
+def _shrunk(shape: ClipShape, longest: int) -> ClipShape:
+    """The shape with its longer side at most ``longest``, proportions kept as far as multiples allow."""
+    factor = max(1.0, max(shape.height, shape.width) / longest)
+    small = {side: max(2, round(getattr(shape, side) / factor / MULTIPLE)) * MULTIPLE for side in ("height", "width")}
+    return shape.model_copy(update=small)
