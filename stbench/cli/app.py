@@ -7,6 +7,7 @@ import typer
 from stbench.cli.check import check_command
 from stbench.cli.evaluate import evaluate_command
 from stbench.cli.list import list_command
+from stbench.cli.new_method import new_method_command
 from stbench.cli.predict import predict_command
 from stbench.cli.profile import profile_command
 from stbench.cli.report import report_command
@@ -27,3 +28,4 @@ app.command("list")(list_command)
 app.command("check")(check_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
+app.command("new-method")(new_method_command)
