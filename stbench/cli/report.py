@@ -15,8 +15,8 @@ def report_command(
         list[Path], typer.Argument(help="Run folders, or folders that hold some; of many machines at once.")
     ],
     format_: Annotated[
-        str, typer.Option("--format", "-f", help="Comma-separated: md, csv, latex, png.")
-    ] = "md,csv,latex,png",
+        str, typer.Option("--format", "-f", help="Comma-separated: md, csv, latex, html, png.")
+    ] = "md,csv,latex,html,png",
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Write the tables, figures and page of finished runs; anything that is not a whole run is named and left out."""

@@ -19,6 +19,7 @@ class Format(StrEnum):
     MD = "md"
     CSV = "csv"
     LATEX = "latex"
+    HTML = "html"
     PNG = "png"
 
 
@@ -38,6 +39,10 @@ def produce(report: Report, out: Path, formats: Collection[Format]) -> list[Path
         texts |= {"runs.csv": to_csv(report.records), "summary.csv": summary_csv(report.sections)}
     if Format.LATEX in formats:
         texts |= {"table.tex": to_latex(report, out), "report.tex": DOCUMENT}
+    if Format.HTML in formats:
+        from stbench.report.html import to_html
+
+        texts["report.html"] = to_html(report, out)
     for name, text in texts.items():
         write_text(out / name, text)
     return [*(out / name for name in texts), *written]

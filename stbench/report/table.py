@@ -133,7 +133,7 @@ def _task(record: RunRecord) -> str:
 
 def settings_of(spec: RunSpec) -> dict[str, Any]:
     """What tells two rows of one method apart, flat: ``training.epochs``, ``config.hidden`` …"""
-    return _flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
+    return flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
 
 
 def _table(records: Sequence[RunRecord]) -> Table:
@@ -178,11 +178,12 @@ def _labels(rows: Sequence[Sequence[RunRecord]]) -> list[str]:
     return shown
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
 
 
 def summarise(values: Sequence[float]) -> Cell:

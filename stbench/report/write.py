@@ -38,7 +38,7 @@ def value_text(row: Row, metric: str, markup: Markup) -> str:
     """One value with its marks: best, second, not distinguishable from the best."""
     cell, standing = row.cells.get(metric), row.standings.get(metric)
     if cell is None:
-        return "failed" if row.failures else "–"
+        return "n/a" if row.finished else "failed"
     rank = standing.rank if standing is not None else 0
     before, after = {1: markup.best, 2: markup.second}.get(rank, ("", ""))
     tied = f" {TIED}" if standing is not None and standing.tied else ""
@@ -77,6 +77,8 @@ def footnotes(table: Table) -> list[str]:
     if any(place.reason == "scored on other test sequences" for place in places):
         notes.append("Some rows were scored on other test sequences and are not compared with the best.")
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
+    missing = {m: reason for record in table.records for m, reason in record.result.unavailable.items()}
+    notes.extend(f"{metric} could not be computed: {reason}." for metric, reason in missing.items())
     return notes
 
 

@@ -1,0 +1,128 @@
+"""The report as one page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup as Safe
+
+from stbench.report.format import arrow, format_count, format_value
+from stbench.report.html_clips import encode_clips
+from stbench.report.lead_time import reference_row, series, skill
+from stbench.report.provenance import run_provenance
+from stbench.report.section import Report, Section
+from stbench.report.table import Row, Table
+from stbench.report.write import TIED, footnotes, run_link, seconds_text, seeds_text
+
+CLIP_BYTES = 2_500_000
+"""Room for pictures on a page, all tables together."""
+
+
+def to_html(report: Report, out: Path) -> str:
+    """The page; links to run folders are relative to ``out``."""
+    environment = Environment(
+        loader=PackageLoader("stbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.globals.update(
+        arrow=arrow, count=format_count, value=format_value, seconds=seconds_text, seeds=seeds_text, tied=TIED
+    )
+    share = CLIP_BYTES // max(len(report.sections), 1)
+    views = [_view(number, section, out, share) for number, section in enumerate(report.sections, start=1)]
+    return environment.get_template("report.html.j2").render(
+        views=views,
+        left_out={str(path): reason for path, reason in report.left_out.items()},
+        style=_asset(environment, "style.css"),
+        script=Safe("\n").join([_asset(environment, "charts.js"), _asset(environment, "page.js")]),
+        data=_embed([view["data"] for view in views]),
+    )
+
+
+def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str, Any]:
+    """What the template shows of a section, and under ``data`` what the script draws."""
+    table = section.table
+    rows = [_row(f"s{number}r{place}", row, out) for place, row in enumerate(table.rows, start=1)]
+    clips = encode_clips(table, clip_bytes)
+    return {
+        "id": f"s{number}",
+        "table": table,
+        "rows": rows,
+        "notes": footnotes(table),
+        "section": section,
+        "published_metrics": list(dict.fromkeys(m for row in section.published for m in row.values)),
+        "has_clips": clips is not None,
+        "data": {
+            "id": f"s{number}",
+            "metrics": list(table.metrics),
+            "rows": [entry["data"] for entry in rows],
+            "lead": {metric: _lead(table, metric) for metric in table.metrics},
+            "clips": clips,
+        },
+    }
+
+
+def _row(identity: str, row: Row, out: Path) -> dict[str, Any]:
+    cost = None if row.seconds_per_epoch is None else row.seconds_per_epoch.mean
+    return {
+        "id": identity,
+        "row": row,
+        "differences": {metric: _difference(row, metric) for metric in row.cells},
+        "runs": [run_provenance(run, run_link(run, out)) for run in row.runs],
+        "data": {
+            "id": identity,
+            "label": row.label,
+            "seconds": cost,
+            "parameters": row.parameters,
+            "count": format_count(row.parameters),
+            "cells": {m: {"mean": _finite(c.mean), "std": c.std, "text": str(c)} for m, c in row.cells.items()},
+        },
+    }
+
+
+def _difference(row: Row, metric: str) -> str:
+    """What is known about the distance to the best row, as a sentence."""
+    place = row.standings.get(metric)
+    if place is None:
+        return "not ranked"
+    if place.rank == 1:
+        return "best mean"
+    if place.difference is None or place.p is None:
+        return f"rank {place.rank}; {place.reason or 'not compared'}"
+    low, high = format_value(place.difference.low), format_value(place.difference.high)
+    return f"rank {place.rank}; minus best: 95 % interval {low} to {high}, Holm p = {place.p:.3g}"
+
+
+def _lead(table: Table, metric: str) -> dict[str, Any]:
+    """Series by row name: mean, band and skill against the reference at each lead time."""
+    reference = reference_row(table)
+    lines = {}
+    for row in table.rows:
+        found = series(row, metric)
+        if found is None:
+            continue
+        gain = None if reference is None or row is reference else skill(row, reference, metric)
+        named = {"mean": found.centre, "low": found.low, "high": found.high, "skill": gain}
+        lines[row.label] = {
+            name: None if values is None else [_finite(float(f"{value:.5g}")) for value in values]
+            for name, values in named.items()
+        }
+    return {"rows": lines, "reference": None if reference is None else reference.label}
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value and abs(value) != float("inf") else None
+
+
+def _asset(environment: Environment, name: str) -> Safe:
+    """A file of the package as it is; it is ours, and holds no closing tag."""
+    if environment.loader is None:
+        raise ValueError("the templates have no loader")
+    source, _, _ = environment.loader.get_source(environment, name)
+    return Safe(source)
+
+
+def _embed(data: Any) -> Safe:
+    """JSON that cannot end the script element it stands in."""
+    return Safe(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
