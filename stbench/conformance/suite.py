@@ -94,6 +94,9 @@ def run_check(check: Check, subject: Subject) -> Outcome:
 
 def _outcome(check: Check, subject: Subject) -> Outcome:
     try:
+        reason = subject.skip(subject.shape)
+        if reason is not None:
+            return Outcome(check.name, Status.NOT_APPLICABLE, seen=f"skipped at this shape: {reason}")
         if check.needs_training and not subject.build().trainable:
             return Outcome(check.name, Status.NOT_APPLICABLE, seen="nothing to train")
         check.run(subject)

@@ -1,0 +1,169 @@
+"""Published checkpoints and finished runs, scored without training."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import stbench
+from stbench import ClipShape, UserError, create_method
+from stbench.nn import METHODS
+from stbench.schema.folder import RunFolder
+from stbench.sweep.run import Workplace, open_dataset
+from stbench.sweep.weights import plan_published, rescore, score_published
+from stbench.train.checkpoint import find_best, load_weights, save_weights
+from stbench.train.engine import Engine
+from stbench.train.published import read_published
+
+SHAPE = ClipShape(t_in=3, t_out=2, channels=2, height=8, width=16)
+SIZES: dict[str, dict[str, Any]] = {
+    "tau": {"hid_s": 8, "hid_t": 12, "n_s": 4, "n_t": 3, "mlp_ratio": 3.0, "kernel_enc": 5},
+    "tau:no_da": {"hid_s": 8, "hid_t": 12, "n_t": 2, "dynamical_attention": False},
+    "simvp": {"hid_s": 8, "hid_t": 16, "n_s": 3, "n_t": 2, "kernels": (3, 5), "groups": 4, "kernel_dec": 5},
+    "simvp:gsta": {"hid_s": 4, "hid_t": 8, "n_t": 2, "translator": "gsta", "mlp_ratio": 2.0},
+    "convlstm": {"hidden": (4, 6, 8), "kernel": 3, "patch": 2, "layer_norm": True},
+    "predrnn": {"hidden": (4, 4), "kernel": 5, "patch": 4, "layer_norm": False},
+    "predrnnpp": {"hidden": (4, 4, 4), "kernel": 3, "patch": 1, "layer_norm": True},
+    "predrnnv2": {"hidden": (6,), "kernel": 3, "patch": 2, "layer_norm": False},
+    "mim": {"hidden": (4, 4, 4), "kernel": 3, "patch": 2, "layer_norm": True},
+    "mau": {"hidden": (4, 4, 4), "kernel": 3, "downsampling": 8},
+    "phydnet": {"hid_s": 32},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_show_in_the_shapes(name: str) -> None:
+    method = create_method(name, SHAPE, **SIZES[name])
+    inferred = METHODS.get(name.split(":")[0]).infer_config(method.public_state_dict(), SHAPE)
+    assert {key: inferred[key] for key in SIZES[name]} == SIZES[name]
+    again = create_method(name, SHAPE, **inferred)
+    again.load_public_state_dict(method.public_state_dict())
+
+
+@pytest.mark.parametrize("name", [name for name in SIZES if ":" not in name])
+def test_nothing_is_inferred_from_a_stranger_s_file(name: str) -> None:
+    assert METHODS.get(name).infer_config({"weight": torch.zeros(3)}, SHAPE) == {}
+
+
+@pytest.fixture
+def trained(runs: dict[str, Path]) -> dict[str, Tensor]:
+    """The trained TAU of the fixture run, in the public layout."""
+    spec = RunFolder(runs["tau"]).spec()
+    method = create_method("tau", spec.shape, **spec.config)
+    load_weights(find_best(RunFolder(runs["tau"])), method)
+    return method.public_state_dict()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("wrap", ["bare", "lightning", "parallel"])
+def test_every_layout_of_the_releases_is_read(
+    wrap: str, legacy: bool, trained: dict[str, Tensor], tmp_path: Path
+) -> None:
+    content = {
+        "bare": trained,
+        "lightning": {"epoch": 3, "state_dict": {f"model.{key}": value for key, value in trained.items()}},
+        "parallel": {f"module.{key}": value for key, value in trained.items()},
+    }[wrap]
+    torch.save(content, tmp_path / "a.ckpt", _use_new_zipfile_serialization=not legacy)
+    state = read_published(tmp_path / "a.ckpt")
+    assert state.keys() == trained.keys()
+    assert all(torch.equal(state[key], value) for key, value in trained.items())
+
+
+def test_published_weights_score_as_the_run_they_come_from(
+    runs: dict[str, Path], trained: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save(trained, tmp_path / "tau.pth")
+    published = plan_published(tmp_path / "tau.pth", "tau", "ramps", "paper", [])
+    assert published.inferred["hid_s"] == 4
+    assert published.spec.origins["config.hid_s"] == "shapes of the published weights"
+    assert published.spec.trained
+    workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
+    result = score_published(published, open_dataset(published.spec, ()), workplace)
+    assert result.test == RunFolder(runs["tau"]).result().test
+    folder = workplace.folder(published.spec)
+    assert folder.file("per_sequence.parquet").is_file()
+    assert stbench.load(folder.path).spec.method == "tau@tau.pth"
+    before = folder.file("result.json").stat().st_mtime_ns
+    assert score_published(published, open_dataset(published.spec, ()), workplace) == result
+    assert folder.file("result.json").stat().st_mtime_ns == before
+
+
+def test_another_method_s_file_is_one_clear_error(trained: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(trained, tmp_path / "tau.pth")
+    for method in ("convlstm", "simvp", "phydnet"):
+        published = plan_published(tmp_path / "tau.pth", method, "ramps", "paper", [])
+        workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
+        with pytest.raises(UserError, match=r"does not fit .*unexpected: .*Check the method"):
+            score_published(published, open_dataset(published.spec, ()), workplace)
+    assert not (tmp_path / "runs").exists()
+
+
+class Code:
+    """What a malicious file holds: opening it the plain way runs a command."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.proof),)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_code_in_a_file_is_refused_and_not_run(legacy: bool, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    content = {"state_dict": {"a": torch.zeros(1)}, "hyper_parameters": Code(proof)}
+    torch.save(content, tmp_path / "bad.ckpt", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(UserError, match=r"holds a Python object \(.*mkdir\).*nothing was executed"):
+        read_published(tmp_path / "bad.ckpt")
+    assert not proof.exists()
+    torch.load(tmp_path / "bad.ckpt", weights_only=False)
+    assert proof.exists(), "the file is harmless, so the test shows nothing"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (argparse.Namespace(a=1), "holds a Python object"),
+        ([1, 2], "no state dict but a list"),
+        ({}, "no state dict"),
+        ({"epoch": 1, "weights": {"a": torch.zeros(1)}}, "'epoch' is a int. Its keys: epoch, weights"),
+    ],
+)
+def test_files_without_a_state_dict_are_refused(content: object, message: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=message):
+        read_published(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken"])
+def test_files_that_are_no_checkpoint_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.pth is not a torch checkpoint"):
+        read_published(tmp_path / "a.pth")
+    with pytest.raises(UserError, match="is not a file"):
+        read_published(tmp_path / "b.pth")
+
+
+@pytest.mark.parametrize("name", ["persistence", "tau", "convlstm"])
+def test_a_finished_run_gives_its_numbers_again(name: str, runs: dict[str, Path]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in runs[name].rglob("*")}
+    again = rescore(runs[name], (), Engine("cpu"))
+    assert again.same_data
+    assert again.equal
+    assert [line.metric for line in again.lines] == ["mse_frame", "psnr"]
+    assert {path: path.stat().st_mtime_ns for path in runs[name].rglob("*")} == before
+
+
+def test_other_weights_are_seen_to_differ(runs: dict[str, Path], tmp_path: Path) -> None:
+    folder = RunFolder(Path(shutil.copytree(runs["tau"], tmp_path / "run")))
+    spec = folder.spec()
+    save_weights(find_best(folder), create_method("tau", spec.shape, **spec.config))
+    assert not rescore(folder.path, (), Engine("cpu")).equal
