@@ -13,11 +13,10 @@ from stbench.metrics import get_metric
 from stbench.report.records import RunRecord
 from stbench.report.statistics import (
     CONFIDENCE,
-    RESAMPLES,
     Comparison,
     Resampled,
     compare,
-    draw_weights,
+    draws,
     holm,
     resample,
 )
@@ -100,13 +99,8 @@ def _resampled(indices: Sequence[int], entries: Sequence[Entry], metric: str) ->
     """Scores of the rows under the same drawn sequences."""
     root = get_metric(metric).reduction == "rms"
     values = {i: np.stack([v for r in entries[i].records if (v := _values(r, metric)) is not None]) for i in indices}
-    sequences = next(iter(values.values())).shape[1]
-    weights = list(draw_weights(sequences, RESAMPLES, np.random.default_rng(0)))
-    parts = {i: [resample(value, chunk, root=root) for chunk in weights] for i, value in values.items()}
-    return {
-        i: Resampled(p[0].observed, np.concatenate([part.resampled for part in p], axis=1), p[0].left_out)
-        for i, p in parts.items()
-    }
+    drawn = draws(next(iter(values.values())).shape[1])
+    return {i: resample(value, drawn, root=root) for i, value in values.items()}
 
 
 def _values(record: RunRecord, metric: str) -> NDArray[np.float64] | None:

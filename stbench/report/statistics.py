@@ -13,8 +13,9 @@ accelerated one (Efron 1987).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 Array = NDArray[np.floating[Any]]
+Counts = NDArray[np.uint16]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -70,17 +72,24 @@ class Resampled:
         return np.asarray(centre_R + stretch * (drawn_R - centre_R))
 
 
-def draw_weights(sequences: int, resamples: int, rng: np.random.Generator) -> Iterator[Array]:
-    """How often each of N sequences is drawn, in chunks (r, N) whose rows sum to 1 and number R in all."""
+@lru_cache(maxsize=2)
+def draws(sequences: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts, ...]:
+    """How often each of N sequences is drawn: chunks (r, N) whose rows sum to N and number R in all.
+
+    The same for every row, metric and lead time, and kept: drawing takes longer than using.
+    """
+    rng = np.random.default_rng(seed)
     size = max(1, _CHUNK_VALUES // max(sequences, 1))
+    chunks = []
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         drawn = rng.integers(sequences, size=(rows, sequences)) + sequences * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * sequences).reshape(rows, sequences)
-        yield counts / sequences
+        counts = np.bincount(drawn.ravel(), minlength=rows * sequences)
+        chunks.append(counts.reshape(rows, sequences).astype(np.uint16))
+    return tuple(chunks)
 
 
-def resample(values_SN: Array, weights_RN: Array, *, root: bool = False) -> Resampled:
+def resample(values_SN: Array, drawn: Sequence[Counts], *, root: bool = False) -> Resampled:
     """Scores of one row under every resample; ``root`` for metrics that are the root of a mean."""
 
     def link(x: Array) -> Array:
@@ -88,8 +97,9 @@ def resample(values_SN: Array, weights_RN: Array, *, root: bool = False) -> Resa
 
     count = values_SN.shape[1]
     total_S = values_SN.mean(axis=1)
+    resampled = np.concatenate([values_SN @ chunk.T.astype(np.float64) for chunk in drawn], axis=1) / count
     left_out = (total_S[:, None] * count - values_SN) / max(count - 1, 1)
-    return Resampled(link(total_S), link(values_SN @ weights_RN.T), link(left_out))
+    return Resampled(link(total_S), link(resampled), link(left_out))
 
 
 def compare(row: Resampled, other: Resampled, rng: np.random.Generator, confidence: float = CONFIDENCE) -> Comparison:
@@ -113,16 +123,17 @@ def compare(row: Resampled, other: Resampled, rng: np.random.Generator, confiden
 
 def band(values_SNT: Array, *, root: bool = False, confidence: float = CONFIDENCE) -> tuple[Array, Array, Array]:
     """Mean over seeds at each lead time and its percentile band, each (T,); same resampling as :func:`compare`."""
+    seeds, sequences, steps = values_SNT.shape
     rng = np.random.default_rng(0)
-    weights_RN = np.concatenate(list(draw_weights(values_SNT.shape[1], RESAMPLES, rng)))
-    centre, low, high = [], [], []
-    for values_SN in np.moveaxis(values_SNT, 2, 0):
-        scores = resample(values_SN, weights_RN, root=root)
-        spread = np.quantile(scores.nested(rng), [(1 - confidence) / 2, (1 + confidence) / 2])
+    flat = resample(np.moveaxis(values_SNT, 2, 0).reshape(steps * seeds, sequences), draws(sequences), root=root)
+    levels = [(1 - confidence) / 2, (1 + confidence) / 2]
+    centre, bounds = [], []
+    for step in range(steps):
+        own = slice(step * seeds, (step + 1) * seeds)
+        scores = Resampled(flat.observed[own], flat.resampled[own], flat.left_out[own])
         centre.append(scores.observed.mean())
-        low.append(spread[0])
-        high.append(spread[1])
-    return np.array(centre), np.array(low), np.array(high)
+        bounds.append(np.quantile(scores.nested(rng), levels))
+    return np.array(centre), *np.array(bounds).T
 
 
 def bca_interval(resampled_R: Array, estimate: float, acceleration: float, confidence: float) -> tuple[float, float]:

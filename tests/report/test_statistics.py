@@ -13,23 +13,19 @@ from stbench.report.statistics import (
     bca_interval,
     bca_p_value,
     compare,
-    draw_weights,
+    draws,
     holm,
     resample,
 )
 
 
-def weights_of(sequences: int, resamples: int, seed: int = 0) -> np.ndarray:
-    return np.concatenate(list(draw_weights(sequences, resamples, np.random.default_rng(seed))))
-
-
 def test_resampled_scores_equal_a_loop() -> None:
     rng = np.random.default_rng(1)
     values = rng.random((3, 17))
-    weights = weights_of(17, 50)
-    scores = resample(values, weights, root=True)
+    drawn_all = draws(17, 50)
+    scores = resample(values, drawn_all, root=True)
     for seed in range(3):
-        for number, counts in enumerate(np.rint(weights * 17).astype(int)):
+        for number, counts in enumerate(np.concatenate(drawn_all)):
             drawn = [values[seed, i] for i, times in enumerate(counts) for _ in range(times)]
             assert len(drawn) == 17
             assert scores.resampled[seed, number] == pytest.approx((sum(drawn) / 17) ** 0.5)
@@ -39,16 +35,17 @@ def test_resampled_scores_equal_a_loop() -> None:
 
 
 def test_draws_are_uniform_in_chunks() -> None:
-    weights = weights_of(40_000, 300)
-    assert weights.shape == (300, 40_000)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    counts = weights * 40_000
+    chunks = draws(40_000, 300)
+    assert len(chunks) > 1
+    counts = np.concatenate(chunks)
+    assert counts.shape == (300, 40_000)
+    assert (counts.sum(axis=1) == 40_000).all()
     assert counts.var() == pytest.approx(1, rel=0.01)  # multinomial: nearly Poisson(1)
 
 
 def test_bca_interval_equals_scipy() -> None:
     values = np.random.default_rng(2).exponential(size=60)
-    scores = resample(values[None], weights_of(60, 3000))
+    scores = resample(values[None], draws(60, 3000))
     known = SimpleNamespace(bootstrap_distribution=scores.resampled[0])
     oracle = stats.bootstrap((values,), np.mean, n_resamples=0, bootstrap_result=known, method="BCa")
     influence = values - values.mean()  # (N−1)·(mean of left-out means − left-out mean)
@@ -64,7 +61,7 @@ def test_paired_comparison_of_untrained_rows_equals_scipy() -> None:
     oracle = stats.bootstrap(
         (b, a), lambda x, y, axis: x.mean(axis) - y.mean(axis), paired=True, n_resamples=9999, rng=0, method="BCa"
     ).confidence_interval
-    weights = weights_of(80, 9999)
+    weights = draws(80, 9999)
     found = compare(resample(b[None], weights), resample(a[None], weights), rng)
     assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high), abs=0.006)
 
@@ -73,7 +70,7 @@ def test_nested_variance_equals_a_brute_force_bootstrap() -> None:
     """Draw sequences, then seeds, in loops; the stretch is worked out by hand."""
     rng = np.random.default_rng(4)
     values = rng.normal(0, 1, (4, 1)) + rng.normal(0, 1, (1, 25)) + rng.normal(0, 0.5, (4, 25))
-    scores = resample(values, weights_of(25, 20_000))
+    scores = resample(values, draws(25, 20_000))
     vectorised = scores.nested(np.random.default_rng(0))
     looped = []
     for _ in range(20_000):
@@ -98,7 +95,7 @@ def _residual_variance(values: np.ndarray) -> float:
 def test_p_value_and_interval_agree() -> None:
     """The interval at confidence 1 − p has its nearer end at 0."""
     values = np.random.default_rng(5).gamma(2.0, size=50) - 1.5
-    scores = resample(values[None], weights_of(50, 5000))
+    scores = resample(values[None], draws(50, 5000))
     p = bca_p_value(scores.resampled[0], values.mean(), 0.03)
     assert 0.001 < p < 0.5
     low, _ = bca_interval(scores.resampled[0], values.mean(), 0.03, 1 - p)
@@ -107,8 +104,8 @@ def test_p_value_and_interval_agree() -> None:
 
 def test_equal_rows_are_never_told_apart() -> None:
     values = np.random.default_rng(6).random((3, 30))
-    scores = resample(values, weights_of(30, 500))
-    one = resample(values[:1], weights_of(30, 500))
+    scores = resample(values, draws(30, 500))
+    one = resample(values[:1], draws(30, 500))
     same = compare(one, one, np.random.default_rng(0))
     assert (same.estimate, same.low, same.high, same.p) == (0, 0, 0, 1)
     found = compare(scores, scores, np.random.default_rng(0))
@@ -118,7 +115,7 @@ def test_equal_rows_are_never_told_apart() -> None:
 
 def test_a_constant_shift_is_certain() -> None:
     values = np.random.default_rng(7).random((1, 30))
-    weights = weights_of(30, 500)
+    weights = draws(30, 500)
     found = compare(resample(values + 1, weights), resample(values, weights), np.random.default_rng(0))
     assert found.low == pytest.approx(1)
     assert found.p < 0.05
@@ -179,6 +176,6 @@ def _covers(rng: np.random.Generator, seeds: int, sequences: int, between: float
         own = noise(1, sequences)
         return rng.normal(0, between, (seeds, 1)) + shared + own + noise(seeds, sequences)
 
-    weights = weights_of(sequences, 1000, int(rng.integers(1 << 30)))
+    weights = draws(sequences, 1000, int(rng.integers(1 << 30)))
     found = compare(resample(row(), weights), resample(row(), weights), rng)
     return found.low <= 0 <= found.high
