@@ -20,6 +20,7 @@ from stbench.report.write import to_rich
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.plan import Plan
 from stbench.sweep.sweep import Outcome
+from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
 PLAIN_WIDTH = 160
@@ -46,7 +47,7 @@ class Progress:
             table.add_column(heading)
         for spec in plan.specs:
             t = spec.training
-            size = "none" if t is None else f"{t.epochs} epochs × batch {t.batch_size}, {t.precision}-bit"
+            size = "none" if t is None else f"{t.extent} × batch {t.batch_size}, {t.precision}-bit"
             lr = "–" if t is None else f"{t.lr:g}"
             table.add_row(escape(spec.method), spec.encoder, str(spec.seed), size, lr, spec.folder)
         self.console.print(table)
@@ -110,7 +111,8 @@ class RunProgress:
     def __init__(self, owner: Progress, label: str, spec: RunSpec) -> None:
         self.owner = owner
         self.label = label
-        self.epochs = spec.training.epochs if spec.training is not None else 0
+        self.training = spec.training
+        self.total: Length | None = None
         self.task: TaskID | None = None
         self.steps_done = 0
         self.first: tuple[float, int] | None = None
@@ -119,24 +121,27 @@ class RunProgress:
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
         """Some steps are done."""
         done = epoch * steps + step
+        if self.training is not None and self.training.time_limit is None:
+            self.total = run_length(self.training, steps)
+        total = None if self.total is None else self.total.steps
         if self.owner.bars is not None:
             if self.task is None:
-                self.task = self.owner.bars.add_task(escape(self.label), total=self.epochs * steps, note="")
-            note = f"epoch {epoch + 1}/{self.epochs} loss {loss:.4g} lr {lr:.2g}"
+                self.task = self.owner.bars.add_task(escape(self.label), total=total, note="")
+            note = f"epoch {self._number(epoch)} loss {loss:.4g} lr {lr:.2g}"
             self.owner.bars.update(self.task, completed=done, note=note)
             return
         now = time.monotonic()
         self.first = self.first or (now, done)
         if now - self.said >= PLAIN_SECONDS:
             self.said = now
-            eta = self._eta(now, done, self.epochs * steps)
-            place = f"epoch {epoch + 1}/{self.epochs} step {step}/{steps}"
+            eta = self._eta(now, done, total)
+            place = f"epoch {self._number(epoch)} step {step}/{steps}"
             self.owner.note(f"{self.label} {place} loss {loss:.4g} lr {lr:.2g} ETA {eta}")
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
         """An epoch and its validation are done."""
         self.owner.note(
-            f"{self.label} epoch {record['epoch'] + 1}/{self.epochs}: loss {record['train_loss']:.4g}, "
+            f"{self.label} epoch {self._number(record['epoch'])}: loss {record['train_loss']:.4g}, "
             f"validation mse_frame {record['val_mse_frame']:.4g}, {record['train_seconds']:.1f} s"
         )
 
@@ -145,8 +150,12 @@ class RunProgress:
         if self.owner.bars is None:
             self.owner.note(f"{self.label}: scoring the test split")
 
-    def _eta(self, now: float, done: int, total: int) -> str:
-        if self.first is None or done <= self.first[1]:
+    def _number(self, epoch: int) -> str:
+        """Number of an epoch, of how many where that is known."""
+        return str(epoch + 1) if self.total is None else f"{epoch + 1}/{self.total.epochs}"
+
+    def _eta(self, now: float, done: int, total: int | None) -> str:
+        if total is None or self.first is None or done <= self.first[1]:
             return "–"
         seconds = (now - self.first[0]) / (done - self.first[1]) * (total - done)
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

@@ -52,6 +52,9 @@ def run_command(
     ] = "paper",
     seeds: Annotated[str, typer.Option(help="Comma-separated seeds, one run each.")] = "0",
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the protocol's.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Train every method for the same 10min, 1e15MACs or 20epochs.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch, instead of the protocol's.")] = None,
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs without progress.")] = None,
     set_: Annotated[
@@ -87,7 +90,7 @@ def run_command(
 
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
-    flags = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "precision": precision}
+    flags = {"epochs": epochs, "budget": budget, "batch_size": batch_size, "patience": patience, "precision": precision}
     plan = make_plan(
         Request(
             methods=_names(methods),

@@ -35,6 +35,7 @@ def by_shape(make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]
     """Ask something that only shapes decide of the method that ``make`` builds, and of one clip for it.
 
     Uses torch's "meta" device, where nothing is computed; a method that looks at values on its way runs on the CPU.
+    Torch's own random state is left as it was.
     """
     try:
         return _on("meta", make, ask)
@@ -43,6 +44,7 @@ def by_shape(make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]
 
 
 def _on(device: str, make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]) -> Answer:
-    with torch.device(device):
-        method = make()
-    return ask(method, random_clip(method.shape, 1, torch.device(device)))
+    with torch.random.fork_rng(devices=[]):
+        with torch.device(device):
+            method = make()
+        return ask(method, random_clip(method.shape, 1, torch.device(device)))

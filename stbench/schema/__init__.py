@@ -1,6 +1,7 @@
 """Typed records that every layer shares."""
 
 from stbench.schema.base import Record
+from stbench.schema.budget import Budget
 from stbench.schema.protocol import (
     Adam,
     Benchmark,
@@ -22,6 +23,7 @@ from stbench.schema.shape import ClipShape
 __all__ = [
     "Adam",
     "Benchmark",
+    "Budget",
     "ClipShape",
     "Constant",
     "Cosine",

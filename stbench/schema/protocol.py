@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from stbench.schema.base import Record
+from stbench.schema.budget import Budget
 from stbench.schema.shape import ClipShape
 
 Precision = Literal["32", "bf16"]
@@ -59,6 +69,10 @@ class Training(Record):
     ``batch_size`` is the global batch of one optimiser step; ``accumulate`` splits it into that many forward passes.
     ``train_clips`` caps the clips of one epoch (a seeded subset, drawn anew each epoch). ``patience`` stops early after
     that many epochs without a better validation MSE.
+
+    ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
+    time ends training with the first epoch that exceeds it; the first epoch tells how many fit, which sets the
+    schedule. A budget of multiply-adds or epochs is resolved into ``steps`` or ``epochs`` when the run is planned.
     """
 
     epochs: PositiveInt
@@ -71,6 +85,28 @@ class Training(Record):
     precision: Precision = "32"
     patience: PositiveInt | None = None
     train_clips: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    budget: Budget | None = None
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds of training that end it; None where something else does."""
+        return self.budget.amount if self.budget is not None and self.budget.kind == "time" else None
+
+    @property
+    def extent(self) -> str:
+        """How long training is, for people."""
+        if self.time_limit is not None:
+            return str(self.budget)
+        if self.steps is not None:
+            return f"{self.steps} steps" + (f" ({self.budget})" if self.budget is not None else "")
+        return f"{self.epochs} epochs"
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the optional ends of training out, so that a run without them keeps its name."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if value is not None or key not in ("steps", "budget")}
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Training:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import yaml
@@ -13,6 +14,7 @@ from stbench.errors import UserError, unknown_name
 from stbench.metrics import check_metrics
 from stbench.nn import METHODS, Method, split_name, variant_settings
 from stbench.schema import Benchmark, DatasetSpec, Evaluation, Protocol, RunSpec, Training
+from stbench.sweep.budget import resolve_budget
 
 TRAINING_KEYS = tuple(Training.model_fields)
 SECTIONS = ("evaluation", "dataset")
@@ -71,6 +73,8 @@ def make_plan(request: Request) -> Plan:
     protocol = get_protocol(benchmark, request.protocol)
     if protocol.shape is not None:
         benchmark = benchmark.model_copy(update={"shape": protocol.shape})
+    if {"budget", "epochs"} <= set(request.training):
+        raise UserError("--budget and --epochs both say how long to train. Give one of them.")
     methods = list(dict.fromkeys([*protocol.baselines, *request.methods]))
     _check_targets(request.overrides, methods)
     specs: list[RunSpec] = []
@@ -166,7 +170,9 @@ class _Resolver:
         for flag, value in self.request.training.items():
             self._layer("training", values, {flag: value}, f"--{flag.replace('_', '-')}")
         self._layer("training", values, self._set_pairs(training=True), "--set")
-        return Training.parse(values, f"training of {self.name!r}")
+        training = Training.parse(values, f"training of {self.name!r}")
+        make = partial(self.method.create, self.benchmark.shape, self.config, self.name)
+        return resolve_budget(training, make, self.name)
 
     def _evaluation(self) -> Evaluation:
         values: dict[str, Any] = {}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from stbench.data import ClipLoader, Dataset, build_dataset
+from stbench.efficiency.macs import training_step_macs
 from stbench.errors import UserError
 from stbench.evaluate.score import Scorer, Scores, parameter_count
 from stbench.nn import METHODS, Method
-from stbench.schema import Failure, RunResult, RunSpec
+from stbench.schema import Failure, RunResult, RunSpec, Training
 from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.environment import describe_environment
 from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
@@ -133,8 +135,18 @@ class Run:
             engine=self.engine,
             listener=listener,
             stop=stop,
+            macs_per_step=self._macs_per_step(self.spec.training),
         )
         return trainer.run()
+
+    def _macs_per_step(self, training: Training) -> int | None:
+        """Multiply-adds of one optimiser step; None for a method whose operators cannot be counted."""
+        spec = self.spec
+        make = partial(METHODS.get(spec.plugin).create, spec.shape, spec.config, spec.method)
+        try:
+            return training_step_macs(make, training.batch_size)
+        except Exception:  # a plugin is foreign code, and a run does not depend on its count
+            return None
 
     def _loader(self, split: str, *, shared_out: bool = True) -> ClipLoader:
         """Batches of a split: this process's share of them, or (``shared_out`` False) all."""
@@ -179,7 +191,7 @@ class Run:
                 "best_epoch": state.best_epoch,
                 "epochs_run": state.epoch,
                 "validation_mse_frame": state.best_score,
-                "seconds_per_epoch": state.train_seconds / state.epoch,
+                "seconds_per_epoch": state.train_seconds / state.step * self._loader("train").steps_per_epoch,
                 "train_seconds": state.train_seconds,
             }
         optimism = {}

@@ -26,7 +26,7 @@ class TrainState:
     """Everything that training carries from one step to the next, besides weights and optimiser moments.
 
     Random draws are functions of (seed, step), so no generator's state is kept. ``sums`` are the loss terms summed over
-    this epoch's ``step_in_epoch`` steps.
+    this epoch's ``step_in_epoch`` steps; ``fitting_epochs`` is how many epochs fit a budget of time, known after one.
     """
 
     epoch: int = 0
@@ -38,6 +38,7 @@ class TrainState:
     history: list[dict[str, Any]] = field(default_factory=list)
     epoch_seconds: float = 0.0
     train_seconds: float = 0.0
+    fitting_epochs: int | None = None
 
 
 def save_last(folder: RunFolder, state: TrainState, method: Method, optimizer: torch.optim.Optimizer) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from stbench.schema.folder import RunFolder, write_with
 from stbench.train.checkpoint import TrainState, best_path, load_last, save_last, save_weights
 from stbench.train.engine import Engine, TrainingModule
 from stbench.train.interrupt import StopRequest
+from stbench.train.length import Length, epochs_that_fit, run_length
 from stbench.train.schedules import Rate, rate_at
 from stbench.train.seeding import step_generator
 from stbench.train.validate import validation_mse
@@ -54,6 +56,7 @@ class Trainer:
         folder: where checkpoints and the history go.
         seed: of every random draw.
         stop: asks the loop to save and leave.
+        macs_per_step: multiply-adds of one optimiser step, for the history; None leaves them out.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Trainer:
         engine: Engine,
         listener: Listener,
         stop: StopRequest,
+        macs_per_step: int | None = None,
     ) -> None:
         self.method = method
         self.training = training
@@ -76,6 +80,7 @@ class Trainer:
         self.engine = engine
         self.listener = listener
         self.stop = stop
+        self.macs_per_step = macs_per_step
         self.steps = self.train_loader.steps_per_epoch
         self.optimizer = engine.adam(method, training.optimizer, training.lr)
         self.state = load_last(folder, method, self.optimizer) or TrainState()
@@ -83,16 +88,25 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def run(self) -> TrainState:
-        """Train to the last epoch, or to an early stop.
+        """Train to the last epoch or step, to the end of a budget of time, or to an early stop.
 
         Raises:
             DivergedError: a loss or validation error is NaN or infinite.
             KeyboardInterrupt: a stop was asked for; the state is saved.
         """
         self._save_rates()
-        while self.state.epoch < self.training.epochs and not self._exhausted():
+        while not self._at_end() and not self._exhausted():
             self._epoch()
         return self.state
+
+    @property
+    def length(self) -> Length:
+        """How long the run is, as far as is known."""
+        return run_length(self.training, self.steps, self.state.fitting_epochs)
+
+    def _at_end(self) -> bool:
+        limit = self.training.time_limit
+        return self.state.epoch >= self.length.epochs if limit is None else self.state.train_seconds >= limit
 
     def _exhausted(self) -> bool:
         patience, best = self.training.patience, self.state.best_epoch
@@ -103,13 +117,14 @@ class Trainer:
         self.method.train()
         terms: dict[str, Tensor] = {}
         clock = time.monotonic()
-        for clip in self.train_loader.epoch(state.epoch, state.step_in_epoch):
+        left = None if self.training.steps is None else self.training.steps - state.step
+        for clip in islice(self.train_loader.epoch(state.epoch, state.step_in_epoch), left):
             lr = self._apply(self._rate(state.step, state.epoch))
             for name, value in self._step(self.module, clip).items():
                 terms[name] = terms[name] + value.double() if name in terms else value.double()
             state.step += 1
             state.step_in_epoch += 1
-            if state.step % CHECK_EVERY == 0 or state.step_in_epoch == self.steps:
+            if state.step % CHECK_EVERY == 0 or self.steps == state.step_in_epoch or self.training.steps == state.step:
                 self._check_and_show(terms, lr)
             if self.stop.requested or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
                 clock = self._account(clock)
@@ -125,8 +140,8 @@ class Trainer:
         progress = Progress(
             step=self.state.step,
             epoch=self.state.epoch,
-            total_steps=self.steps * self.training.epochs,
-            total_epochs=self.training.epochs,
+            total_steps=self.length.steps,
+            total_epochs=self.length.epochs,
             generator=generator,
         )
         return module.step(
@@ -137,13 +152,14 @@ class Trainer:
         )
 
     def _rate(self, step: int, epoch: int) -> Rate:
+        length = run_length(self.training, self.steps, self.state.fitting_epochs if epoch else None)
         return rate_at(
             self.training.schedule,
             self.training.lr,
-            step=step,
-            total_steps=self.steps * self.training.epochs,
+            step=min(step, length.steps - 1),
+            total_steps=length.steps,
             epoch=epoch,
-            total_epochs=self.training.epochs,
+            total_epochs=length.epochs,
         )
 
     def _apply(self, rate: Rate) -> float:
@@ -154,8 +170,9 @@ class Trainer:
         return rate.lr
 
     def _save_rates(self) -> None:
-        if self.engine.is_main and not self.folder.file("learning_rate.npy").exists():
-            steps = range(self.steps * self.training.epochs)
+        known = self.training.time_limit is None or self.state.fitting_epochs is not None
+        if known and self.engine.is_main and not self.folder.file("learning_rate.npy").exists():
+            steps = range(self.length.steps)
             rates = np.array([self._rate(step, step // self.steps).lr for step in steps])
             write_with(self.folder.file("learning_rate.npy"), lambda path: _save_array(path, rates))
 
@@ -184,21 +201,25 @@ class Trainer:
         score = validation_mse(self.method, self.val_loader, self.engine)
         if not math.isfinite(score):
             raise DivergedError(f"the validation MSE is {score} after epoch {state.epoch + 1}")
+        seconds = self._mean_over_processes(state.epoch_seconds)
         means = self.engine.sum(torch.tensor([state.sums[k] for k in sorted(state.sums)], dtype=torch.float64))
         record = {
             "epoch": state.epoch,
             "step": state.step,
             "lr": self._rate(state.step - 1, state.epoch).lr,
             **{
-                f"train_{name}": float(total) / (self.steps * self.engine.world_size)
+                f"train_{name}": float(total) / (state.step_in_epoch * self.engine.world_size)
                 for name, total in zip(sorted(state.sums), means, strict=True)
             },
             "val_mse_frame": score,
-            "train_seconds": state.epoch_seconds,
+            "train_seconds": seconds,
             "val_seconds": time.monotonic() - started,
         }
+        if self.macs_per_step is not None:
+            record["macs"] = state.step * self.macs_per_step
         state.history.append(record)
-        state.train_seconds += state.epoch_seconds
+        state.train_seconds += seconds
+        self._fit_budget()
         if score < state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             if self.engine.is_main:
@@ -207,6 +228,17 @@ class Trainer:
         self._save()
         self.listener.on_epoch(record)
         self.stop.leave()
+
+    def _mean_over_processes(self, value: float) -> float:
+        """One number that every process agrees on, so that all of them stop together."""
+        return float(self.engine.sum(torch.tensor(value, dtype=torch.float64))) / self.engine.world_size
+
+    def _fit_budget(self) -> None:
+        """After the first epoch: how many such epochs a budget of time allows, which sets the schedule from here on."""
+        limit = self.training.time_limit
+        if limit is not None and self.state.fitting_epochs is None:
+            self.state.fitting_epochs = epochs_that_fit(limit, self.state.train_seconds)
+            self._save_rates()
 
     def _save(self) -> None:
         if self.engine.is_main:

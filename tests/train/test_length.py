@@ -1,0 +1,158 @@
+"""Runs that end by steps or by time: resumed exactly, and what they record."""
+
+import copy
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stbench.schema import Budget, Cosine, OneCycle
+from stbench.train import loop
+from stbench.train.engine import Engine
+from stbench.train.length import Length, epochs_that_fit, run_length
+from stbench.train.loop import Trainer
+
+from .test_loop import StopAfter, without_times
+from .tiny import Recorder, make_trainer, tiny_training
+
+STEPS_PER_EPOCH = 5
+
+
+def weights(trainer: Trainer) -> list[torch.Tensor]:
+    return [copy.deepcopy(value) for value in trainer.method.state_dict().values()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fitting", "expected"),
+    [
+        ({"epochs": 3}, None, Length(15, 3)),
+        ({"epochs": 3, "steps": 12}, None, Length(12, 3)),
+        ({"epochs": 3, "steps": 10}, None, Length(10, 2)),
+        ({"epochs": 3, "steps": 1}, None, Length(1, 1)),
+        ({"epochs": 3, "budget": "1h"}, None, Length(15, 3)),
+        ({"epochs": 3, "budget": "1h"}, 7, Length(35, 7)),
+    ],
+)
+def test_length(changes: dict[str, Any], fitting: int | None, expected: Length) -> None:
+    assert run_length(tiny_training(**changes), STEPS_PER_EPOCH, fitting) == expected
+
+
+@pytest.mark.parametrize(("seconds", "first", "fit"), [(10, 4, 3), (8, 4, 2), (1, 4, 1), (1, 0, 10**9)])
+def test_epochs_that_fit(seconds: float, first: float, fit: int) -> None:
+    assert epochs_that_fit(seconds, first) == fit
+
+
+def test_steps_end_in_the_middle_of_an_epoch(tmp_path: Path, engine: Engine) -> None:
+    recorder = Recorder()
+    trainer = make_trainer(tmp_path, engine, tiny_training(steps=13, epochs=99), listener=recorder)
+    state = trainer.run()
+    assert (state.step, state.epoch) == (13, 3)
+    assert [record["step"] for record in state.history] == [5, 10, 13]
+    assert len(np.load(trainer.folder.file("learning_rate.npy"))) == 13
+    for record in state.history:  # a mean over the steps that were done, not over a whole epoch
+        assert record["train_mse"] < record["train_loss"] < 2 * record["train_mse"]
+    assert recorder.steps[-1] == pytest.approx(state.history[-1]["train_loss"])
+
+
+def test_a_schedule_by_steps_reaches_its_end(tmp_path: Path, engine: Engine) -> None:
+    schedule = OneCycle(final_div=100.0)
+    trainer = make_trainer(tmp_path, engine, tiny_training(steps=13, schedule=schedule))
+    trainer.run()
+    rates = np.load(trainer.folder.file("learning_rate.npy"))
+    assert rates[-1] == pytest.approx(1e-2 / schedule.div / 100.0)
+    assert trainer.optimizer.param_groups[0]["lr"] == rates[-1]
+
+
+@pytest.mark.parametrize("looks", [4, 9, 11, 14, 15])
+def test_a_run_by_steps_resumes_exactly(tmp_path: Path, engine: Engine, looks: int) -> None:
+    training = tiny_training(steps=13, schedule=Cosine(warmup_epochs=1))
+    whole = make_trainer(tmp_path / "whole", engine, training)
+    whole_state = whole.run()
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(tmp_path / "cut", engine, training, stop=StopAfter(looks)).run()
+    resumed = make_trainer(tmp_path / "cut", engine, training)
+    state = resumed.run()
+    assert state.step == 13
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+    assert without_times(state.history) == without_times(whole_state.history)
+
+
+class Ticking:
+    """Replaces the loop's time module: every look at the clock is a second later."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.ticks = itertools.count(start)
+
+    def monotonic(self) -> float:
+        return float(next(self.ticks))
+
+
+def test_time_ends_a_run_with_the_epoch_that_exceeds_it(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "time", Ticking())
+    budget = Budget(kind="time", amount=20.0)
+    trainer = make_trainer(tmp_path, engine, tiny_training(epochs=99, budget=budget, schedule=Cosine(min_lr=1e-6)))
+    state = trainer.run()
+    seconds = np.cumsum([record["train_seconds"] for record in state.history])
+    assert seconds[-1] == state.train_seconds >= 20.0
+    assert all(before < 20.0 for before in seconds[:-1])
+    assert state.fitting_epochs == math.ceil(20.0 / seconds[0])
+    assert len(state.history) == state.fitting_epochs  # every epoch takes as many ticks
+    rates = np.load(trainer.folder.file("learning_rate.npy"))
+    assert len(rates) == STEPS_PER_EPOCH * state.fitting_epochs
+    assert state.history[-1]["lr"] == rates[-1]
+    assert rates[0] == pytest.approx(1e-2)
+    assert rates[-1] < 0.5e-2  # the schedule is that of the epochs that fit, not of 99
+
+
+def test_a_slower_rest_stops_early_and_a_faster_one_goes_on_at_the_last_rate(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = tiny_training(epochs=99, budget="20s", schedule=OneCycle())
+    for pace, compare in (("slow", np.less), ("fast", np.greater)):
+        trainer = make_trainer(tmp_path / pace, engine, training)
+        account = trainer._account
+
+        def paced(since: float, trainer: Trainer = trainer, pace: str = pace, account: Any = account) -> float:
+            trainer.state.epoch_seconds += (
+                4.0 if trainer.state.epoch == 0 or pace == "normal" else 8.0 if pace == "slow" else 1.0
+            )
+            return account(since)
+
+        monkeypatch.setattr(trainer, "_account", paced)
+        state = trainer.run()
+        assert state.fitting_epochs == 5
+        assert compare(state.epoch, state.fitting_epochs)
+        assert state.train_seconds >= 20.0
+        assert trainer.optimizer.param_groups[0]["lr"] > 0
+
+
+def test_a_run_by_time_goes_on_where_it_was_with_its_seconds(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "time", Ticking())
+    training = tiny_training(epochs=99, budget="30s")
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(tmp_path, engine, training, stop=StopAfter(8)).run()
+    monkeypatch.setattr(loop, "time", Ticking(start=10_000))
+    resumed = make_trainer(tmp_path, engine, training)
+    spent, fitting = resumed.state.train_seconds, resumed.state.fitting_epochs
+    assert 0 < spent < 30
+    assert fitting is not None
+    state = resumed.run()
+    assert state.fitting_epochs == fitting
+    assert state.train_seconds == sum(record["train_seconds"] for record in state.history)
+    assert 30 <= state.train_seconds < 30 + max(record["train_seconds"] for record in state.history)
+    assert make_trainer(tmp_path, engine, training).run().step == state.step  # nothing is left to do
+
+
+def test_history_counts_multiply_adds(tmp_path: Path, engine: Engine) -> None:
+    trainer = make_trainer(tmp_path, engine, tiny_training(steps=7))
+    assert trainer.macs_per_step is None
+    trainer.macs_per_step = 1000
+    assert [record["macs"] for record in trainer.run().history] == [5000, 7000]
