@@ -18,9 +18,20 @@ from stbench.data.dirs import Source, candidate_folders, missing_files_error
 from stbench.data.fit import Fit, FrameSize
 from stbench.data.frame_ranges import read_ranges, spans_in_ranges
 from stbench.data.prepare import prepare
-from stbench.data.recordings import Recording, open_recordings
+from stbench.data.recordings import SUFFIXES, Recording, open_recordings
 from stbench.data.recordings.arrays import Layout
-from stbench.data.spans import SPLITS, NameRule, Span, SpanRule, rule_for, split_spans, windows_of, without_gaps
+from stbench.data.spans import (
+    SPLITS,
+    ByYear,
+    NameRule,
+    Span,
+    SpanRule,
+    Spans,
+    rule_for,
+    split_spans,
+    windows_of,
+    without_gaps,
+)
 from stbench.data.statistics import Scale, scaling
 from stbench.data.store import Prepared
 from stbench.data.stored_split import Flip, StoredSplit
@@ -76,7 +87,7 @@ class Recorded(Dataset):
         self.folder = find_folder(options, context)
         self.prepared = self._prepared()
         self.fingerprint = self.prepared.index.source
-        windows = self._windows()
+        windows = self._joined(self._windows())
         training = np.unique(windows["train"])
         self.scaling = scaling(self.prepared.statistics[training], options.scale, context.name)
         self.train = StoredSplit(self.prepared, windows["train"], self.scaling, options.flips, options.seed)
@@ -85,10 +96,12 @@ class Recorded(Dataset):
         self.report = self._report(len(np.unique(np.concatenate([part.ravel() for part in windows.values()]))))
 
     def _prepared(self) -> Prepared:
-        recordings = open_matching(self.options, self.folder)
         channels, height, width = self.context.shape.frame
         size = FrameSize(height=height, width=width, channels=channels, fit=self.options.fit)
-        return prepare(self.context.name, recordings, size, keep=self._kept)
+        return prepare(self.context.name, self._recordings(), size, keep=self._kept)
+
+    def _recordings(self) -> list[Recording]:
+        return open_matching(self.options, self.folder)
 
     def _kept(self, recording: Recording) -> slice:
         rule = rule_for(recording.name, self.options.rules)
@@ -96,25 +109,33 @@ class Recorded(Dataset):
         return slice(step - 1, recording.length, step)
 
     def _windows(self) -> dict[str, Windows]:
-        """Windows of each split; without hold-out, validation joins training and test stands in for it."""
+        """Windows of each split before anything is joined."""
         index, where = self.prepared.index, self.context.name
         spans = split_spans(self.options.split, index.recordings, self.prepared.minutes, where)
         if self.options.ranges is not None:
             table = read_ranges(self.folder, self.options.ranges)
             spans = {split: spans_in_ranges(spans[split], index.recordings, table) for split in SPLITS}
         windows = {split: self._cut(spans[split]) for split in SPLITS}
-        if not self.context.hold_out:
-            windows["train"] = np.concatenate([windows["train"], windows["val"]])
-            windows["val"] = windows["test"]
+        self._check_filled(windows, spans)
+        return windows
+
+    def _joined(self, windows: dict[str, Windows]) -> dict[str, Windows]:
+        """Without hold-out, validation joins training (unless the rule sets it apart) and test stands in for it."""
+        if self.context.hold_out:
+            return windows
+        apart = isinstance(self.options.split, ByYear)
+        train = windows["train"] if apart else np.concatenate([windows["train"], windows["val"]])
+        return {"train": train, "val": windows["test"], "test": windows["test"]}
+
+    def _check_filled(self, windows: dict[str, Windows], spans: Spans) -> None:
         for split in SPLITS:
             if not len(windows[split]):
                 longest = max((stop - start for start, stop in spans[split]), default=0)
                 raise UserError(
-                    f"{where}: the {split} split has no clip of {self.context.shape.length} frames: its longest run "
-                    f"of frames is {longest}. Ask for shorter clips (--t-in, --t-out), other shares (--split), or "
-                    "give longer recordings."
+                    f"{self.context.name}: the {split} split has no clip of {self.context.shape.length} frames: its "
+                    f"longest run of frames is {longest}. Ask for shorter clips (--t-in, --t-out) or other shares "
+                    "(--split), give longer recordings, or check that none is missing ('stbench data check')."
                 )
-        return windows
 
     def _cut(self, spans: Sequence[Span]) -> Windows:
         found = [np.empty((0, self.context.shape.length), dtype=np.int64)]
@@ -154,7 +175,9 @@ def find_folder(options: RecordedOptions, context: DatasetContext) -> Path:
 
 def open_matching(options: RecordedOptions, folder: Path) -> list[Recording]:
     """The recordings of the files that match the patterns."""
-    paths = sorted({path for pattern in options.files for path in folder.glob(pattern) if path.is_file()})
+    paths = sorted(
+        {path for pattern in options.files for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES}
+    )
     if not options.variables:
         return open_recordings(paths, folder, layout=options.layout)
     per_variable = [

@@ -142,11 +142,10 @@ def _by_name(rule: ByName, recordings: Sequence[Stored], where: str) -> Spans:
 
 def _by_year(rule: ByYear, recordings: Sequence[Stored], minutes_F: Minutes, where: str) -> Spans:
     spans: Spans = {split: [] for split in SPLITS}
+    _check_times(rule, recordings, minutes_F, where)
     years = (minutes_F.astype("M8[m]").astype("M8[Y]").astype(np.int64)) + 1970
     for recording in recordings:
         span = _span(recording)
-        if (minutes_F[span.start : span.stop] == NO_TIME).any():
-            raise UserError(f"{where}: {recording.name!r} does not say when its frames were taken.")
         for split in SPLITS:
             first, last = getattr(rule, split)
             inside = np.flatnonzero((years[span.start : span.stop] >= first) & (years[span.start : span.stop] <= last))
@@ -154,6 +153,27 @@ def _by_year(rule: ByYear, recordings: Sequence[Stored], minutes_F: Minutes, whe
                 if len(run):
                     spans[split].append(Span(span.start + int(run[0]), span.start + int(run[-1]) + 1))
     return spans
+
+
+def _check_times(rule: ByYear, recordings: Sequence[Stored], minutes_F: Minutes, where: str) -> None:
+    """Every frame must be dated, no two recordings may hold the same time, and no year may be missing."""
+    for recording in recordings:
+        span = _span(recording)
+        if (minutes_F[span.start : span.stop] == NO_TIME).any():
+            raise UserError(f"{where}: {recording.name!r} does not say when its frames were taken.")
+    ordered = sorted(recordings, key=lambda recording: int(minutes_F[recording.first]))
+    for earlier, later in pairwise(ordered):
+        if minutes_F[earlier.first + earlier.length - 1] >= minutes_F[later.first]:
+            raise UserError(
+                f"{where}: {earlier.name!r} and {later.name!r} hold the same times; one of them is misnamed or of the "
+                "wrong year. Fetch it again."
+            )
+    held = set((minutes_F.astype("M8[m]").astype("M8[Y]").astype(np.int64) + 1970).tolist())
+    wanted = {year for split in SPLITS for year in range(getattr(rule, split)[0], getattr(rule, split)[1] + 1)}
+    missing = sorted(wanted - held)
+    if missing:
+        listing = ", ".join(str(year) for year in missing)
+        raise UserError(f"{where}: no file holds the year {listing}. Fetch what is missing.")
 
 
 def _span(recording: Stored) -> Span:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,21 @@ def _load(name: str, path: Path) -> ModuleType:
 
 
 layout_module = _load("tests_flow_layout", HERE / "flow_layout.py")
+coded_module = _load("tests_coded", HERE / "coded.py")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Prepared frames of the tests go to a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("STBENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def coded() -> ModuleType:
+    return coded_module
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +67,23 @@ def mmnist() -> ModuleType:
 @pytest.fixture(scope="session")
 def nyctaxi30() -> ModuleType:
     return _load("tests_nyctaxi30", HERE / "nyctaxi30" / "data.py")
+
+
+@pytest.fixture(scope="session")
+def kth() -> ModuleType:
+    return _load("tests_kth", HERE / "kth" / "data.py")
+
+
+@pytest.fixture(scope="session")
+def kitticaltech() -> ModuleType:
+    return _load("tests_kitticaltech", HERE / "kitticaltech" / "data.py")
+
+
+@pytest.fixture(scope="session")
+def human() -> ModuleType:
+    return _load("tests_human", HERE / "human" / "data.py")
+
+
+@pytest.fixture(scope="session")
+def weather() -> ModuleType:
+    return _load("tests_weather", HERE / "weather" / "data.py")

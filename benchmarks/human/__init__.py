@@ -1,0 +1,1 @@
+"""Human3.6M: card, protocols and published numbers."""

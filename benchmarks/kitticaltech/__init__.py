@@ -1,0 +1,1 @@
+"""KITTI raw to Caltech pedestrian: card, protocols and published numbers."""

@@ -1,0 +1,1 @@
+"""KTH actions: card, protocols and published numbers."""

@@ -1,0 +1,1 @@
+"""WeatherBench 5.625°, relative humidity: card, protocols and published numbers."""

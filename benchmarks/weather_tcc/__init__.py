@@ -1,0 +1,1 @@
+"""WeatherBench 5.625°, total cloud cover: card, protocols and published numbers."""
