@@ -103,7 +103,7 @@ def _published(benchmark: str, row: PublishedRow) -> int | None:
 
 def _optimism(row: Row, table: Table, tables: Sequence[Table]) -> list[str]:
     """What selecting on test gained: against the last epoch of the same runs, and against the honest runs."""
-    if table.spec.selection != "test":
+    if table.spec.selection != "test" or not row.trained:
         return []
     honest = _honest_row(row, table, tables)
     lines = []
@@ -111,7 +111,7 @@ def _optimism(row: Row, table: Table, tables: Sequence[Table]) -> list[str]:
         gains = [r.result.optimism[metric] for r in row.finished if metric in r.result.optimism]
         parts = []
         if gains:
-            parts.append(f"selected minus last epoch {_signed(sum(gains) / len(gains))} (mean of {len(gains)} seeds)")
+            parts.append(f"selected minus last epoch {_signed(sum(gains) / len(gains))} (n = {len(gains)})")
         if honest is not None and metric in honest.cells and metric in row.cells:
             difference = row.cells[metric].mean - honest.cells[metric].mean
             sizes = f"n = {row.cells[metric].n} and {honest.cells[metric].n}"

@@ -1,12 +1,14 @@
 """``stbench report`` from run folders alone: every format, published rows, audits, optimism, what was left out."""
 
 import csv
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -58,6 +60,22 @@ def test_all_formats_are_written(runs: Path, tmp_path: Path) -> None:
     assert Image.open(animation).n_frames == 2 + 3
     for picture in pictures:
         assert f"(figures/{picture.name})" in (tmp_path / "report.md").read_text()
+
+
+def test_markdown_renders_as_tables_and_links(runs: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "more", make_spec("tau|x", **TAXIBJ), np.full((4, 3), 1.0))
+    produce(make_report(collect([runs, tmp_path / "more"]), count_parameters=False), tmp_path, [Format.MD])
+    page = MarkdownIt("commonmark", {"html": True}).enable("table").render((tmp_path / "report.md").read_text())
+    assert page.count("<table>") == 3  # two measured, one published
+    for table in page.split("<table>")[1:]:
+        body = table.partition("</table>")[0]
+        widths = {line.count("<th") + line.count("<td") for line in body.split("<tr>")[1:]}
+        assert len(widths) == 1
+    for target in re.findall(r'href="([^"#]+)"', page):
+        assert (tmp_path / target).is_dir()
+    anchors = set(re.findall(r'href="#([^"]+)"', page))
+    assert anchors
+    assert anchors <= set(re.findall(r'<a id="([^"]+)"', page))
 
 
 def test_figures_state_what_they_show(runs: Path, tmp_path: Path) -> None:
@@ -147,8 +165,7 @@ def test_legacy_prints_its_optimism(tmp_path: Path) -> None:
     sections = make_report(collect([tmp_path]), count_parameters=False).sections
     (lines,) = (section.optimism for section in sections if section.table.spec.selection == "test")
     assert lines[0] == (
-        "alpha, mse_frame: selected minus last epoch −0.2500 (mean of 1 seeds); "
-        "legacy minus honest −0.5000 (n = 1 and 1)"
+        "alpha, mse_frame: selected minus last epoch −0.2500 (n = 1); legacy minus honest −0.5000 (n = 1 and 1)"
     )
     assert all(not section.optimism for section in sections if section.table.spec.selection != "test")
 
