@@ -1,22 +1,16 @@
-"""The published settings behind the rows of ``../shared/reference/params_flops.csv``, and a count by its convention."""
+"""The published settings behind the rows of ``../shared/reference/params_flops.csv``."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from stbench import ClipShape, Method, create_method
-
-NORM_COST = 5
-"""What fvcore charges per element of an affine normalisation in training mode; pooling costs 1."""
 
 # A stacked method is counted for one pass of T_in frames, so KTH and KittiCaltech are 10 -> 10 for those.
 SHAPES = {
@@ -108,26 +102,3 @@ class Row:
                 return (2 * 64 + 1) * 64 + (2 * c + 1) * c
             case _:
                 return 0
-
-
-def count_macs(method: Method, past: Tensor) -> int:
-    """Multiply-adds of one prediction: every convolution and matrix product, norms and pooling at fvcore's prices.
-
-    Counted from operator calls and module outputs, so that it also works on "meta", where nothing is computed.
-    """
-    extra = 0
-
-    def charge(cost: int) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            nonlocal extra
-            extra += cost * output.numel()
-
-        return hook
-
-    norms = nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm
-    handles = [m.register_forward_hook(charge(NORM_COST)) for m in method.modules() if isinstance(m, norms)]
-    with FlopCounterMode(display=False) as counter:
-        method.requires_grad_(False)(past)
-    for handle in handles:
-        handle.remove()
-    return counter.get_total_flops() // 2 + extra
