@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from stbench.cli.check import check_command
+from stbench.cli.data import app as data_app
 from stbench.cli.evaluate import evaluate_command
 from stbench.cli.list import list_command
 from stbench.cli.new_method import new_method_command
@@ -29,3 +30,4 @@ app.command("check")(check_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
 app.command("new-method")(new_method_command)
+app.add_typer(data_app, name="data")

@@ -6,6 +6,7 @@ Axes: B batch, T time, C channels, H height, W width. Clips are float32 in the b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -49,12 +50,14 @@ class DatasetContext:
         data_dirs: folders to look in, in order.
         hold_out: True cuts validation from the training data; False is the published habit: train on all
             of it, and the test split stands in for validation.
+        progress: told how many recordings are decoded, of how many, where something is decoded.
     """
 
     name: str
     shape: ClipShape
     data_dirs: tuple[Path, ...]
     hold_out: bool = True
+    progress: Callable[[int, int], None] = lambda _done, _total: None
 
 
 class Dataset(ABC):

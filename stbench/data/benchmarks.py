@@ -37,7 +37,7 @@ def load_benchmark(name: str) -> Benchmark:
     Raises:
         UserError: unknown name, or a file that is missing, is not YAML, or has a wrong key or value (both named).
     """
-    file = _folder(name) / "protocol.yaml"
+    file = benchmark_folder(name) / "protocol.yaml"
     values = _read_yaml(file)
     values["protocols"] = _resolved_protocols(values.get("protocols"), str(file))
     return Benchmark.parse(values, str(file))
@@ -69,7 +69,7 @@ def published_table(name: str) -> pd.DataFrame | None:
     """Published numbers with their source, one row per method and table; None where nothing is published."""
     import pandas as pd
 
-    file = _folder(name) / "published.csv"
+    file = benchmark_folder(name) / "published.csv"
     if not file.is_file():
         return None
     with file.open(encoding="utf-8") as stream:
@@ -78,7 +78,7 @@ def published_table(name: str) -> pd.DataFrame | None:
 
 def card(name: str) -> str:
     """The benchmark's card (Markdown): what it is, units, licence, how to get it, published conventions."""
-    file = _folder(name) / "README.md"
+    file = benchmark_folder(name) / "README.md"
     if not file.is_file():
         raise UserError(f"The benchmark {name!r} has no card: {file} is missing.")
     return file.read_text(encoding="utf-8")
@@ -101,7 +101,12 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _folder(name: str) -> Traversable:
+def benchmark_folder(name: str) -> Traversable:
+    """The folder that holds a benchmark's files.
+
+    Raises:
+        UserError: the name is unknown.
+    """
     plugin = BENCHMARKS.get(name)
     return plugin if isinstance(plugin, Path) else files(plugin)
 

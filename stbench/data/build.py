@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,12 @@ from stbench.schema import ClipShape, DatasetSpec
 
 
 def build_dataset(
-    name: str, spec: DatasetSpec, shape: ClipShape, data_dirs: tuple[Path, ...], hold_out: bool
+    name: str,
+    spec: DatasetSpec,
+    shape: ClipShape,
+    data_dirs: tuple[Path, ...],
+    hold_out: bool,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Build a benchmark's dataset and check that every split gives clips of the declared shape.
 
@@ -22,13 +29,15 @@ def build_dataset(
         shape: lengths and frame size the clips must have.
         data_dirs: folders to look in, in order.
         hold_out: True cuts validation from the training data; False lets the test split stand in for it.
+        progress: told how many recordings are decoded, of how many.
 
     Raises:
         UserError: unknown reader or option, missing or damaged files, or clips of another shape.
     """
     reader = DATASETS.get(spec.reader)
     options = reader.Options.parse(spec.options, f"{name}: dataset.options")
-    dataset = reader(options, DatasetContext(name, shape, data_dirs, hold_out))
+    context = DatasetContext(name, shape, data_dirs, hold_out)
+    dataset = reader(options, context if progress is None else replace(context, progress=progress))
     for label in ("train", "val", "test"):
         _check_split(name, label, getattr(dataset, label), shape)
     return dataset

@@ -98,7 +98,7 @@ class Recorded(Dataset):
     def _prepared(self) -> Prepared:
         channels, height, width = self.context.shape.frame
         size = FrameSize(height=height, width=width, channels=channels, fit=self.options.fit)
-        return prepare(self.context.name, self._recordings(), size, keep=self._kept)
+        return prepare(self.context.name, self._recordings(), size, keep=self._kept, progress=self.context.progress)
 
     def _recordings(self) -> list[Recording]:
         return open_matching(self.options, self.folder)
