@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def _row(identity: str, row: Row, out: Path) -> dict[str, Any]:
             "seconds": cost,
             "parameters": row.parameters,
             "count": format_count(row.parameters),
-            "cells": {m: {"mean": _finite(c.mean), "std": c.std, "text": str(c)} for m, c in row.cells.items()},
+            "cells": {
+                m: {"mean": _finite(c.mean), "std": _finite(c.std), "text": str(c)} for m, c in row.cells.items()
+            },
         },
     }
 
@@ -111,8 +114,8 @@ def _lead(table: Table, metric: str) -> dict[str, Any]:
     return {"rows": lines, "reference": None if reference is None else reference.label}
 
 
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _asset(environment: Environment, name: str) -> Safe:

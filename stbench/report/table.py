@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from stbench.schema import RunSpec
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and sample standard deviation over n seeds; ``std`` is None for a single one."""
+    """Mean and sample standard deviation over n seeds; ``std`` is None for a single one and for infinite scores."""
 
     mean: float
     std: float | None
@@ -187,10 +188,12 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def summarise(values: Sequence[float]) -> Cell:
-    """Mean and sample standard deviation (n − 1) of at least one value.
+    """Mean and sample standard deviation (n − 1) of at least one value; none where a value is not finite.
 
     >>> str(summarise([1.0, 3.0]))
     '2.000 ± 1.414'
     """
+    if not all(math.isfinite(value) for value in values):
+        return Cell(sum(values) / len(values), None, len(values))
     std = statistics.stdev(values) if len(values) > 1 else None
     return Cell(statistics.fmean(values), std, len(values))

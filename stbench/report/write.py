@@ -69,8 +69,8 @@ def footnotes(table: Table) -> list[str]:
         notes.append("Mean ± sample standard deviation over n seeds; best bold, second underlined.")
     if any(place.p is not None for place in places):
         notes.append(
-            f"{TIED}: not distinguishable from the best at 95 % (paired BCa bootstrap over test sequences nested in "
-            "seeds, Holm-corrected over the column)."
+            "Each row is compared with the best by a paired BCa bootstrap over test sequences nested in seeds, "
+            f"Holm-corrected over the column; {TIED} marks rows not distinguishable from the best at 95 %."
         )
     if any(len(row.seeds) == 1 and row.trained for row in table.rows):
         notes.append("n = 1: a single seed; no spread is known and no significance is claimed.")

@@ -61,7 +61,8 @@ def make_run(
         made = RunResult(**identity, seed=spec.seed, status="failed", failure=failure)
     else:
         mse_NT = np.asarray(mse_NT, dtype=float)
-        frames = {"mse_frame": mse_NT, "psnr": 10 * np.log10(PIXELS / mse_NT)}
+        with np.errstate(divide="ignore"):
+            frames = {"mse_frame": mse_NT, "psnr": 10 * np.log10(PIXELS / mse_NT)}
         write_frames(folder, frames)
         test = {name: Score(total=v.mean(), lead_times=tuple(v.mean(axis=0))) for name, v in frames.items()}
         values = {

@@ -126,6 +126,22 @@ def test_latex_compiles(runs: Path, tmp_path: Path) -> None:
     assert r"out of \{braces\}" in text
 
 
+def test_perfect_and_undefined_scores_break_nothing(tmp_path: Path) -> None:
+    """A perfect prediction has an infinite PSNR; a NaN must not rank."""
+    errors = np.full((4, 3), 2.0)
+    for seed in range(2):
+        make_run(tmp_path / "runs", make_spec("perfect", seed), np.zeros((4, 3)))
+        make_run(tmp_path / "runs", make_spec("undefined", seed), errors * np.nan)
+        make_run(tmp_path / "runs", make_spec("usual", seed), errors)
+    report = make_report(collect([tmp_path / "runs"]))
+    produce(report, tmp_path, list(Format))
+    ranks = {row.label: row.standings.get("psnr") for row in report.tables[0].rows}
+    assert ranks["perfect"] is not None
+    assert ranks["perfect"].rank == 1
+    assert ranks["undefined"] is None
+    assert "[**inf**]" in (tmp_path / "report.md").read_text()
+
+
 def test_escape_leaves_no_special_character() -> None:
     assert escape("a_b & 5% ≈ é") == r"a\_b \& 5\% $\approx$ ?"
 

@@ -111,7 +111,14 @@ function costChart(rows, metric) {
   const seconds = timed.length ? timed.map((row) => row.seconds) : [1];
   const x = [Math.min(...seconds) / 1.6, Math.max(...seconds) * 1.6];
   const { svg, toX, toY } = frame(`${metric} against training seconds per epoch`, { range: x, ticks: logTicks(...x), label: "training seconds per epoch (log)", log: true }, { range: y, ticks: ticks(...y, 6), label: metric });
-  for (const row of known) {
+  const taken = [];
+  const free = (x, y, text) => {
+    const width = 6.2 * text.length;
+    while (taken.some((box) => Math.abs(box.y - y) < 13 && x < box.x + box.width && box.x < x + width)) y += 13;
+    taken.push({ x, y, width });
+    return y;
+  };
+  for (const row of [...known].sort((one, other) => toY(one.mean) - toY(other.mean))) {
     const group = element("g", { class: `c${row.index % 8}`, "data-label": row.label });
     const height = toY(row.mean);
     group.append(element("title", {}, `${row.label}: ${row.mean}, ${row.count} parameters`));
@@ -121,10 +128,12 @@ function costChart(rows, metric) {
       const bubble = mark(MARKS[row.index % 8], at, height, radius);
       bubble.setAttribute("fill-opacity", "0.75");
       const left = at > BOX.width * 0.6, away = radius * 1.4 + 3;
-      group.append(bubble, element("text", { class: "halo", x: left ? at - away : at + away, y: height + 4, "text-anchor": left ? "end" : "start" }, row.label));
+      const start = left ? at - away - 6.2 * row.label.length : at + away;
+      group.append(bubble, element("text", { class: "halo", x: left ? at - away : at + away, y: free(start, height + 4, row.label), "text-anchor": left ? "end" : "start" }, row.label));
     } else {
       group.append(element("line", { stroke: "currentColor", "stroke-dasharray": "6 4", x1: BOX.left, x2: BOX.width - BOX.right, y1: height, y2: height }));
-      group.append(element("text", { class: "halo", x: BOX.width - BOX.right - 4, y: height - 5, "text-anchor": "end" }, `${row.label} (untrained)`));
+      const name = `${row.label} (untrained)`, end = BOX.width - BOX.right - 4;
+      group.append(element("text", { class: "halo", x: end, y: free(end - 6.2 * name.length, height - 5, name), "text-anchor": "end" }, name));
     }
     svg.append(group);
   }

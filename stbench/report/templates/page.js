@@ -12,9 +12,10 @@ function sortable(section) {
       const value = (row) => row.cells[column].dataset.value;
       const rows = [...body.rows].sort((one, other) => {
         const a = value(one), b = value(other);
-        if (a === "" || b === "") return (a === "") - (b === "");
-        const order = head.dataset.key === "label" ? a.localeCompare(b) : Number(a) - Number(b);
-        return up ? order : -order;
+        if (head.dataset.key === "label") return up ? a.localeCompare(b) : b.localeCompare(a);
+        const [x, y] = [a, b].map((text) => text === "" || text === "nan" ? NaN : Number(text.replace("inf", "Infinity")));
+        if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+        return x === y ? 0 : up === x < y ? -1 : 1;
       });
       body.append(...rows);
     });
@@ -144,6 +145,7 @@ function section(data) {
     key.replaceChildren(mark(MARKS[index % 8], 6, 6, 4.5));
     key.classList.add(`c${index % 8}`);
   });
+  find("[data-skill]").parentElement.hidden = !Object.values(data.lead).some((lead) => lead.reference);
   sortable(root);
   update();
 }
