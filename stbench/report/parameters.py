@@ -16,21 +16,30 @@ def configured_parameters(spec: RunSpec) -> int | None:
 
 
 @lru_cache
-def published_parameters(benchmark: str, plugin: str) -> int | None:
-    """Count of a method under a benchmark's ``paper`` protocol; None where either is not installed."""
-    from stbench.nn.method import METHODS
+def published_parameters(benchmark: str, name: str) -> tuple[int, ...]:
+    """Counts of a method under a benchmark's ``paper`` protocol: of the named variant, or of each where none is named.
 
+    Printed names rarely say which variant they mean. Empty where the method, the benchmark or its settings for the
+    method are not installed.
+    """
+    from stbench.nn.method import METHODS, variant_settings
+
+    plugin, _, variant = name.partition(":")
     if benchmark not in BENCHMARKS.names() or plugin not in METHODS.names():
-        return None
+        return ()
     definition = load_benchmark(benchmark)
     if "paper" not in definition.protocols:
-        return None
+        return ()
     protocol = get_protocol(definition, "paper")
     settings = protocol.settings(plugin).config
     if not settings:
-        return None
-    adapted = {**METHODS.get(plugin).adapt(definition), **settings}
-    return _count(plugin, protocol.shape or definition.shape, plugin, adapted)
+        return ()
+    method = METHODS.get(plugin)
+    names = [name] if variant else [plugin, *(f"{plugin}:{known}" for known in method.variants)]
+    shape = protocol.shape or definition.shape
+    configs = [{**method.adapt(definition), **settings, **variant_settings(each)} for each in names]
+    counts = (_count(plugin, shape, name, config) for config in configs)
+    return tuple(dict.fromkeys(count for count in counts if count is not None))
 
 
 def _count(plugin: str, shape: ClipShape, name: str, config: Mapping[str, Any]) -> int | None:

@@ -15,7 +15,10 @@ from stbench.report.audit import AuditRow
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One published row, as printed: ``values`` by metric name, its source, protocol (``setting``) and caveats."""
+    """One published row, as printed: ``values`` by metric name, its source, protocol (``setting``) and caveats.
+
+    ``plugin`` is the method it is of, with a variant where the source names one; empty for methods not known here.
+    """
 
     label: str
     plugin: str

@@ -57,7 +57,7 @@ def _section(table: Table, tables: Sequence[Table], count_parameters: bool) -> S
     spec = table.spec
     plugins = {row.spec.plugin for row in table.rows}
     everything = published_rows(spec.benchmark)
-    shown = tuple(row for row in everything if row.plugin in plugins)
+    shown = tuple(row for row in everything if row.plugin.partition(":")[0] in plugins)
     return Section(
         table,
         shown,
@@ -96,9 +96,13 @@ def _published_findings(
 
 
 def _published(benchmark: str, row: PublishedRow) -> int | None:
+    """Count of the configuration that a published row must mean: the nearest of those its name allows."""
     from stbench.report.parameters import published_parameters
 
-    return published_parameters(benchmark, row.plugin) if row.plugin else None
+    printed = row.parameters
+    if printed is None or not row.plugin:
+        return None
+    return min(published_parameters(benchmark, row.plugin), key=lambda count: abs(count - printed), default=None)
 
 
 def _optimism(row: Row, table: Table, tables: Sequence[Table]) -> list[str]:
