@@ -74,17 +74,17 @@ class _Series:
         self.spent += taken
         return taken
 
-    def wants_more(self, budget: float) -> bool:
+    def wants_more(self, budget: float, at_least: int) -> bool:
         if self.failure is not None or len(self.seconds) >= MAX_SAMPLES:
             return False
-        return self.spent < budget or not self.seconds
+        return self.spent < budget or len(self.seconds) < at_least
 
 
-def interleave(works: Mapping[Key, Work], clock: Clock, budget: float) -> dict[Key, Spread | str]:
+def interleave(works: Mapping[Key, Work], clock: Clock, budget: float, at_least: int = 1) -> dict[Key, Spread | str]:
     """Time pieces of work in turns, so that a slow moment of the machine hits all of them alike.
 
     Each is warmed up first (at least once; compilation happens here), then run until ``budget`` seconds are spent on
-    it; at least once and at most 200 times.
+    it; at least ``at_least`` and at most 200 times.
 
     Returns:
         Statistics by key, or the reason, for work that ran out of memory.
@@ -92,7 +92,7 @@ def interleave(works: Mapping[Key, Work], clock: Clock, budget: float) -> dict[K
     series = {key: _Series(work) for key, work in works.items()}
     for one in series.values():
         _guarded(one, lambda one=one: _warm_up(one, clock, WARM_UP_SHARE * budget))  # type: ignore[misc]
-    while waiting := [one for one in series.values() if one.wants_more(budget)]:
+    while waiting := [one for one in series.values() if one.wants_more(budget, at_least)]:
         for one in waiting:
             _guarded(one, lambda one=one: one.seconds.append(one.run(clock)))  # type: ignore[misc]
     return {key: one.failure or summarise(one.seconds) for key, one in series.items()}

@@ -1,0 +1,64 @@
+"""``scripts/measure_speed.py``: targets, the dated record and the comparison with the last one (it is run by hand)."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {"device": "ACME X1", "threads": 2, "libraries": {}}
+CHOICES = {"compile": False, "budget": 6.0}
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("measure_speed", ROOT / "scripts" / "measure_speed.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["measure_speed"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_targets_bound_from_the_right_side(script: ModuleType) -> None:
+    assert script.Ratio(2.0, 1.5, lower=False, detail={}).met is True
+    assert script.Ratio(2.0, 1.5, lower=True, detail={}).met is False
+    assert script.Ratio(2.0, None, lower=True, detail={}).met is None
+
+
+@pytest.mark.parametrize(
+    ("value", "lower", "worse"), [(0.89, False, True), (0.91, False, False), (1.11, True, True), (1.09, True, False)]
+)
+def test_worse_by_more_than_a_tenth(script: ModuleType, value: float, lower: bool, worse: bool) -> None:
+    assert script.Ratio(value, None, lower=lower, detail={}).worsened(1.0) is worse
+
+
+def test_record_is_found_again_on_the_same_hardware_only(script: ModuleType, tmp_path: Path) -> None:
+    ratios = {"a": script.Ratio(2.0, 1.5, lower=False, detail={"seconds": 3})}
+    path = script.write(tmp_path, ratios, ENVIRONMENT, CHOICES)
+    assert path.name.endswith("-acme-x1-t2.json")
+    record = json.loads(path.read_text())
+    assert record["environment"] == ENVIRONMENT
+    assert record["ratios"]["a"] == {"value": 2.0, "target": 1.5, "met": True, "lower_is_better": False, "seconds": 3}
+    assert script.last_record(tmp_path, ENVIRONMENT, CHOICES) == {"a": 2.0}
+    assert script.last_record(tmp_path, {**ENVIRONMENT, "threads": 1}, CHOICES) == {}
+    assert script.last_record(tmp_path, ENVIRONMENT, {**CHOICES, "compile": True}) == {}
+
+
+def test_a_regression_is_shown(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    ratios = {"slower": script.Ratio(0.8, 1.0, lower=False, detail={}), "same": script.Ratio(1.0, None, True, {})}
+    assert script.show(ratios, {"slower": 1.0, "same": 1.0}) == ["slower"]
+    first, second = capsys.readouterr().out.splitlines()
+    assert "MISSED" in first
+    assert "last 1.000 WORSE" in first
+    assert "WORSE" not in second
+
+
+def test_every_reference_has_a_number(script: ModuleType) -> None:
+    keys = {(benchmark, method) for benchmark in script.BATCHES for method in script.METHODS}
+    assert set(script.REFERENCE_SHARES) == set(script.REFERENCE_MEMORY) == keys
+    assert {name for targets in script.TARGETS.values() for name in targets} == set(script.METHODS)
