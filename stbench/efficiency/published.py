@@ -27,15 +27,19 @@ class PublishedCost(Record):
 
 
 def published_cost(benchmark: str, cost: Cost) -> PublishedCost | None:
-    """The first published row with counts for a method (by its full name, else by its plugin's); None without one."""
+    """A published row with counts for a method: the first that agrees with it, else the first; None without any.
+
+    Rows name a method in full (with its variant) or its plugin.
+    """
     table = published_table(benchmark)
     if table is None:
         return None
     counted = table[table["params_M"].notna() | table["flops_G"].notna()]
     for name in (cost.method, cost.plugin):
         rows = counted[counted["plugin"] == name]
-        if len(rows):
-            return _compare(rows.iloc[0].to_dict(), cost)
+        compared = [_compare(row, cost) for row in rows.to_dict("records")]
+        if compared:
+            return next((one for one in compared if not one.notes), compared[0])
     return None
 
 
@@ -67,7 +71,7 @@ def _parameters_note(published: float, cost: Cost) -> str:
             f"{published:.2f} M published includes {published - live:.2f} M that the forward never uses "
             f"({', '.join(dead)}); {live:.2f} M are live"
         )
-    return f"{published:.2f} M published, {live:.2f} M measured: another configuration"
+    return f"{published:.2f} M published, {live:.2f} M measured: the row is of another configuration"
 
 
 def _macs_note(published: float, cost: Cost) -> str:
@@ -77,7 +81,7 @@ def _macs_note(published: float, cost: Cost) -> str:
             f"{published:.2f} G published is one pass of {cost.shape.t_in} frames; "
             f"the horizon of {cost.shape.t_out} takes {cost.macs.total / 1e9:.2f} G"
         )
-    return f"{published:.2f} G published, {cost.macs.total / 1e9:.2f} G measured: another configuration"
+    return f"{published:.2f} G published, {cost.macs.total / 1e9:.2f} G measured: the row is of another configuration"
 
 
 def _equal(published: float, measured: float) -> bool:

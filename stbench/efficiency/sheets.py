@@ -36,6 +36,7 @@ def make_sheets(profile: Profile) -> tuple[Sheet, ...]:
 def _counts(profile: Profile) -> Sheet:
     rows: list[tuple[str, ...]] = []
     published_notes: list[str] = []
+    sources: list[str] = []
     notes: list[str] = []
     for cost in profile.costs:
         published = published_cost(profile.benchmark, cost)
@@ -43,6 +44,8 @@ def _counts(profile: Profile) -> Sheet:
         if published is not None and published.notes:
             mark = f" [{len(published_notes) + 1}]"
             published_notes.append(f"{mark.strip()} {cost.method}: {'; '.join(published.notes)}.")
+        if published is not None:
+            sources.append(f"{cost.method}: published as {published.label} ({published.table}), {published.source}.")
         rows.append(_count_row(cost, published, mark))
         notes += [f"{cost.method}: {text}." for text in _count_notes(cost)]
     heads = (
@@ -57,7 +60,7 @@ def _counts(profile: Profile) -> Sheet:
         "published MACs",
     )
     convention = "MACs: one prediction over the whole horizon, batch 1, fvcore's convention; FLOPs = 2·MACs."
-    return Sheet("What it has and computes", heads, tuple(rows), (convention, *published_notes, *notes))
+    return Sheet("What it has and computes", heads, tuple(rows), (convention, *published_notes, *sources, *notes))
 
 
 def _count_notes(cost: Cost) -> Iterator[str]:

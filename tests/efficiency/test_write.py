@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from stbench.data.benchmarks import published_table
 from stbench.efficiency.macs import MacCount
 from stbench.efficiency.parameters import ParameterCount
 from stbench.efficiency.published import published_cost
@@ -113,6 +115,7 @@ def test_tables() -> None:
     notes = "\n".join(counts.notes)
     assert "[1] convlstm: 14.98 M published includes 3.41 M that the forward never uses" in notes
     assert "dead parameters: old.weight" in notes
+    assert "tau: published as TAU (OpenSTL STL), OpenSTL@" in notes
     assert "operators without a price: gelu ×3" in notes
     assert all(len(row) == len(sheet.headings) for sheet in make_sheets(PROFILE) for row in sheet.rows)
 
@@ -127,8 +130,20 @@ def test_published_one_pass_is_explained() -> None:
 def test_another_configuration_is_said_to_be_one() -> None:
     published = published_cost("taxibj", cost("phydnet", 4_000_000, 5_598_103_168))
     assert published is not None
-    assert published.notes[0] == "3.09 M published, 4.00 M measured: another configuration"
+    assert published.notes[0] == "3.09 M published, 4.00 M measured: the row is of another configuration"
     assert "wrong scalar" in published.notes[1]
+
+
+def test_the_row_that_agrees_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stbench.efficiency import published as module
+
+    table = published_table("taxibj")
+    assert table is not None
+    large = table[table["plugin"] == "tau"].iloc[:1].assign(method="TAU-L", params_M=44.7)
+    monkeypatch.setattr(module, "published_table", lambda name: pd.concat([large, table]))
+    found = published_cost("taxibj", cost("tau", 9_545_442, 2_494_754_816))
+    assert found is not None
+    assert (found.label, found.notes) == ("TAU", ())
 
 
 def test_unpublished_is_none() -> None:
