@@ -23,7 +23,7 @@ from stbench.schema import Record
 
 TRIES = 3
 TIMEOUT = 30
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -138,6 +138,7 @@ def _copy(item: Download, folder: Path, path: Path) -> bool:
 def _download(item: Download, url: str, path: Path, progress: Progress) -> None:
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")
     # hashes of one kind suffice for what the pinned address gives; pooch moves the file into place once it fits
     known = item.hashes[0] if item.hashes else None
     part = path.with_name(f".{path.name}.part")

@@ -1,0 +1,93 @@
+"""What loading costs beside training: time of a batch from the loader as a share of one TAU training step.
+
+One process, the ``paper`` protocol's frame size, batch and TAU; prepared frames are read as a run reads them.
+
+    python scripts/measure_loader.py --data-dir ../shared/data [--benchmarks taxinyc,mmnist] [--own ../shared/data/video]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from stbench.data import ClipLoader, Dataset, build_dataset, dataset_spec, get_protocol, load_benchmark
+from stbench.data.custom import CustomOptions, custom_benchmark
+from stbench.nn import METHODS
+from stbench.nn.method import Progress
+from stbench.schema import Benchmark
+
+METHOD = "tau"
+LIMIT = 0.05
+BATCHES = 20
+
+
+def main() -> None:
+    """Print one line for each dataset."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--benchmarks", default="taxinyc,nyctaxi30,mmnist,moving_digits")
+    parser.add_argument("--own", nargs="*", default=[], help="folders of own data")
+    parser.add_argument("--data-dir", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--protocol", default="paper")
+    parser.add_argument("--steps", type=int, default=2, help="training steps to time")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{'dataset':28} {'batch (B, T, C, H, W)':26} {'loader ms':>10} {'step ms':>10} {'share':>7}")
+    for benchmark in chosen(arguments):
+        line(benchmark, arguments.protocol, arguments.data_dir, arguments.steps)
+
+
+def chosen(arguments: argparse.Namespace) -> Iterator[Benchmark]:
+    """The benchmarks asked for, then the own folders."""
+    yield from (load_benchmark(name) for name in arguments.benchmarks.split(",") if name)
+    yield from (custom_benchmark(path, CustomOptions()) for path in arguments.own)
+
+
+def line(benchmark: Benchmark, name: str, data_dir: Path, steps: int) -> None:
+    """Measure one dataset."""
+    protocol = get_protocol(benchmark, name)
+    shape = protocol.shape or benchmark.shape
+    dataset = build_dataset(benchmark.name, dataset_spec(benchmark, protocol), shape, (data_dir,), True)
+    loader_seconds, batch = load_time(dataset, protocol.training.batch_size)
+    method = METHODS.get(METHOD).create(shape, protocol.settings(METHOD).config, METHOD)
+    optimizer = torch.optim.Adam(method.parameters())
+    step_seconds = min(step(method, optimizer, batch, shape.t_in) for _ in range(steps))
+    share = loader_seconds / step_seconds
+    verdict = "" if share <= LIMIT else f"  above {LIMIT:.0%}"
+    sizes = str(tuple(batch.shape))
+    print(
+        f"{benchmark.name:28} {sizes:26} {1e3 * loader_seconds:10.2f} {1e3 * step_seconds:10.1f} {share:7.2%}{verdict}"
+    )
+
+
+def load_time(dataset: Dataset, batch_size: int) -> tuple[float, torch.Tensor]:
+    """Median seconds of a shuffled batch of the training split, and one batch; the first touch of files is not timed."""
+    loader = ClipLoader(dataset.train, batch_size, shuffle=True, drop_last=True)
+    seconds = []
+    batches = loader.epoch(0)
+    batch = next(batches)
+    for _ in range(BATCHES):
+        started = time.perf_counter()
+        following = next(batches, None)
+        if following is None:
+            break
+        seconds.append(time.perf_counter() - started)
+        batch = following
+    return sorted(seconds)[len(seconds) // 2] if seconds else float("nan"), batch
+
+
+def step(method: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: torch.Tensor, t_in: int) -> float:
+    """Seconds of one forward, backward and update."""
+    started = time.perf_counter()
+    loss = method.training_losses(batch[:, :t_in], batch[:, t_in:], Progress())["loss"]  # type: ignore[operator]
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""``stbench data`` and ``--dataset PATH`` in real processes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stbench.cli.custom import resolve_dataset
+from stbench.errors import UserError
+
+from .commands import only, stbench
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A folder of twelve clips, and the environment that keeps prepared frames away from the user's."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    values = np.random.default_rng(0).integers(0, 255, (12, 6, 16, 16), dtype=np.uint8)
+    np.save(folder / "all.npy", values)
+    return folder, {"STBENCH_CACHE": str(tmp_path / "cache")}
+
+
+def test_own_data_run_end_to_end(clips: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    folder, env = clips
+    out = tmp_path / "out"
+    done = stbench(
+        *("run", "--methods", "persistence", "--dataset", str(folder), "--protocol", "quick", "--out", str(out)),
+        *("--t-in", "4", "--t-out", "2", "--split", "0.5,0.25,0.25"),
+        env=env,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((only(out / "runs", "custom-clips*") / "result.json").read_text())
+    assert result["test_clips"] == 3
+    assert "clips: 6 train, 3 validation, 3 test" in result["data_report"]
+    values = np.load(folder / "all.npy")[9:].astype(np.float64) / 255
+    truth = ((values[:, 4:] - values[:, 3:4]) ** 2).sum((2, 3)).mean()
+    assert result["test"]["mse_frame"]["total"] == pytest.approx(truth, rel=1e-5)
+
+
+def test_commands_on_own_data(clips: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    folder, env = clips
+    first = stbench("data", "prepare", str(folder), env=env)
+    assert first.returncode == 0, first.stderr
+    place = Path(first.stdout.splitlines()[-1].removeprefix("prepared in "))
+    stamp = (place / "frames.bin").stat().st_mtime_ns
+    assert stbench("data", "prepare", str(folder), env=env).stdout == first.stdout
+    assert (place / "frames.bin").stat().st_mtime_ns == stamp
+    checked = stbench("data", "check", str(folder), env=env)
+    assert checked.returncode == 0, checked.stderr
+    assert "train and test: no frame in both" in checked.stdout
+    assert "in order" in checked.stdout.splitlines()[-1]
+    shown = stbench("data", "preview", str(folder), "--out", str(tmp_path / "pictures"), env=env)
+    sheet, film = (Path(line) for line in shown.stdout.splitlines())
+    with Image.open(sheet) as picture:
+        assert len(picture.getcolors(1 << 20) or []) > 20
+    with Image.open(film) as animation:
+        assert animation.n_frames == 6  # type: ignore[attr-defined]
+
+
+def test_info_prints_the_card() -> None:
+    done = stbench("data", "info", "kth")
+    assert done.returncode == 0
+    assert "persons 17-25" in done.stdout
+
+
+def test_get_says_what_to_do_by_hand(tmp_path: Path) -> None:
+    done = stbench("data", "get", "taxibj", "--data-dir", str(tmp_path))
+    assert done.returncode == 0
+    assert "BJ16_M32x32_T30_InOut.h5" in done.stdout
+    assert str(tmp_path / "taxibj") in done.stdout
+    assert stbench("data", "get", "moving_digits").stdout.strip() == "moving_digits needs no files."
+
+
+def test_get_and_check_real_files(shared_dir: Path, tmp_path: Path) -> None:
+    origin = str(shared_dir / "data")
+    got = stbench("data", "get", "nyctaxi30", "--from", origin, "--data-dir", str(tmp_path))
+    assert got.returncode == 0, got.stderr
+    assert got.stdout.count("hash checked") == 2
+    assert stbench("data", "check", "nyctaxi30", "--data-dir", str(tmp_path)).returncode == 0
+    file = tmp_path / "nyctaxi30" / "NYTaxi_flow_test_B.npz"
+    file.write_bytes(file.read_bytes()[:-100])
+    spoiled = stbench("data", "check", "nyctaxi30", "--data-dir", str(tmp_path))
+    assert spoiled.returncode == 2
+    assert "BAD  NYTaxi_flow_test_B.npz" in spoiled.stdout
+    assert "cannot be read as npz" in spoiled.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["data", "check", "taxinyc", "--data-dir", "/nowhere"], "The files of taxinyc are missing"),
+        (["data", "info", "khth"], "Did you mean 'kth'"),
+        (["data", "get", "khth"], "Did you mean 'kth'"),
+        (["data", "prepare", "./nowhere"], "no such file or folder"),
+        (["data", "check", "moving_digits", "--set", "x"], "expected KEY=VALUE"),
+    ],
+)
+def test_mistakes(arguments: list[str], expected: str) -> None:
+    done = stbench(*arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("dataset", "flags", "expected"),
+    [
+        ("moving_digits", {"t_in": 3}, "--t-in: for data of your own only"),
+        ("./x", {"split": "a"}, "--split 'a': expected three shares"),
+        ("./x", {"size": "9"}, "--size '9': expected height x width"),
+        ("./x", {"layout": "HW"}, "layout = 'HW'"),
+    ],
+)
+def test_flags_for_own_data(dataset: str, flags: dict[str, object], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        resolve_dataset(dataset, **flags)
+
+
+def test_a_name_without_flags_stays_a_name() -> None:
+    assert resolve_dataset("taxinyc", t_in=None, split=None) == "taxinyc"
+
+
+def test_help_imports_no_decoder() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from stbench.cli.app import app\n"
+        "from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['data', '--help']).exit_code == 0\n"
+        "heavy = {'torch', 'av', 'imageio_ffmpeg', 'h5py', 'PIL', 'numpy', 'pooch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

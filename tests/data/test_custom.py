@@ -1,0 +1,236 @@
+"""A user's own files as a dataset: layouts, lengths, splits, scales, and what cannot be."""
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from stbench.data import build_dataset, dataset_spec
+from stbench.data.custom import CustomOptions, custom_benchmark
+from stbench.errors import UserError
+
+
+def opened(path, protocol="paper", **options):
+    benchmark = custom_benchmark(str(path), CustomOptions(**options))
+    chosen = benchmark.protocols[protocol]
+    shape = chosen.shape or benchmark.shape
+    return benchmark, build_dataset(benchmark.name, dataset_spec(benchmark, chosen), shape, (), True)
+
+
+def frames_of(dataset, split):
+    """Numbers of the frames: each carries its own in its first pixel."""
+    clips = getattr(dataset, split)
+    return np.rint(dataset.to_physical(clips.clips(np.arange(len(clips)), 0)).numpy()[:, :, 0, 0, 0]).astype(int)
+
+
+def numbered(count, height=16, width=12, dtype=np.float32):
+    """Frames (T, H, W) whose first pixel is their number."""
+    made = np.random.default_rng(0).uniform(0, 50, (count, height, width)).astype(dtype)
+    made[:, 0, 0] = np.arange(count)
+    return made
+
+
+LAYOUTS = {
+    "THW": lambda x: x,
+    "THWC": lambda x: np.stack([x, x + 1], -1),
+    "TCHW": lambda x: np.stack([x, x + 1, x + 2], 1),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_one_series_is_split_by_time(tmp_path, layout, suffix):
+    series = LAYOUTS[layout](numbered(200))
+    np.save(tmp_path / "a.npy", series) if suffix == "npy" else np.savez(tmp_path / "a.npz", field=series)
+    benchmark, dataset = opened(tmp_path, t_in=3, t_out=2)
+    assert benchmark.shape.channels == {"THW": 1, "THWC": 2, "TCHW": 3}[layout]
+    train, val, test = (frames_of(dataset, split) for split in ("train", "val", "test"))
+    assert (train[0, 0], train[-1, -1]) == (0, 139)
+    assert (val[0, 0], val[-1, -1]) == (140, 159)
+    assert (test[0, 0], test[-1, -1]) == (160, 199)
+    for windows in (train, val, test):
+        assert (np.diff(windows, axis=1) == 1).all()
+        assert (np.diff(windows[:, 0]) == 1).all()
+
+
+@pytest.mark.parametrize("layout", ["NTHW", "NTHWC", "NTCHW"])
+def test_clips_are_split_whole(tmp_path, layout):
+    clips = numbered(20 * 12).reshape(20, 12, 16, 12)
+    clips = {"NTHW": clips, "NTHWC": clips[..., None], "NTCHW": clips[:, :, None]}[layout]
+    np.save(tmp_path / "clips.npy", clips)
+    benchmark, dataset = opened(tmp_path, shares=(0.6, 0.2, 0.2))
+    assert benchmark.shape.length == 12
+    for split, first, last in (("train", 0, 12), ("val", 12, 16), ("test", 16, 20)):
+        seen = frames_of(dataset, split)
+        np.testing.assert_array_equal(seen, np.arange(first * 12, last * 12).reshape(-1, 12))
+
+
+def test_scaling_learns_from_training_frames_alone(tmp_path):
+    series = numbered(100)
+    np.save(tmp_path / "a.npy", series)
+    _, calm = opened(tmp_path, t_in=2, t_out=2)
+    series[95, 3, 3] = 1e4
+    np.save(tmp_path / "a.npy", series)
+    _, wild = opened(tmp_path, t_in=2, t_out=2)
+    assert calm.scaling == wild.scaling
+    train = calm.train.clips(np.arange(len(calm.train)), 0)
+    assert (train.min(), train.max()) == (0, 1)
+    assert wild.test.clips(np.arange(len(wild.test)), 0).max() > 50
+    _, scores = opened(tmp_path, t_in=2, t_out=2, scale="zscore")
+    training = series[:70].astype(np.float64)
+    np.testing.assert_allclose(scores.scaling.offset, training.mean(), rtol=1e-6)
+    np.testing.assert_allclose(scores.scaling.scale, training.std(), rtol=1e-6)
+
+
+def test_zscores_have_no_range(tmp_path):
+    np.save(tmp_path / "a.npy", numbered(100))
+    benchmark, _ = opened(tmp_path, scale="zscore")
+    assert benchmark.value_range is None
+    assert benchmark.data_range is None
+    metrics = benchmark.protocols["quick"].evaluation.metrics
+    assert not {"psnr", "ssim"} & set(metrics)
+    assert {"mse_frame", "mae_physical", "rmse_physical"} <= set(metrics)
+
+
+def test_subfolders_name_the_splits(tmp_path):
+    for number, name in enumerate(("train", "valid", "test")):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "a.npy", numbered(30) + 100 * number)
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    for number, split in enumerate(("train", "val", "test")):
+        assert set(frames_of(dataset, split).ravel() // 100) == {number}
+
+
+def test_folders_of_pictures(tmp_path):
+    for clip in range(10):
+        folder = tmp_path / f"clip{clip}"
+        folder.mkdir()
+        for number in range(8):  # without leading zeros: frame10 would sort before frame9
+            pixels = np.full((17, 22), 10 * clip + number, np.uint8)
+            Image.fromarray(pixels).save(folder / f"frame{number + 5}.png")
+    benchmark, dataset = opened(tmp_path)
+    assert benchmark.shape.frame == (1, 16, 20)  # cut down to multiples of four
+    np.testing.assert_array_equal(frames_of(dataset, "test"), [[10 * c + t for t in range(8)] for c in (8, 9)])
+    assert benchmark.value_range == (0.0, 1.0)
+
+
+def test_no_clip_crosses_a_gap_in_time(tmp_path):
+    series = numbered(120)
+    stamps = np.datetime64("2020-01-01T00") + np.arange(120)
+    stamps[50:] += 5
+    np.savez(tmp_path / "a.npz", values=series, time=stamps.astype("M8[h]"))
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    train = frames_of(dataset, "train")
+    assert not ((train[:, 0] < 50) & (train[:, -1] >= 50)).any()
+    assert len(train) == (50 - 3) + (84 - 50 - 3)
+    times = dataset.test.times(np.array([0]))
+    assert (np.diff(times) == 60).all()
+
+
+def test_radar_files(tmp_path):
+    raw = np.random.default_rng(1).integers(0, 300, (40, 12, 16)).astype(np.uint16)
+    raw[:, 0, :4] = 65535
+    for number, picture in enumerate(raw):
+        with h5py.File(tmp_path / f"RAD_2010082600{number:02d}.h5", "w") as file:
+            group = file.create_group("image1")
+            group["image_data"] = picture
+            marks = group.create_group("calibration").attrs
+            marks["calibration_formulas"] = np.bytes_("GEO=0.01*PV+0.0")
+            marks["calibration_missing_data"] = np.array([65535])
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    physical = dataset.to_physical(dataset.train.clips(np.array([3]), 0))[0].numpy()
+    expected = raw[3:7, None] * np.float32(0.01)
+    expected[:, :, 0, :4] = 0
+    np.testing.assert_allclose(physical, expected, atol=1e-6)
+    assert str((dataset.train.times(np.array([3]))[0, 0] * 60).astype("M8[s]")) == "2010-08-26T00:03:00"
+
+
+def test_odim_files(tmp_path):
+    raw = np.arange(8 * 8, dtype=np.uint8).reshape(8, 8)
+    for number in range(40):
+        with h5py.File(tmp_path / f"a{number}.h5", "w") as file:
+            file["dataset1/data1/data"] = raw
+            what = file.create_group("dataset1/data1/what").attrs
+            what["gain"], what["offset"], what["nodata"], what["undetect"] = 0.5, -32.0, 63.0, 0.0
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    expected = raw * 0.5 - 32
+    expected[raw == 63], expected[raw == 0] = 0, 0
+    np.testing.assert_allclose(dataset.to_physical(dataset.train.clips(np.array([0]), 0))[0, 0, 0], expected, atol=1e-5)
+
+
+def test_quick_shrinks_the_longer_side(tmp_path):
+    np.save(tmp_path / "a.npy", numbered(60, 96, 160))
+    benchmark, dataset = opened(tmp_path, "quick", t_in=2, t_out=2)
+    assert benchmark.shape.frame == (1, 96, 160)
+    assert dataset.context.shape.frame == (1, 40, 64)
+
+
+def test_size_covers_and_cuts(tmp_path):
+    grid = np.zeros((60, 40, 80), np.uint8)
+    grid[:, :, 20:60] = 200
+    grid[::2] += 20
+    np.save(tmp_path / "a.npy", grid)
+    _, dataset = opened(tmp_path, t_in=2, t_out=2, size=(20, 20))
+    clip = dataset.to_physical(dataset.train.clips(np.array([0]), 0))[0]
+    assert clip[0, 0, :, 1:-1].min() == 220  # the middle square of the picture, its edge blended
+    assert clip[1].max() == 200
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (lambda p: None, {}, r"holds nothing readable. Put clips there"),
+        (lambda p: np.save(p / "a.npy", numbered(4)), {}, "recordings are too short"),
+        (
+            lambda p: np.save(p / "a.npy", numbered(40)),
+            {"t_in": 9, "t_out": 9},
+            "the val split has no clip of 18 frames",
+        ),
+        (lambda p: np.save(p / "a.npy", np.ones((5, 5))), {}, r"a\.npy has shape \(5, 5\): expected clips"),
+        (lambda p: np.save(p / "a.npy", np.full((90, 8, 8), "x")), {}, "holds <U1, expected numbers"),
+        (lambda p: np.save(p / "a.npy", np.ones((90, 8, 8))), {"t_in": 2, "t_out": 2}, "nothing to learn"),
+        (lambda p: np.save(p / "a.npy", numbered(90, 6, 6)), {}, "Give --size HxW, e.g. --size 8x8"),
+        (lambda p: np.savez(p / "a.npz", a=numbered(9), b=numbered(9)), {}, r"2 arrays .* --variable NAME"),
+        (lambda p: np.savez(p / "a.npz", a=numbered(9)), {"variable": "q"}, "lacks the array 'q'; it holds: a"),
+        (lambda p: (p / "a.npy").write_bytes(b"\x93NUMPY torn"), {}, "cannot be read as npy"),
+        (lambda p: (p / "a.mp4").write_bytes(b"no video"), {}, r"a\.mp4 cannot be read as a video"),
+        (lambda p: (p / "a.png").write_bytes(b"\x89PNG torn"), {}, r"a\.png cannot be read as a picture"),
+        (lambda p: (p / "a.h5").write_bytes(b"torn"), {}, r"a\.h5 cannot be read as HDF5"),
+        (lambda p: np.save(p / "a.npy", numbered(90)), {"shares": (0.5, 0.1, 0.1)}, "three shares that add up to 1"),
+        (lambda p: np.save(p / "a.npy", numbered(90)), {"layout": "NTHW"}, "has 3 axes .* layout NTHW has 4"),
+    ],
+)
+def test_what_cannot_be(tmp_path, make, options, message):
+    make(tmp_path)
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path, **options)
+
+
+def test_no_such_place(tmp_path):
+    with pytest.raises(UserError, match="no such file or folder"):
+        custom_benchmark(str(tmp_path / "nowhere"), CustomOptions())
+
+
+@pytest.mark.parametrize(
+    ("place", "frames", "channels"),
+    [
+        ("era5_t2m_uk", 744, 1),
+        ("radar_knmi", 92, 1),
+        ("video", 341, 3),
+        ("video/carphone_pristine.mp4", 120, 3),
+        ("video/udacity_solidWhiteRight.mp4", 221, 3),
+    ],
+)
+def test_real_files(shared_dir, place, frames, channels):
+    _, dataset = opened(shared_dir / "data" / place, "quick")
+    assert dataset.prepared.count == frames
+    assert dataset.context.shape.channels == channels
+    train, test = np.unique(dataset.train.windows_NT), np.unique(dataset.test.windows_NT)
+    assert not np.isin(train, test).any()
+    if place == "era5_t2m_uk":
+        physical = dataset.to_physical(dataset.train.clips(np.array([0]), 0))
+        assert 250 < physical.min() < physical.max() < 310
+        assert (
+            str((dataset.test.times(np.array([len(dataset.test) - 1]))[0, -1] * 60).astype("M8[s]"))[:10]
+            == "2019-03-31"
+        )

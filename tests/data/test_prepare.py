@@ -1,0 +1,196 @@
+"""The prepared store: once, atomically, under kill, two processes, a full disk and damage."""
+
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stbench.data import prepare as module
+from stbench.data.fit import FrameSize
+from stbench.data.prepare import prepare
+from stbench.data.recordings import open_recordings
+from stbench.data.store import NO_TIME, Prepared, cache_dir
+from stbench.errors import UserError
+
+SIZE = FrameSize(height=8, width=12, channels=1, fit="crop")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Three npy series in a folder, and an empty cache."""
+    monkeypatch.setenv("STBENCH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number in range(3):
+        values = np.random.default_rng(number).normal(size=(10 + number, 8, 12)).astype(np.float32)
+        np.save(folder / f"series{number}.npy", values)
+    return folder
+
+
+def recordings(folder):
+    return open_recordings(sorted(folder.glob("*.npy")), folder)
+
+
+def truth(folder):
+    return np.concatenate([np.load(path) for path in sorted(folder.glob("*.npy"))])[:, None]
+
+
+def test_frames_statistics_and_places(place):
+    prepared = prepare("toy", recordings(place), SIZE)
+    expected = truth(place)
+    np.testing.assert_array_equal(prepared.frames, expected)
+    np.testing.assert_allclose(prepared.statistics[..., 0], expected.min((2, 3)))
+    np.testing.assert_allclose(prepared.statistics[..., 1], expected.max((2, 3)))
+    np.testing.assert_allclose(prepared.statistics[..., 2], expected.mean((2, 3), dtype=np.float64))
+    np.testing.assert_allclose(prepared.statistics[..., 3], expected.astype(np.float64).var((2, 3)))
+    assert [(s.name, s.first, s.length) for s in prepared.index.recordings] == [
+        ("series0", 0, 10),
+        ("series1", 10, 11),
+        ("series2", 21, 12),
+    ]
+    assert (prepared.minutes == NO_TIME).all()
+    again = pickle.loads(pickle.dumps(prepared))
+    np.testing.assert_array_equal(again.frames, expected)
+    with pytest.raises(ValueError, match="read-only"):
+        prepared.frames[0] = 0
+
+
+def test_never_done_twice_but_anew_when_a_file_changes(place, monkeypatch):
+    first = prepare("toy", recordings(place), SIZE)
+    calls = []
+    monkeypatch.setattr(module, "fit_frames", lambda *a: calls.append(a))
+    assert prepare("toy", recordings(place), SIZE).path == first.path
+    assert not calls
+    monkeypatch.undo()
+    monkeypatch.setenv("STBENCH_CACHE", str(place.parent / "cache"))
+    np.save(place / "series0.npy", np.zeros((10, 8, 12), np.float32))
+    other = prepare("toy", recordings(place), SIZE)
+    assert other.path != first.path
+    assert other.index.source != first.index.source
+    assert (other.frames[:10] == 0).all()
+
+
+def test_every_nth_frame(place):
+    prepared = prepare("toy", recordings(place)[:1], SIZE, keep=lambda r: slice(2, r.length, 3))
+    np.testing.assert_array_equal(prepared.frames, truth(place)[2:10:3])
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from stbench.data import prepare as module
+module.FLUSH_BYTES = 1
+plain = module.fit_frames
+def slow(frames, size):
+    time.sleep(0.3)
+    return plain(frames, size)
+module.fit_frames = slow
+from tests_store import recordings, SIZE
+print("begin", flush=True)
+module.prepare("toy", recordings(Path(sys.argv[1])), SIZE)
+"""
+
+
+def start(place):
+    env = {**os.environ, "PYTHONPATH": str(place.parent)}
+    (place.parent / "tests_store.py").write_text(
+        "from stbench.data.fit import FrameSize\nfrom stbench.data.recordings import open_recordings\n"
+        "SIZE = FrameSize(height=8, width=12, channels=1, fit='crop')\n"
+        "def recordings(folder):\n    return open_recordings(sorted(folder.glob('*.npy')), folder)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", KILLED, str(place)], env=env, stdout=subprocess.PIPE)
+
+
+def test_killed_preparation_goes_on_where_it_was(place, monkeypatch):
+    process = start(place)
+    process.stdout.readline()
+    while not list(cache_dir().glob("*.partial/journal.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(cache_dir().glob("*/index.json"))
+    (partial,) = cache_dir().glob("*.partial")
+    with (partial / "frames.bin").open("ab") as stream:
+        stream.write(b"torn")
+    with (partial / "journal.jsonl").open("a") as stream:
+        stream.write('{"name": "seri')
+    decoded = []
+    plain = module.fit_frames
+    monkeypatch.setattr(module, "fit_frames", lambda frames, size: decoded.append(len(frames)) or plain(frames, size))
+    prepared = prepare("toy", recordings(place), SIZE)
+    np.testing.assert_array_equal(prepared.frames, truth(place))
+    assert 10 not in decoded  # the first recording was safe
+    assert not list(cache_dir().glob("*.partial"))
+
+
+def test_two_processes_at_once_make_one_store(place):
+    processes = [start(place) for _ in range(2)]
+    for process in processes:
+        assert process.wait(timeout=60) == 0
+    (made,) = [path.parent for path in cache_dir().glob("*/index.json")]
+    np.testing.assert_array_equal(Prepared(made).frames, truth(place))
+    assert not list(cache_dir().glob("*.partial"))
+
+
+def test_a_full_disk_says_so_and_keeps_what_is_done(place, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "fsync", full)
+        with pytest.raises(UserError, match=r"The disk is full while preparing .*STBENCH_CACHE"):
+            prepare("toy", recordings(place), SIZE)
+    assert not list(cache_dir().glob("*/index.json"))
+    np.testing.assert_array_equal(prepare("toy", recordings(place), SIZE).frames, truth(place))
+
+
+def test_a_cache_that_cannot_be_written(place, monkeypatch):
+    blocked = place.parent / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("STBENCH_CACHE", str(blocked))
+    with pytest.raises(UserError, match=r"Cannot prepare .*STBENCH_CACHE"):
+        prepare("toy", recordings(place), SIZE)
+
+
+def test_a_read_only_data_folder_is_no_obstacle(place):
+    for path in (*place.iterdir(), place):
+        path.chmod(0o555)
+    try:
+        assert prepare("toy", recordings(place), SIZE).count == 33
+    finally:
+        place.chmod(0o755)
+
+
+def test_a_damaged_store_is_refused(place):
+    path = prepare("toy", recordings(place), SIZE).path
+    frames = path / "frames.bin"
+    frames.write_bytes(frames.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"frames\.bin is damaged: it must have 12672 bytes"):
+        prepare("toy", recordings(place), SIZE)
+    (path / "index.json").unlink()
+    with pytest.raises(UserError, match="holds no prepared frames"):
+        Prepared(path)
+    assert prepare("toy", recordings(place), SIZE).count == 33
+
+
+def test_not_finite_values_are_named(place):
+    values = np.load(place / "series1.npy")
+    values[4, 0, 0] = np.nan
+    np.save(place / "series1.npy", values)
+    with pytest.raises(UserError, match=r"series1\.npy: recording 'series1' holds NaN or infinity, first near frame 4"):
+        prepare("toy", recordings(place), SIZE)
+
+
+def test_cache_folder_is_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("STBENCH_CACHE", "~/frames")
+    assert cache_dir() == Path.home() / "frames" / "prepared"
+    monkeypatch.delenv("STBENCH_CACHE")
+    assert cache_dir().parts[-2:] == ("stbench", "prepared")
