@@ -2,7 +2,7 @@
 
 One process, the ``paper`` protocol's frame size, batch and TAU; prepared frames are read as a run reads them.
 
-    python scripts/measure_loader.py --data-dir ../shared/data [--benchmarks taxinyc,mmnist] [--own ../shared/data/video]
+    python scripts/measure_loader.py --benchmarks taxinyc,mmnist --own ../shared/data/video
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def line(benchmark: Benchmark, name: str, data_dir: Path, steps: int) -> None:
 
 
 def load_time(dataset: Dataset, batch_size: int) -> tuple[float, torch.Tensor]:
-    """Median seconds of a shuffled batch of the training split, and one batch; the first touch of files is not timed."""
+    """Median seconds of a shuffled training batch, and one batch; the first touch of the files is not timed."""
     loader = ClipLoader(dataset.train, batch_size, shuffle=True, drop_last=True)
     seconds = []
     batches = loader.epoch(0)
