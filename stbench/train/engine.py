@@ -44,7 +44,9 @@ class Engine:
         use_cuda = device != "cpu" and torch.cuda.is_available()
         if use_cuda and processes > torch.cuda.device_count():
             raise UserError(f"{processes} processes, but {torch.cuda.device_count()} CUDA devices. Ask for fewer.")
-        if not use_cuda:
+        if use_cuda:  # torch's own default lets convolutions round to TF32
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        else:
             keep_large_blocks()
         self._fabric = Fabric(
             accelerator="cuda" if use_cuda else "cpu",
