@@ -16,14 +16,22 @@ ROUNDING = 0.006
 
 
 class PublishedCost(Record):
-    """One published row: parameters in millions, multiply-adds in 10⁹, and the notes that its differences need."""
+    """One published row: parameters in millions, multiply-adds in 10⁹, and why they differ from the measured ones."""
 
-    label: str
-    table: str
-    parameters_m: float | None
-    macs_g: float | None
-    source: str
-    notes: tuple[str, ...]
+    label: str = ""
+    table: str = ""
+    parameters_m: float | None = None
+    macs_g: float | None = None
+    source: str = ""
+    parameters_note: str | None = None
+    macs_note: str | None = None
+    flag: str | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why the counts differ, and what the row itself is flagged with; empty where they agree."""
+        why = [note for note in (self.parameters_note, self.macs_note) if note is not None]
+        return (*why, f"the row's own flag: {self.flag}") if why and self.flag else tuple(why)
 
 
 def published_cost(benchmark: str, cost: Cost) -> PublishedCost | None:
@@ -45,28 +53,26 @@ def published_cost(benchmark: str, cost: Cost) -> PublishedCost | None:
 
 def _compare(row: Mapping[Any, Any], cost: Cost) -> PublishedCost:
     parameters, macs = _number(row["params_M"]), _number(row["flops_G"])
-    notes = []
-    if parameters is not None and not _equal(parameters, cost.parameters.live / 1e6):
-        notes.append(_parameters_note(parameters, cost))
-    if macs is not None and not _equal(macs, cost.macs.total / 1e9):
-        notes.append(_macs_note(macs, cost))
     flag = row.get("flag")
-    if notes and isinstance(flag, str):
-        notes.append(f"the row's own flag: {flag}")
     return PublishedCost(
         label=str(row["method"]),
         table=str(row["table"]),
         parameters_m=parameters,
         macs_g=macs,
         source=str(row["source"]),
-        notes=tuple(notes),
+        parameters_note=_parameters_note(parameters, macs, cost),
+        macs_note=_macs_note(macs, cost),
+        flag=flag if isinstance(flag, str) else None,
     )
 
 
-def _parameters_note(published: float, cost: Cost) -> str:
+def _parameters_note(published: float | None, macs: float | None, cost: Cost) -> str | None:
+    """Known dead parameters explain a difference only where the multiply-adds show that the model is the same."""
     live = cost.parameters.live / 1e6
+    if published is None or _equal(published, live):
+        return None
     dead = METHODS.get(cost.plugin).public_layout.dead
-    if dead and published > live:
+    if dead and published > live and macs is not None and _same_work(macs, cost):
         return (
             f"{published:.2f} M published includes {published - live:.2f} M that the forward never uses "
             f"({', '.join(dead)}); {live:.2f} M are live"
@@ -74,7 +80,9 @@ def _parameters_note(published: float, cost: Cost) -> str:
     return f"{published:.2f} M published, {live:.2f} M measured: the row is of another configuration"
 
 
-def _macs_note(published: float, cost: Cost) -> str:
+def _macs_note(published: float | None, cost: Cost) -> str | None:
+    if published is None or _equal(published, cost.macs.total / 1e9):
+        return None
     one_pass = cost.macs.one_pass
     if one_pass is not None and _equal(published, one_pass / 1e9):
         return (
@@ -82,6 +90,11 @@ def _macs_note(published: float, cost: Cost) -> str:
             f"the horizon of {cost.shape.t_out} takes {cost.macs.total / 1e9:.2f} G"
         )
     return f"{published:.2f} G published, {cost.macs.total / 1e9:.2f} G measured: the row is of another configuration"
+
+
+def _same_work(published: float, cost: Cost) -> bool:
+    one_pass = cost.macs.one_pass
+    return _equal(published, cost.macs.total / 1e9) or (one_pass is not None and _equal(published, one_pass / 1e9))
 
 
 def _equal(published: float, measured: float) -> bool:

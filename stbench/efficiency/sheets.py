@@ -83,7 +83,7 @@ def _count_notes(cost: Cost) -> Iterator[str]:
 
 def _count_row(cost: Cost, published: PublishedCost | None, mark: str) -> tuple[str, ...]:
     parameters, macs = cost.parameters, cost.macs
-    theirs = (published.parameters_m, published.macs_g) if published else (None, None)
+    theirs = published or PublishedCost()
     return (
         cost.method,
         _millions(parameters.live),
@@ -92,8 +92,8 @@ def _count_row(cost: Cost, published: PublishedCost | None, mark: str) -> tuple[
         _giga(macs.total),
         NONE if macs.one_pass is None else _giga(macs.one_pass),
         _giga(macs.flops),
-        NONE if theirs[0] is None else f"{theirs[0]:.2f} M{mark}",
-        NONE if theirs[1] is None else f"{theirs[1]:.2f} G{mark}",
+        _show(theirs.parameters_m, lambda m: f"{m:.2f} M{mark if theirs.parameters_note else ''}"),
+        _show(theirs.macs_g, lambda g: f"{g:.2f} G{mark if theirs.macs_note else ''}"),
     )
 
 
@@ -107,6 +107,10 @@ def _speed(profile: Profile, mode: Mode) -> Sheet:
         notes.append("A training step counts three times the forward's MACs.")
     if any(s.seconds and s.seconds.samples < FEW_SAMPLES for _, s in found):
         notes.append(f"The p95 of fewer than n = {FEW_SAMPLES} repeats is little more than their maximum.")
+    if any(s.share_of_peak and s.share_of_peak > 1 for _, s in found):
+        notes.append(
+            "A share above 1: convolutions run faster here than the matrix products that the peak is read off."
+        )
     if profile.compiled:
         notes.append("Predictions run through torch.compile.")
     title = {"inference": "How fast it predicts", "training": "How fast it trains"}[mode]
@@ -120,7 +124,8 @@ def _speed_row(name: str, speed: Speed) -> tuple[str, ...]:
         return (*head, speed.failure or NONE, *[NONE] * 6)
     return (
         *head,
-        *(duration(value) for value in (spread.p50, spread.p95, spread.iqr)),
+        duration(spread.p50),
+        *(duration(value) if spread.samples > 1 else NONE for value in (spread.p95, spread.iqr)),
         str(spread.samples),
         _show(speed.sequences_per_second, _digits),
         _show(speed.frames_per_second, _digits),

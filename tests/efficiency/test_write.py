@@ -96,7 +96,7 @@ def test_files_are_named_by_hardware_torch_and_threads(tmp_path: Path) -> None:
 def test_tables() -> None:
     counts, inference, training, memory, time = make_sheets(PROFILE)
     assert counts.rows[0][:5] == ("convlstm", "11.57 M", "0", "0", "20.74 G")
-    assert counts.rows[0][7:] == ("14.98 M [1]", "20.74 G [1]")
+    assert counts.rows[0][7:] == ("14.98 M [1]", "20.74 G")
     assert counts.rows[1][2] == "12.00 M"
     assert counts.rows[1][7:] == ("9.55 M", "2.49 G")
     assert inference.rows[0] == ("convlstm", "32", "1", "12.0 ms", "13.8 ms", "2.000 ms", "3", "83.3", "333", "0.25")
@@ -132,6 +132,12 @@ def test_another_configuration_is_said_to_be_one() -> None:
     assert published is not None
     assert published.notes[0] == "3.09 M published, 4.00 M measured: the row is of another configuration"
     assert "wrong scalar" in published.notes[1]
+    smaller = published_cost("taxibj", cost("convlstm", 100_000, 10_000_000))
+    assert smaller is not None
+    assert smaller.notes[:2] == (
+        "14.98 M published, 0.10 M measured: the row is of another configuration",
+        "20.74 G published, 0.01 G measured: the row is of another configuration",
+    )
 
 
 def test_the_row_that_agrees_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
