@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -73,11 +76,15 @@ class Quiet:
         return lambda *_, **__: None
 
 
-def register(folder: Path) -> None:
-    """Make the benchmark known in this process; ``folder`` holds its protocol file."""
+@contextmanager
+def registered(folder: Path) -> Iterator[None]:
+    """Make the benchmark known in this process while the block runs; ``folder`` holds its protocol file."""
     (folder / "protocol.yaml").write_text(PROTOCOL)
-    BENCHMARKS.add("ramps", folder)
-    DATASETS.add("ramps", Ramps)
+    known = (BENCHMARKS, {"ramps": folder}), (DATASETS, {"ramps": Ramps})
+    with ExitStack() as stack:
+        for registry, plugin in known:
+            stack.enter_context(patch.dict(registry._loaded, plugin))
+        yield
 
 
 def finished_runs(folder: Path, methods: list[str]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,16 @@ from stbench.cli.app import app
 from stbench.schema.folder import RunFolder
 from stbench.train.checkpoint import find_best, load_weights, save_weights
 
-from ..ramps import finished_runs, register
+from ..ramps import finished_runs, registered
 
 PAST = np.random.default_rng(0).uniform(250, 300, (4, 3, 2, 8, 16))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folder of a finished ConvLSTM run."""
-    register(tmp_path_factory.mktemp("benchmark"))
-    return finished_runs(tmp_path_factory.mktemp("out"), ["convlstm"])["convlstm"]
+    with registered(tmp_path_factory.mktemp("benchmark")):
+        yield finished_runs(tmp_path_factory.mktemp("out"), ["convlstm"])["convlstm"]
 
 
 @pytest.fixture

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ..ramps import finished_runs, register
+from ..ramps import finished_runs, registered
 
 METHODS = ["persistence", "tau", "convlstm"]
 
 
 @pytest.fixture(scope="package")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     """Run folder of each method."""
-    register(tmp_path_factory.mktemp("benchmark"))
-    return finished_runs(tmp_path_factory.mktemp("out"), METHODS)
+    with registered(tmp_path_factory.mktemp("benchmark")):
+        yield finished_runs(tmp_path_factory.mktemp("out"), METHODS)
