@@ -12,7 +12,7 @@ from stbench.cli.app import app
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = sorted({line.strip().partition("  #")[0] for line in README.splitlines() if re.match(r" {4}stbench ", line)})
+COMMANDS = sorted({line.partition("  #")[0].strip() for line in README.splitlines() if re.match(r" {4}stbench ", line)})
 
 
 def test_there_are_examples() -> None:
@@ -28,9 +28,11 @@ def test_python_runs(code: str) -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_parse(line: str) -> None:
     """Each command's name and options exist and its values have the right type."""
-    root = typer.main.get_command(app)
-    name, *arguments = shlex.split(line)[1:]
-    command = root.commands[name]
+    command = typer.main.get_command(app)
+    arguments = shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        name = arguments.pop(0)
+        command = command.commands[name]
     with command.make_context(name, arguments) as context:
         assert context.params
 
