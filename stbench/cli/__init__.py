@@ -22,6 +22,11 @@ def main() -> None:
             raise
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    except OSError as error:  # a full disk, a vanished folder: the machine's fault or the user's, never a bug's
+        if debug:
+            raise
+        print(f"Error: {error}. Free space or permissions there; finished runs are kept.", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

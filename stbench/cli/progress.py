@@ -19,7 +19,7 @@ from stbench.report.table import Table
 from stbench.report.write import to_rich
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.plan import Plan
-from stbench.sweep.sweep import Outcome
+from stbench.sweep.sweep import Outcome, note_on
 from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
@@ -88,6 +88,8 @@ class Progress:
         elif result is not None and outcome == "finished":
             name, score = next(iter(result.test.items()))
             text += f", test {name} {score.total:.4g} in {(result.train_seconds or 0):.0f} s of training"
+        elif result is not None and outcome == "already done" and note_on(spec, result):
+            text += f" ({note_on(spec, result)})"
         elif outcome == "busy":
             text += ": another process is working on it"
         self.note(text)

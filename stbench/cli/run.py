@@ -15,6 +15,7 @@ from stbench.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stbench.cli.progress import Progress
     from stbench.report.records import RunRecord
     from stbench.sweep.plan import Plan
 
@@ -70,6 +71,7 @@ def run_command(
     out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Do finished runs again; the old folders stay, hidden.")] = False,
     t_in: custom.TIn = None,
     t_out: custom.TOut = None,
     stride: custom.Stride = None,
@@ -82,10 +84,9 @@ def run_command(
     """Train and score methods on one dataset under one protocol; the same command again resumes."""
     from stbench.cli.progress import Progress
     from stbench.data.dirs import data_dirs
-    from stbench.report.records import records_of
     from stbench.sweep.plan import Request, make_plan, parse_override
     from stbench.sweep.run import Workplace
-    from stbench.sweep.sweep import sweep
+    from stbench.sweep.sweep import set_aside, sweep
     from stbench.train.engine import Engine
 
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
@@ -110,6 +111,9 @@ def run_command(
         return
     engine = Engine(device.value, _precision(plan), devices)
     workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers)
+    if redo and engine.is_main:
+        set_aside(plan.specs, workplace.root)
+    engine.barrier()
     try:
         sweep(plan.specs, workplace, progress, retry_failed=retry_failed)
     except KeyboardInterrupt:
@@ -118,7 +122,18 @@ def run_command(
     finally:
         progress.close()
     if engine.is_main:
-        progress.table(write_tables(records_of(plan.specs, workplace.root), out), out)
+        _show(plan, out, progress)
+
+
+def _show(plan: Plan, out: Path, progress: Progress) -> None:
+    """Write and print the tables of a plan's runs."""
+    from stbench.report.records import records_of
+
+    records = records_of(plan.specs, out / "runs")
+    progress.table(write_tables(records, out), out)
+    failed = sum(record.result.status == "failed" for record in records)
+    if failed:
+        progress.note(f"{failed} of {len(records)} runs failed; see error.txt in their folders, or --retry-failed.")
 
 
 def write_tables(records: Sequence[RunRecord], out: Path) -> Any:

@@ -124,6 +124,19 @@ class Method(nn.Module):
         """Predict the future: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
         raise NotImplementedError
 
+    def check_past(self, past: Tensor) -> None:
+        """Refuse a past that is not (B, T_in, C, H, W) of this method's shape.
+
+        Raises:
+            UserError: with the shape seen and the one expected.
+        """
+        expected = (self.shape.t_in, *self.shape.frame)
+        if tuple(past.shape[1:]) != expected:
+            raise UserError(
+                f"{type(self).__name__} was built for pasts (B, T_in, C, H, W) = (B, {', '.join(map(str, expected))}), "
+                f"got {tuple(past.shape)}. Cut or transpose the past, or build the method for its shape."
+            )
+
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
         """Named scalar loss terms, their sum under ``"loss"``; by default the mean squared error of the prediction."""
         mse = nn.functional.mse_loss(self(past), future)

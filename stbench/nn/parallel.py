@@ -17,6 +17,7 @@ class ParallelForecaster(Method):
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> (B, T_out, C, H, W); each further pass reads the pass before."""
+        self.check_past(past)
         passes = [self.one_pass(past)]
         while len(passes) * self.shape.t_in < self.shape.t_out:
             passes.append(self.one_pass(passes[-1]))

@@ -44,6 +44,8 @@ class PublicLayout:
         Raises:
             UserError: missing or unexpected keys, shapes that differ, second copies that disagree.
         """
+        if not isinstance(published, Mapping):
+            raise UserError(f"A state dict of {method} must map keys to tensors, got {type(published).__name__}.")
         live = self._drop_dead(self._merge_copies(published, method))
         keys = self.key_map(own_state)
         missing = [public for public in keys.values() if public not in live]
@@ -69,7 +71,10 @@ class PublicLayout:
         merged: dict[str, Tensor] = {}
         for key, tensor in published.items():
             if not isinstance(tensor, Tensor):
-                raise UserError(f"{key!r} in the state dict of {method} is a {type(tensor).__name__}, not a tensor.")
+                raise UserError(
+                    f"{key!r} in the state dict of {method} is a {type(tensor).__name__}, not a tensor. "
+                    "A file of several parts keeps its weights under a key such as 'state_dict': pass that part."
+                )
             first = key
             for pattern, replacement in self.copies:
                 first = re.sub(pattern, replacement, first)

@@ -63,6 +63,7 @@ class RecurrentForecaster(Method):
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> the last T_out emissions, (B, T_out, C, H, W)."""
+        self.check_past(past)
         feed = prediction_mask(past.shape[0], self.shape.t_in, self.shape.t_out)
         return self.rollout(past, feed)[:, -self.shape.t_out :]
 

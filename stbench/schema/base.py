@@ -37,7 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             lines.append(f"{where}: {path!r} is missing.")
         else:
             reason = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {path} = {problem['input']!r}: {reason}.")
+            seen = f"{path} = {problem['input']!r}: " if problem["loc"] else ""
+            lines.append(f"{where}: {seen}{reason}.")
     return "\n".join(lines)
 
 

@@ -75,14 +75,14 @@ class RunFolder:
             ) from error
 
     @contextmanager
-    def locked(self, *, shared: bool = False) -> Iterator[bool]:
-        """Hold the run for this process (``shared``: for this group of processes); a kill releases the lock.
+    def locked(self) -> Iterator[bool]:
+        """Hold the run for this process; a kill releases the lock.
 
         Yields False when somebody else holds it.
         """
         with self.file(".lock").open("w") as handle:
             try:
-                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
             else:
@@ -115,6 +115,10 @@ class RunFolder:
         path = self.file("history.jsonl")
         return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
+    def put_aside(self, name: str) -> None:
+        """Rename a damaged file, so that it is neither read nor lost."""
+        self.file(name).replace(self.file(f"{name}.damaged"))
+
     def write_result(self, result: RunResult) -> None:
         """Complete the run; written last."""
         write_text(self.file("result.json"), result.model_dump_json(indent=2))
@@ -132,7 +136,7 @@ class RunFolder:
         try:
             return read(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
+            raise UserError(f"{path} cannot be read: {error}. Put it right, or move its run folder away.") from error
 
 
 def finished_run(path: Path) -> RunFolder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -21,13 +22,14 @@ from stbench.schema.shape import ClipShape
 
 Precision = Literal["32", "bf16"]
 Selection = Literal["validation", "test"]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Adam(Record):
     """Adam without weight decay, the field's optimiser (torch.optim.Adam)."""
 
     kind: Literal["adam"] = "adam"
-    betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
 
@@ -75,6 +77,8 @@ class Training(Record):
     schedule. A budget of multiply-adds or epochs is resolved into ``steps`` or ``epochs`` when the run is planned.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
@@ -118,7 +122,7 @@ class Training(Record):
 class Evaluation(Record):
     """How predictions are scored; ``val_clips`` and ``test_clips`` cap a split to its evenly spaced clips."""
 
-    metrics: tuple[str, ...]
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     batch_size: PositiveInt = 16
     val_clips: PositiveInt | None = None
     test_clips: PositiveInt | None = None

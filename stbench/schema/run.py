@@ -14,6 +14,7 @@ from stbench.schema.scaling import Scaling
 from stbench.schema.shape import ClipShape
 
 ID_LENGTH = 12
+NAME_LENGTH = 80
 
 
 class RunSpec(Record):
@@ -58,7 +59,7 @@ class RunSpec(Record):
     def folder(self) -> str:
         """Name of the run's folder: readable parts, then the hash."""
         method = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.method)
-        return f"{self.benchmark}-{self.protocol}-{method}-s{self.seed}-{self.run_id}"
+        return f"{self.benchmark}-{self.protocol}-{method[:NAME_LENGTH]}-s{self.seed}-{self.run_id}"
 
 
 class Score(Record):
@@ -80,8 +81,8 @@ class RunResult(Record):
 
     ``optimism`` is filled where the checkpoint was selected on test: each metric's selected minus last-epoch value.
     ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
-    ``unavailable`` names metrics that could not be computed, with the reason. ``best_epoch`` counts from 0.
-    ``scaling`` takes model space to physical units.
+    ``method_source`` is a hash of the source file of the method's class. ``unavailable`` names metrics that could not be
+    computed, with the reason. ``best_epoch`` counts from 0. ``scaling`` takes model space to physical units.
     """
 
     run_id: str
@@ -106,4 +107,5 @@ class RunResult(Record):
     data_report: str = ""
     data_fingerprint: str = ""
     scaling: Scaling | None = None
+    method_source: str = ""
     finished_at: str = ""

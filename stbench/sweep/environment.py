@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import platform
 import subprocess
 from importlib.metadata import version
@@ -28,6 +30,15 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def source_hash(plugin: type) -> str:
+    """Hash of the file that defines a class; empty where it has none."""
+    try:
+        text = inspect.getsource(inspect.getmodule(plugin) or plugin)
+    except (OSError, TypeError):
+        return ""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def device_name(device: torch.device) -> str:
     """The processor's or the GPU's name."""
     if device.type == "cuda":
@@ -48,6 +59,8 @@ def cpu_name() -> str:
 def git_state(folder: Path) -> dict[str, Any]:
     """Commit and whether tracked files differ from it; empty outside a checkout of this project."""
     try:
+        if Path(_git(folder, "rev-parse", "--show-toplevel")) != folder.parent:
+            return {}
         commit = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):

@@ -94,9 +94,13 @@ def _check_targets(overrides: Sequence[tuple[str, str]], methods: Sequence[str])
     """Refuse ``--set x.key`` for a method that is not in the run."""
     plugins = {split_name(name)[0] for name in methods} | set(methods)
     for key, _ in overrides:
-        target, dot, _rest = key.rpartition(".")
-        if dot and target not in plugins and key.split(".")[0] not in (*TRAINING_KEYS, *SECTIONS):
-            raise unknown_name("method in --set", target, plugins)
+        if any(key.startswith(f"{plugin}.") for plugin in plugins):
+            continue
+        head, dot, _rest = key.partition(".")
+        if dot and head not in (*TRAINING_KEYS, *SECTIONS):
+            raise unknown_name("method in --set", key.rpartition(".")[0], plugins)
+        if not dot and head not in TRAINING_KEYS:
+            raise unknown_name("key in --set", key, [*TRAINING_KEYS, "METHOD.KEY", *(f"{s}.KEY" for s in SECTIONS)])
 
 
 class _Resolver:
@@ -194,7 +198,7 @@ class _Resolver:
         """``--set`` values of a section that all methods share: ``evaluation.key`` or ``dataset.key``."""
         prefix = f"{name}."
         chosen = [(key.removeprefix(prefix), text) for key, text in self.request.overrides if key.startswith(prefix)]
-        return {key: yaml.safe_load(text) for key, text in chosen}
+        return {key: _value(prefix + key, text) for key, text in chosen}
 
     def _set_pairs(self, *, training: bool) -> dict[str, Any]:
         """``--set`` values meant for this method: ``method.key`` or a bare training ``key``, dotted for nested keys."""
@@ -203,14 +207,10 @@ class _Resolver:
             key = full_key
             for target in (self.name, self.plugin):
                 key = key.removeprefix(f"{target}.")
-            bare = key == full_key
             head = key.split(".")[0]
-            if bare and head not in TRAINING_KEYS:
-                if "." in full_key:
-                    continue
-                raise unknown_name("key in --set", full_key, [*TRAINING_KEYS, f"{self.plugin}.<hyperparameter>"])
-            if (head in TRAINING_KEYS) == training:
-                _put(pairs, key.split("."), yaml.safe_load(text))
+            for_others = key == full_key and head not in TRAINING_KEYS
+            if not for_others and (head in TRAINING_KEYS) == training:
+                _put(pairs, key.split("."), _value(full_key, text))
         return pairs
 
     def _layer(self, part: str, values: dict[str, Any], over: Mapping[str, Any], origin: str) -> None:
@@ -221,7 +221,16 @@ class _Resolver:
             self.origins[f"{part}.{key}"] = origin
 
 
+def _value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {key}={text}: cannot read the value. Write it as in a YAML file.") from None
+
+
 def _put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:
     for part in path[:-1]:
+        if not isinstance(target.get(part, {}), dict):
+            raise UserError(f"--set {'.'.join(path)}: {part!r} was set to a plain value before. Set one or the other.")
         target = target.setdefault(part, {})
     target[path[-1]] = value

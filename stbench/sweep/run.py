@@ -18,7 +18,7 @@ from stbench.evaluate.score import Scorer, Scores, parameter_count
 from stbench.nn import METHODS, Method
 from stbench.schema import Failure, RunResult, RunSpec, Training
 from stbench.schema.folder import RunFolder, write_text
-from stbench.sweep.environment import describe_environment
+from stbench.sweep.environment import describe_environment, source_hash
 from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
@@ -180,6 +180,7 @@ class Run:
             "seed": spec.seed,
             "data_report": self.dataset.report,
             "data_fingerprint": self.dataset.fingerprint,
+            "method_source": source_hash(METHODS.get(spec.plugin)),
             "scaling": self.dataset.scaling,
         }
 

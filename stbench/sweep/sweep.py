@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
 from stbench.data import Dataset
 from stbench.errors import UserError
+from stbench.nn import METHODS
 from stbench.schema import RunResult, RunSpec
+from stbench.schema.folder import RunFolder
+from stbench.sweep.environment import source_hash
 from stbench.sweep.run import RunListener, Workplace, execute, open_dataset
+from stbench.train.engine import Engine
 from stbench.train.interrupt import stop_on_signals
 
 Outcome = Literal["finished", "failed", "already done", "busy"]
@@ -34,21 +41,63 @@ def check_writable(root: Path) -> None:
     Raises:
         UserError: it cannot be made or written to.
     """
-    probe = root / ".writable"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=root).close()
     except OSError as error:
         raise UserError(
             f"Cannot write to the output folder {root}: {error.strerror or error}. Choose another one with --out."
         ) from error
 
 
+def note_on(spec: RunSpec, result: RunResult) -> str:
+    """What a reader of a result found done should know; empty when there is nothing."""
+    now = source_hash(METHODS.get(spec.plugin))
+    if result.method_source and result.method_source != now:
+        return "its code has changed since; --redo does it again"
+    return ""
+
+
+def set_aside(specs: Sequence[RunSpec], root: Path) -> None:
+    """Rename the folders of complete runs, so that a sweep does them again and the old ones stay."""
+    for folder in (RunFolder(root / spec.folder) for spec in specs):
+        if folder.is_complete:
+            folder.path.rename(folder.path.with_name(f".{folder.path.name}.{secrets.token_hex(4)}"))
+
+
 def is_done(spec: RunSpec, workplace: Workplace, retry_failed: bool) -> bool:
-    """Whether a run needs nothing more."""
+    """Whether a run needs nothing more; a damaged result is put aside, the run is done again."""
     folder = workplace.folder(spec)
-    return folder.is_complete and not (retry_failed and folder.result().status == "failed")
+    if not folder.is_complete:
+        return False
+    try:
+        result = folder.result()
+    except UserError:
+        folder.put_aside("result.json")
+        return False
+    return not (retry_failed and result.status == "failed")
+
+
+@contextmanager
+def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
+    """Hold a run for this process or group of processes; False when another has it.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    if not engine.is_main:
+        yield engine.any(False)
+        return
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        lock = folder.locked()
+        mine = lock.__enter__()
+    except OSError as error:
+        raise UserError(f"Cannot use the run folder {folder.path}: {error.strerror or error}.") from error
+    try:
+        yield engine.any(mine)
+    finally:
+        lock.__exit__(None, None, None)
 
 
 def sweep(
@@ -68,16 +117,14 @@ def sweep(
                 listener.run_done(spec, "already done", workplace.folder(spec).result())
                 continue
             dataset = _opened(spec, workplace, datasets, listener.data_opened)
-            folder = workplace.folder(spec)
-            folder.path.mkdir(parents=True, exist_ok=True)
-            with folder.locked(shared=workplace.engine.world_size > 1) as mine:
+            with held(workplace.folder(spec), workplace.engine) as mine:
                 if not mine:
                     listener.run_done(spec, "busy", None)
                     continue
                 watcher = listener.run_listener(spec, number, len(specs))
                 result = execute(spec, dataset, workplace, watcher, stop)
             listener.run_done(spec, result.status, result)
-            stop.leave()
+            stop.leave(workplace.engine.any)
 
 
 def _opened(

@@ -51,21 +51,37 @@ def save_last(folder: RunFolder, state: TrainState, method: Method, optimizer: t
 
 
 def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer) -> TrainState | None:
-    """Restore weights and moments in place and return the state; None when there is nothing to resume.
+    """Restore weights and moments in place and return the state; None when there is nothing (whole) to resume.
+
+    A damaged resume point, or one whose best weights are gone, is put aside: training from the start gives the same
+    numbers.
 
     Raises:
-        UserError: the file is damaged or of another model.
+        UserError: the file is whole but of another model.
     """
     path = folder.checkpoints / LAST
     if not path.is_file():
         return None
+    content = _read_whole(path)
+    best = None if content is None else content["state"]["best_epoch"]
+    if content is None or (best is not None and not best_path(folder, best).is_file()):
+        path.replace(path.with_name(f"{LAST}.damaged"))
+        return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
         method.load_state_dict(content["method"])
         optimizer.load_state_dict(content["optimizer"])
         return TrainState(**content["state"])
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} cannot be resumed from ({error}). Delete it to train this run anew.") from error
+
+
+def _read_whole(path: Path) -> dict[str, Any] | None:
+    """The content of a checkpoint; None when it is damaged."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError):
+        return None
+    return content if isinstance(content, dict) and {"state", "method", "optimizer"} <= set(content) else None
 
 
 def best_path(folder: RunFolder, epoch: int | None) -> Path:

@@ -111,6 +111,10 @@ class Engine:
         """Sum over processes."""
         return cast("Tensor", self._fabric.all_reduce(value, reduce_op="sum"))
 
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so: what several processes must decide alike, or they would wait for each other."""
+        return flag if self.world_size == 1 else bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
+
     def barrier(self) -> None:
         """Wait for every process."""
         self._fabric.barrier()

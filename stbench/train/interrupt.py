@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,15 +18,20 @@ class StopRequest:
     def __init__(self) -> None:
         self.requested = False
 
-    def leave(self) -> None:
-        """Raise ``KeyboardInterrupt`` when a stop was requested; called where everything is saved."""
-        if self.requested:
+    def leave(self, agree: Callable[[bool], bool] = bool) -> None:
+        """Raise ``KeyboardInterrupt`` when a stop was requested; called where everything is saved.
+
+        Args:
+            agree: turns this process's wish into that of all (:meth:`stbench.train.engine.Engine.any`).
+        """
+        if agree(self.requested):
             raise KeyboardInterrupt
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's signature
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        print("Stopping at the next safe point; once more stops at once.", file=sys.stderr)
 
 
 @contextmanager

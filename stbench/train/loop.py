@@ -126,11 +126,11 @@ class Trainer:
             state.step_in_epoch += 1
             if state.step % CHECK_EVERY == 0 or self.steps == state.step_in_epoch or self.training.steps == state.step:
                 self._check_and_show(terms, lr)
-            if self.stop.requested or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            if self.engine.any(self.stop.requested or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS):
                 clock = self._account(clock)
                 self._flush(terms)
                 self._save()
-                self.stop.leave()
+                self.stop.leave(self.engine.any)
         self._account(clock)
         self._flush(terms)
         self._validate()
@@ -180,7 +180,7 @@ class Trainer:
         """Look at the loss (which waits for the device), so every few steps only."""
         done = self.state.step_in_epoch
         loss = (float(terms["loss"]) + self.state.sums.get("loss", 0.0)) / done
-        if not math.isfinite(loss):
+        if self.engine.any(not math.isfinite(loss)):
             raise DivergedError(f"the training loss is {loss} at epoch {self.state.epoch + 1}, step {done}")
         self.listener.on_step(epoch=self.state.epoch, step=done, steps=self.steps, loss=loss, lr=lr)
 
@@ -227,7 +227,7 @@ class Trainer:
         state.epoch, state.step_in_epoch, state.sums, state.epoch_seconds = state.epoch + 1, 0, {}, 0.0
         self._save()
         self.listener.on_epoch(record)
-        self.stop.leave()
+        self.stop.leave(self.engine.any)
 
     def _mean_over_processes(self, value: float) -> float:
         """One number that every process agrees on, so that all of them stop together."""

@@ -1,6 +1,7 @@
 """``stbench run`` in real processes: finish, find again, be killed, fail well."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -68,6 +69,31 @@ def test_a_finished_plan_is_found_not_redone(whole: Path) -> None:
     assert again.returncode == 0
     assert again.stdout.count("already done") == 2
     assert result.stat().st_mtime_ns == before
+
+
+def test_changed_code_is_told_and_redone_on_demand(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    path = only(out / "runs", "*convlstm*") / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "method_source": "before"}))
+    found = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
+    assert found.stdout.count("its code has changed since; --redo does it again") == 1
+    again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out), "--redo")
+    assert again.returncode == 0, again.stderr
+    assert "already done" not in again.stdout
+    assert deterministic(path) == deterministic(only(whole / "runs", "*convlstm*") / "result.json")
+    assert len(list((out / "runs").glob(".*convlstm*"))) == 1
+
+
+def test_a_damaged_result_is_put_aside_and_done_again(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    folder = only(out / "runs", "*convlstm*")
+    (folder / "result.json").write_text("{ half")
+    again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
+    assert again.returncode == 0, again.stderr
+    assert (folder / "result.json.damaged").is_file()
+    assert deterministic(folder / "result.json") == deterministic(only(whole / "runs", "*convlstm*") / "result.json")
 
 
 def test_killed_in_epoch_two_ends_with_the_same_bits(whole: Path, tmp_path: Path) -> None:

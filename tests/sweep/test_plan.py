@@ -47,6 +47,14 @@ def test_set_on_a_variant_reaches_that_variant_only() -> None:
     assert rates["tau"] != 0.5
 
 
+def test_nested_training_keys_of_one_method() -> None:
+    overrides = [parse_override("tau.schedule.warmup=0.2"), parse_override("tau.optimizer.betas=[0.8, 0.9]")]
+    specs = make_plan(request("tau", "convlstm", overrides=overrides)).specs
+    tau, other = (next(s for s in specs if s.method == name).training for name in ("tau", "convlstm"))
+    assert (tau.schedule.warmup, tau.optimizer.betas) == (0.2, (0.8, 0.9))
+    assert (other.schedule.warmup, other.optimizer.betas) == (0.3, (0.9, 0.999))
+
+
 def test_inline_values_make_a_variant() -> None:
     spec = make_plan(request("tau:hid_t=48")).specs[1]
     assert (spec.method, spec.plugin, spec.config["hid_t"]) == ("tau:hid_t=48", "tau", 48)
@@ -117,6 +125,12 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
         ({"overrides": [("epoch", "3")]}, "Unknown key in --set 'epoch'. Did you mean 'epochs'?"),
         ({"overrides": [("ta.lr", "3")]}, "Unknown method in --set 'ta'. Did you mean 'tau'?"),
         ({"overrides": [("tau.hid_t", "many")]}, "hid_t = 'many'"),
+        ({"overrides": [("tau.lr", "[1")]}, "--set tau.lr=[1: cannot read the value"),
+        ({"overrides": [("epochs", "3"), ("epochs.x", "4")]}, "'epochs' was set to a plain value before"),
+        ({"overrides": [("tau.lr", ".inf")]}, "lr = inf"),
+        ({"overrides": [("optimizer.betas", "[0.9, 2]")]}, "less than 1"),
+        ({"overrides": [("evaluation.metrics", "[]")]}, "metrics = []"),
+        ({"overrides": [("accumulate", "3")]}, "training of 'tau': batch_size 16 is not a multiple of accumulate 3"),
         ({"overrides": [("tau.lr", "-1")]}, "lr = -1"),
         ({"overrides": [("evaluation.metrics", "[mse]")]}, "Unknown metric 'mse'. Did you mean 'mse_frame'?"),
         ({"overrides": [("tau.n_s", "12")]}, "does not divide by 64"),

@@ -177,9 +177,30 @@ def test_clipping_bounds_the_gradient(tmp_path: Path, engine: Engine) -> None:
     assert norms[1] == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_damaged_checkpoint_is_named(tmp_path: Path, engine: Engine) -> None:
-    make_trainer(tmp_path, engine, tiny_training(epochs=1)).run()
-    (tmp_path / "checkpoints" / "last.pt").write_bytes(b"not a checkpoint")
+@pytest.mark.parametrize("damage", ["last.pt cut short", "best weights gone"])
+def test_a_damaged_resume_point_is_put_aside_and_training_starts_anew(
+    tmp_path: Path, engine: Engine, damage: str
+) -> None:
+    whole = make_trainer(tmp_path, engine, tiny_training(epochs=1))
+    whole.run()
+    last = tmp_path / "checkpoints" / "last.pt"
+    if damage == "last.pt cut short":
+        last.write_bytes(last.read_bytes()[:500])
+    else:
+        find_best(whole.folder).unlink()
+    again = make_trainer(tmp_path, engine, tiny_training(epochs=1))
+    assert again.state.step == 0
+    assert last.with_name("last.pt.damaged").is_file()
+    again.run()
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(again).values(), strict=True))
+
+
+def test_a_resume_point_of_another_model_is_refused(tmp_path: Path, engine: Engine) -> None:
+    trainer = make_trainer(tmp_path, engine, tiny_training(epochs=1))
+    trainer.run()
+    content = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)
+    content["method"].pop("conv.weight")
+    torch.save(content, tmp_path / "checkpoints" / "last.pt")
     with pytest.raises(UserError, match=r"last\.pt cannot be resumed from"):
         make_trainer(tmp_path, engine, tiny_training(epochs=1))
 
