@@ -81,7 +81,7 @@ class RunResult(Record):
 
     ``optimism`` is filled where the checkpoint was selected on test: each metric's selected minus last-epoch value.
     ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
-    ``method_source`` is a hash of the source file of the method's class. ``unavailable`` names metrics that could not be
+    ``method_source`` is a hash of the source file of the method. ``unavailable`` names metrics that could not be
     computed, with the reason. ``best_epoch`` counts from 0. ``scaling`` takes model space to physical units.
     """
 
