@@ -88,8 +88,8 @@ class Progress:
         elif result is not None and outcome == "finished":
             name, score = next(iter(result.test.items()))
             text += f", test {name} {score.total:.4g} in {(result.train_seconds or 0):.0f} s of training"
-        elif result is not None and outcome == "already done" and note_on(spec, result):
-            text += f" ({note_on(spec, result)})"
+        elif result is not None and outcome == "already done" and (note := note_on(spec, result)):
+            text += f" ({note})"
         elif outcome == "busy":
             text += ": another process is working on it"
         self.note(text)
@@ -116,7 +116,6 @@ class RunProgress:
         self.training = spec.training
         self.total: Length | None = None
         self.task: TaskID | None = None
-        self.steps_done = 0
         self.first: tuple[float, int] | None = None
         self.said = time.monotonic()
 

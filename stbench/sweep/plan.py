@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark
+from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark, merge
 from stbench.errors import UserError, unknown_name
 from stbench.metrics import check_metrics
 from stbench.nn import METHODS, Method, split_name, variant_settings
@@ -112,6 +112,7 @@ class _Resolver:
         self.protocol = protocol
         self.name = name
         self.plugin = split_name(name)[0]
+        self.where = f"{benchmark.name} protocol {request.protocol}"
         self.method: type[Method] = METHODS.get(self.plugin)
         self.origins: dict[str, str] = {}
         self.config = self._config()
@@ -143,9 +144,8 @@ class _Resolver:
 
     def _config(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        where = f"{self.benchmark.name} protocol {self.request.protocol}"
         self._layer("config", values, self.method.adapt(self.benchmark), "fitted to the benchmark's value range")
-        self._layer("config", values, self.protocol.settings(self.plugin).config, where)
+        self._layer("config", values, self.protocol.settings(self.plugin).config, self.where)
         self._layer("config", values, variant_settings(self.name), f"variant in {self.name!r}")
         self._layer("config", values, self._shared_encoder(), "--encoder shared")
         self._layer("config", values, self.request.inferred.get(self.name, {}), "shapes of the published weights")
@@ -168,9 +168,10 @@ class _Resolver:
 
     def _training(self) -> Training:
         values: dict[str, Any] = {}
-        where = f"{self.benchmark.name} protocol {self.request.protocol}"
-        self._layer("training", values, self.protocol.training.model_dump(mode="json"), where)
-        self._layer("training", values, self.protocol.settings(self.plugin).training, f"{where}, methods.{self.plugin}")
+        self._layer("training", values, self.protocol.training.model_dump(mode="json"), self.where)
+        self._layer(
+            "training", values, self.protocol.settings(self.plugin).training, f"{self.where}, methods.{self.plugin}"
+        )
         for flag, value in self.request.training.items():
             self._layer("training", values, {flag: value}, f"--{flag.replace('_', '-')}")
         self._layer("training", values, self._set_pairs(training=True), "--set")
@@ -180,8 +181,7 @@ class _Resolver:
 
     def _evaluation(self) -> Evaluation:
         values: dict[str, Any] = {}
-        where = f"{self.benchmark.name} protocol {self.request.protocol}"
-        self._layer("evaluation", values, self.protocol.evaluation.model_dump(mode="json"), where)
+        self._layer("evaluation", values, self.protocol.evaluation.model_dump(mode="json"), self.where)
         self._layer("evaluation", values, self._section("evaluation"), "--set")
         evaluation = Evaluation.parse(values, "evaluation")
         check_metrics(evaluation.metrics, data_range=self.benchmark.data_range)
@@ -190,7 +190,7 @@ class _Resolver:
     def _dataset(self) -> DatasetSpec:
         spec = dataset_spec(self.benchmark, self.protocol)
         options = dict(spec.options)
-        self._layer("dataset", options, options, f"{self.benchmark.name} protocol {self.request.protocol}")
+        self._layer("dataset", options, options, self.where)
         self._layer("dataset", options, self._section("dataset"), "--set")
         return DatasetSpec(reader=spec.reader, options=options)
 
@@ -216,8 +216,7 @@ class _Resolver:
     def _layer(self, part: str, values: dict[str, Any], over: Mapping[str, Any], origin: str) -> None:
         for key, value in over.items():
             nested = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
-            changes_kind = nested and value.get("kind", values[key].get("kind")) != values[key].get("kind")
-            values[key] = {**values[key], **value} if nested and not changes_kind else value
+            values[key] = merge(values[key], value) if nested else value
             self.origins[f"{part}.{key}"] = origin
 
 

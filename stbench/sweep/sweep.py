@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -88,16 +88,13 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
     if not engine.is_main:
         yield engine.any(False)
         return
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        lock = folder.locked()
-        mine = lock.__enter__()
-    except OSError as error:
-        raise UserError(f"Cannot use the run folder {folder.path}: {error.strerror or error}.") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            mine = stack.enter_context(folder.locked())
+        except OSError as error:
+            raise UserError(f"Cannot use the run folder {folder.path}: {error.strerror or error}.") from error
         yield engine.any(mine)
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def sweep(
