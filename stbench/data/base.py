@@ -32,6 +32,13 @@ class Split(ABC):
     def clips(self, indices: Indices, epoch: int) -> Tensor:
         """Clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters only where clips are generated or flipped anew."""
 
+    def frames(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default clips share nothing
+        """Which recorded frames each clip is made of, (B, T_in+T_out): equal numbers are the same frame.
+
+        None where no two clips share any. Statistics need it: clips that share frames are not independent.
+        """
+        return None
+
     def times(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default nothing is known
         """When each frame was taken, (B, T_in+T_out) int64 minutes since 1970-01-01 00:00 on the data's own clock.
 

@@ -59,6 +59,10 @@ class StoredSplit(Split):
                 tensor[chosen] = tensor[chosen].flip(FLIP_AXES[flip])
         return tensor
 
+    def frames(self, indices: Indices) -> Indices:
+        """Numbers of the stored frames, (B, T)."""
+        return self.windows_NT[indices]
+
     def times(self, indices: Indices) -> Indices | None:
         """Minutes since 1970-01-01, (B, T); None where they are not known."""
         minutes: Indices = self.prepared.minutes[self.windows_NT[indices]]

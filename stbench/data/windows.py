@@ -82,6 +82,10 @@ class WindowSplit(Split):
         """Clips (B, T, C, H, W), float32."""
         return self.frames_TCHW[torch.from_numpy(self.windows_NT[indices])]
 
+    def frames(self, indices: Indices) -> Indices:
+        """Numbers of the stored frames, (B, T)."""
+        return self.windows_NT[indices]
+
     def times(self, indices: Indices) -> Indices | None:
         """Minutes since 1970-01-01, (B, T)."""
         return None if self.minutes_T is None else self.minutes_T[self.windows_NT[indices]]

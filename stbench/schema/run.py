@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from stbench.schema.base import Record
 from stbench.schema.protocol import DatasetSpec, Evaluation, Selection, Training
@@ -83,6 +83,8 @@ class RunResult(Record):
     ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
     ``method_source`` is a hash of the source file of the method. ``unavailable`` names metrics that could not be
     computed, with the reason. ``best_epoch`` counts from 0. ``scaling`` takes model space to physical units.
+    ``macs`` are the multiply-adds of predicting one clip over the whole horizon; None where they cannot be counted.
+    Scored test sequences share frames only with neighbours fewer than ``test_overlap`` places away; 1: with none.
     """
 
     run_id: str
@@ -94,11 +96,13 @@ class RunResult(Record):
     failure: Failure | None = None
     test: dict[str, Score] = {}
     test_clips: int = 0
+    test_overlap: PositiveInt = 1
     unavailable: dict[str, str] = {}
     validation_mse_frame: float | None = None
     best_epoch: int | None = None
     epochs_run: int = 0
     parameters: int = 0
+    macs: int | None = None
     seconds_per_epoch: float | None = None
     train_seconds: float | None = None
     evaluate_seconds: float | None = None

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from stbench.data import ClipLoader, Dataset, build_dataset
-from stbench.efficiency.macs import training_step_macs
+from stbench.data.loader import evenly_spaced
+from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
 from stbench.errors import UserError
 from stbench.evaluate.score import Scorer, Scores, parameter_count
 from stbench.nn import METHODS, Method
-from stbench.schema import Failure, RunResult, RunSpec, Training
+from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.environment import describe_environment, source_hash
+from stbench.sweep.overlap import overlap
 from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
@@ -122,8 +126,7 @@ class Run:
 
     def _train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:
         if self.spec.training is None:
-            clips = self._loader("train", shared_out=False).epoch(0)
-            method.fit(self.engine.to_device(clip) for clip in clips)
+            method.fit_at(self._training_clips())
             save_weights(best_path(self.folder, None), method)
             return None
         trainer = Trainer(
@@ -135,16 +138,22 @@ class Run:
             engine=self.engine,
             listener=listener,
             stop=stop,
-            macs_per_step=self._macs_per_step(self.spec.training),
+            macs_per_step=None if self._macs is None else TRAINING_FACTOR * self._macs * self.spec.training.batch_size,
         )
         return trainer.run()
 
-    def _macs_per_step(self, training: Training) -> int | None:
-        """Multiply-adds of one optimiser step; None for a method whose operators cannot be counted."""
+    def _training_clips(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Every training clip and its times, on the device: all of them on every process."""
+        to_device = self.engine.to_device
+        for _, clip, times in self._loader("train", shared_out=False).dated_epoch(0):
+            yield to_device(clip), None if times is None else to_device(times)
+
+    @cached_property
+    def _macs(self) -> int | None:
+        """Multiply-adds of predicting one clip; None for a method whose operators cannot be counted."""
         spec = self.spec
-        make = partial(METHODS.get(spec.plugin).create, spec.shape, spec.config, spec.method)
         try:
-            return training_step_macs(make, training.batch_size)
+            return total_macs(partial(METHODS.get(spec.plugin).create, spec.shape, spec.config, spec.method))
         except Exception:  # a plugin is foreign code, and a run does not depend on its count
             return None
 
@@ -195,7 +204,7 @@ class Run:
                 "seconds_per_epoch": state.train_seconds / state.step * self._loader("train").steps_per_epoch,
                 "train_seconds": state.train_seconds,
             }
-        optimism = {}
+        optimism, test = {}, self.dataset.test
         if last is not None:
             optimism = {name: score.total - last.metrics[name].total for name, score in scores.metrics.items()}
         return RunResult(
@@ -204,8 +213,10 @@ class Run:
             status="finished",
             test=scores.metrics,
             test_clips=scores.clips,
+            test_overlap=overlap(test, evenly_spaced(len(test), self.spec.evaluation.test_clips)),
             unavailable=scores.unavailable,
             parameters=parameter_count(method),
+            macs=self._macs,
             evaluate_seconds=scores.seconds,
             skimage_difference=scores.skimage_difference,
             optimism=optimism,

@@ -1,0 +1,25 @@
+"""How far apart two test sequences must be to share no frame: closer ones are not independent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stbench.data.base import Indices, Split
+
+
+def overlap(split: Split, scored: Indices) -> int:
+    """Smallest L such that scored clips L or more places apart in their order share no frame; 1: none share any.
+
+    Args:
+        split: says which frames a clip is made of.
+        scored: clip numbers (N,), in order.
+    """
+    frames_NT = split.frames(scored)
+    if frames_NT is None or not len(scored):
+        return 1
+    place_NT = np.broadcast_to(np.arange(len(scored))[:, None], frames_NT.shape)
+    _, frame = np.unique(frames_NT, return_inverse=True)
+    first, last = np.full(frame.max() + 1, len(scored)), np.zeros(frame.max() + 1, dtype=np.int64)
+    np.minimum.at(first, frame.ravel(), place_NT.ravel())
+    np.maximum.at(last, frame.ravel(), place_NT.ravel())
+    return int((last - first).max()) + 1
