@@ -3,7 +3,7 @@
 A clip is a function of (seed, split, epoch, index) alone: its random numbers are read at its own place of a
 counter-based stream, so that any batch of clips is drawn at once, by any worker, in any order.
 
-Axes: B batch, G glyphs of a clip, T time, C = 1, H, W canvas; h, w glyph.
+Axes: B batch, G glyphs of a clip, T time, C = 1, H, W canvas; h, w glyph, S pixels of a glyph's strip.
 """
 
 from __future__ import annotations
@@ -157,9 +157,7 @@ class MovingSplit(Split):
         free = np.array([self._shape.height, self._shape.width]) - self._glyphs.shape[1:]
         corners_BGT2 = trajectories(draws_BGD[..., 1:], free, self._options.speed, self._shape.length)
         canvas = render(self._glyphs[chosen_BG], corners_BGT2, (self._shape.height, self._shape.width))
-        frames = canvas[:, :, None].astype(np.float32)
-        frames /= 255
-        return torch.from_numpy(frames)
+        return torch.from_numpy(canvas[:, :, None]).to(torch.float32).div_(255)
 
 
 def trajectories(draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int) -> Indices:
@@ -180,17 +178,33 @@ def trajectories(draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, l
 
 
 def render(glyphs_BGhw: Images, corners_BGT2: Indices, canvas: tuple[int, int]) -> Images:
-    """Frames (B, T, H, W) uint8: the pixelwise maximum of the glyphs at their corners."""
+    """Frames (B, T, H, W) uint8: the pixelwise maximum of the glyphs at their corners.
+
+    A glyph is drawn as one strip of bytes: its rows with the black between them that a canvas as wide as the frame
+    has there, so that a frame takes one copy and not h of them.
+    """
     batch, count, length, _ = corners_BGT2.shape
-    frames = np.zeros((batch * length, *canvas), dtype=np.uint8)
-    # patches[n, y, x] is the h x w window of frame n with corner (y, x): a view, so that assigning draws
-    patches = np.lib.stride_tricks.sliding_window_view(frames, glyphs_BGhw.shape[2:], axis=(1, 2), writeable=True)
-    number = np.arange(batch * length)
-    for glyph in range(count):
-        y, x = corners_BGT2[:, glyph].reshape(-1, 2).T
-        images = np.repeat(glyphs_BGhw[:, glyph], length, axis=0)
-        patches[number, y, x] = np.maximum(patches[number, y, x], images)
-    return frames.reshape(batch, length, *canvas)
+    height, width = canvas
+    frames = np.zeros((batch, length, height * width), dtype=np.uint8)
+    strips_BGS = _strips(glyphs_BGhw, width)
+    # windows[b, t, n] is the strip of frame t that starts at its n-th pixel: a view, so that assigning draws
+    windows = np.lib.stride_tricks.sliding_window_view(frames, strips_BGS.shape[-1], axis=2, writeable=True)
+    starts_BGT = corners_BGT2[..., 0] * width + corners_BGT2[..., 1]
+    clip, time = np.arange(batch)[:, None], np.arange(length)
+    windows[clip, time, starts_BGT[:, 0]] = strips_BGS[:, :1]
+    for glyph in range(1, count):
+        place = clip, time, starts_BGT[:, glyph]
+        drawn = windows[place]
+        windows[place] = np.maximum(drawn, strips_BGS[:, glyph, None], out=drawn)
+    return frames.reshape(batch, length, height, width)
+
+
+def _strips(glyphs_BGhw: Images, width: int) -> Images:
+    """Each glyph (B, G, S) as it lies in a black frame of this width, from its first pixel to its last."""
+    rows, columns = glyphs_BGhw.shape[2:]
+    wide = np.zeros((*glyphs_BGhw.shape[:3], width), dtype=np.uint8)
+    wide[..., :columns] = glyphs_BGhw
+    return wide.reshape(*glyphs_BGhw.shape[:2], -1)[..., : (rows - 1) * width + columns]
 
 
 def check_canvas(name: str, shape: ClipShape, glyphs: Images) -> None:
