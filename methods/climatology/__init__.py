@@ -1,35 +1,96 @@
-"""Climatology: every future frame is the training set's mean frame; the no-skill baseline of forecasting."""
+"""Climatology: the training data's mean frame at the same time of day; the no-skill baseline of forecasting.
+
+Axes: B batch, T time, C channels, H height, W width, S groups of frames.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated, Literal
 
 import torch
+from pydantic import AfterValidator, PositiveInt
 from torch import Tensor
 
-from stbench.nn import Method, MethodConfig
+from stbench.nn import Method, MethodConfig, Times
 from stbench.schema import ClipShape
+
+MINUTES_PER_DAY = 1440
+DAYS_PER_WEEK, SATURDAY = 7, 5
+FIRST_WEEKDAY = 3
+"""1970-01-01, day 0, was a Thursday; Monday is 0."""
+
+
+def _divides_the_day(slots: int) -> int:
+    if MINUTES_PER_DAY % slots:
+        raise ValueError(f"{slots} does not divide the day's {MINUTES_PER_DAY} minutes; 24 is hours, 48 half hours")
+    return slots
+
+
+class ClimatologyConfig(MethodConfig):
+    """What a frame is compared with.
+
+    ``groups``: "weekday_time_of_day" keeps working days and weekends apart, which is right for traffic;
+    "time_of_day" does not, which is enough for weather; "mean" is one mean of everything. ``slots``: parts of the day.
+    """
+
+    groups: Literal["weekday_time_of_day", "time_of_day", "mean"] = "weekday_time_of_day"
+    slots: Annotated[PositiveInt, AfterValidator(_divides_the_day)] = 48
 
 
 class Climatology(Method):
-    """Repeats the mean of all training frames, which :meth:`fit` measures; not-a-number until then."""
+    """Each future frame is the mean of the training frames of its group, which :meth:`fit_at` measures.
 
-    summary = "every future frame is the training set's mean frame"
-    mean: Tensor
+    Without time stamps, and for a group that training never saw, it is the mean of all training frames. Not-a-number
+    until it is fitted.
+    """
 
-    def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
+    Config = ClimatologyConfig
+    config: ClimatologyConfig
+    summary = "the training set's mean frame, by time of day and weekday or weekend where the data have dates"
+    means: Tensor
+    """(S, C, H, W): the mean of all frames, then of each group."""
+
+    def __init__(self, shape: ClipShape, config: ClimatologyConfig) -> None:
         super().__init__(shape, config)
-        self.register_buffer("mean", torch.full(shape.frame, torch.nan))
+        groups = {"mean": 0, "time_of_day": config.slots, "weekday_time_of_day": 2 * config.slots}[config.groups]
+        self.register_buffer("means", torch.full((1 + groups, *shape.frame), torch.nan))
 
     def fit(self, clips: Iterable[Tensor]) -> None:
-        """Measure the mean frame over batches (B, T, C, H, W), summed in float64; every frame of a clip counts."""
-        total = torch.zeros(self.shape.frame, dtype=torch.float64, device=self.mean.device)
-        frames = 0
-        for clip in clips:
-            total += clip.to(self.mean.device, torch.float64).sum(dim=(0, 1))
-            frames += clip.shape[0] * clip.shape[1]
-        self.mean.copy_(total / frames)
+        """Measure the mean over batches (B, T, C, H, W); every frame of a clip counts."""
+        self.fit_at((clip, None) for clip in clips)
+
+    def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
+        """Measure the means over batches (B, T, C, H, W) and their times, summed in float64, in one pass."""
+        sums_SCHW = torch.zeros(self.means.shape, dtype=torch.float64, device=self.means.device)
+        counts_S = torch.zeros(len(self.means), dtype=torch.float64, device=self.means.device)
+        for clip, times in batches:
+            frames = clip.to(self.means.device, torch.float64).flatten(0, 1)
+            group = torch.zeros(len(frames), dtype=torch.int64) if times is None else self.group(times).flatten()
+            group = group.to(self.means.device)
+            sums_SCHW.index_add_(0, group, frames)
+            counts_S += group.bincount(minlength=len(counts_S))
+        self.means.copy_(sums_SCHW.sum(dim=0) / counts_S.sum())
+        seen = counts_S > 0
+        seen[0] = False  # group 0 gathered the frames without a time; its mean is that of all frames
+        self.means[seen] = (sums_SCHW[seen] / counts_S[seen, None, None, None]).to(self.means.dtype)
+
+    def group(self, times: Times) -> Tensor:
+        """Row of :attr:`means` for each time: int64 minutes since 1970-01-01 00:00, any shape."""
+        if self.config.groups == "mean":
+            return torch.zeros_like(times)
+        slot = times % MINUTES_PER_DAY * self.config.slots // MINUTES_PER_DAY
+        if self.config.groups == "time_of_day":
+            return 1 + slot
+        weekend = (times // MINUTES_PER_DAY + FIRST_WEEKDAY) % DAYS_PER_WEEK >= SATURDAY
+        return 1 + slot + weekend * self.config.slots
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
-        return self.mean.to(past.dtype).repeat(past.shape[0], self.shape.t_out, 1, 1, 1)
+        """The mean of all training frames: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        return self.means[0].to(past.dtype).repeat(past.shape[0], self.shape.t_out, 1, 1, 1)
+
+    def predict_at(self, past: Tensor, times: Times | None) -> Tensor:
+        """The mean of each future frame's group; ``times`` None is :meth:`forward`."""
+        if times is None:
+            return self(past)  # type: ignore[no-any-return]
+        return self.means[self.group(times[:, self.shape.t_in :])].to(past.dtype)

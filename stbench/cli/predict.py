@@ -22,6 +22,10 @@ def predict_command(
     ],
     output: Annotated[Path, typer.Option(help=".npy file for the predicted frames, in the same units.")],
     gif: Annotated[Path | None, typer.Option(help="Also an animation of the (first) clip.")] = None,
+    times: Annotated[
+        Path | None,
+        typer.Option(help=".npy file: when each past frame was taken (datetime64), for methods that use dates."),
+    ] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Frames to predict, instead of the run's T_out.")] = None,
     device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
@@ -34,7 +38,7 @@ def predict_command(
         _check_target(path, overwrite)
     past = _read(input_)
     predictor = load(run, device.value)
-    future = predictor.predict(past, horizon=horizon)
+    future = predictor.predict(past, horizon=horizon, times=None if times is None else _read(times, "iuM"))
     write_with(output, lambda path: _save(path, future))
     typer.echo(f"{output}: {' x '.join(map(str, future.shape))} float32")
     if gif is not None:
@@ -54,18 +58,19 @@ def _check_target(path: Path | None, overwrite: bool) -> None:
         raise UserError(f"{path}: there is no folder {path.absolute().parent}. Make it first.")
 
 
-def _read(path: Path) -> npt.NDArray[np.generic]:
+def _read(path: Path, kinds: str = "biuf") -> npt.NDArray[np.generic]:
     import numpy as np
 
     if not path.is_file():
-        raise UserError(f"{path} is not a file. Give a .npy file of past frames.")
+        raise UserError(f"{path} is not a file. Give a .npy file of the past frames (or of their times).")
     try:
         array: Any = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"{path} cannot be read as a .npy file of numbers: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
         seen = array.dtype if isinstance(array, np.ndarray) else "an archive of several arrays"
-        raise UserError(f"{path} holds {seen}; give one array of numbers, written with numpy.save.")
+        wanted = "numbers" if "f" in kinds else "dates (datetime64) or of whole minutes since 1970-01-01 00:00"
+        raise UserError(f"{path} holds {seen}; give one array of {wanted}, written with numpy.save.")
     return array
 
 

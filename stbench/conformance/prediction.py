@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from stbench.conformance.outcome import NotApplicableError, ViolationError, check
-from stbench.conformance.subject import Subject, gap, predict, progress, waves
+from stbench.conformance.subject import Subject, gap, hourly, predict, progress, waves
+from stbench.nn import Method
 from stbench.schema import ClipShape
 from stbench.train.checkpoint import load_weights, save_weights
 
@@ -78,6 +79,27 @@ def batch_independence(subject: Subject) -> None:
             f"they differ by up to {seen:.3g} (predictions reach {_scale(together):.3g})",
             "statistics over the batch in eval mode (BatchNorm with track_running_stats=False, a mean over dim 0), "
             "or a reshape that mixes batch and time",
+        )
+
+
+@check(crash_cause="predict_at needs times, which are None where the data have no dates")
+def dates(subject: Subject) -> None:
+    """With dates and without, a prediction has the shape it should, and each sample is predicted by its own dates."""
+    if subject.method_class.predict_at is Method.predict_at:
+        raise NotApplicableError("predictions do not depend on dates")
+    method = subject.build().eval()
+    past, times = subject.clip(3)[0], hourly(subject.shape, 3, first_day=7)
+    with torch.no_grad():
+        _check_prediction(method.predict_at(past, None), subject.shape, 3)
+        together = method.predict_at(past, times)
+        _check_prediction(together, subject.shape, 3)
+        alone = torch.cat([method.predict_at(past[[n]], times[[n]]) for n in range(3)])
+    seen = gap(together, alone)
+    if seen > ROUNDING * _scale(together):
+        raise ViolationError(
+            "the same dated prediction alone and in a batch of 3",
+            f"they differ by up to {seen:.3g}",
+            "one sample's dates used for all; times is (B, T_in+T_out), a row per sample",
         )
 
 

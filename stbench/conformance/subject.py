@@ -25,6 +25,7 @@ SHAPES = (
 
 TOTAL_STEPS, TOTAL_EPOCHS = 1_000_000, 10_000
 WAKE_STD = 0.05
+MINUTES_PER_HOUR, MINUTES_PER_DAY = 60, 1440
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Subject:
                 if not parameter.any():
                     parameter.normal_(std=WAKE_STD)
         if fit and not method.trainable:
-            method.fit([waves(shape, 4, seed=99)])
+            method.fit_at([(waves(shape, 4, seed=99), hourly(shape, 4))])
         return method
 
     def clip(self, batch: int, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -104,6 +105,12 @@ def waves(shape: ClipShape, batch: int, seed: int) -> Tensor:
     space = uniform(-2.0, 2.0) * rows + uniform(-2.0, 2.0) * columns
     angle = 2 * math.pi * (space + uniform(0.0, 1.0)) + uniform(0.2, 0.8) * time
     return 0.5 + 0.4 * torch.sin(angle)
+
+
+def hourly(shape: ClipShape, batch: int, first_day: int = 0) -> Tensor:
+    """Times (B, T_in+T_out) of hourly frames, int64 minutes since 1970; each sample starts a day and an hour later."""
+    start = MINUTES_PER_DAY * first_day + (MINUTES_PER_DAY + MINUTES_PER_HOUR) * torch.arange(batch)
+    return start[:, None] + MINUTES_PER_HOUR * torch.arange(shape.length)
 
 
 def progress(*, late: bool, seed: int = 0, rank: int = 0) -> Progress:

@@ -23,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     prediction.lengths,
     prediction.inputs_untouched,
     prediction.batch_independence,
+    prediction.dates,
     prediction.state_dict_round_trip,
     prediction.target_not_seen,
     prediction.no_carried_state,

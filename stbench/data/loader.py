@@ -65,6 +65,7 @@ class ClipLoader:
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
+        self._split = split
         self._clips = len(split)
         self._batch_size = batch_size
         self._shuffle = shuffle
@@ -105,6 +106,12 @@ class ClipLoader:
         """Clips (B, T, C, H, W) of one epoch's batches, from batch ``start_step`` on."""
         self._sampler.keys = [(batch, epoch) for batch in self.batches(epoch)[start_step:]]
         yield from self._loader
+
+    def dated_epoch(self, epoch: int) -> Iterator[tuple[Indices, Tensor, Tensor | None]]:
+        """Clip numbers (B,), clips (B, T, C, H, W) and their times (B, T) int64 minutes, None where not known."""
+        for indices, clips in zip(self.batches(epoch), self.epoch(epoch), strict=True):
+            minutes = self._split.times(indices)
+            yield indices, clips, None if minutes is None else torch.from_numpy(minutes.astype(np.int64, copy=False))
 
     def _check(self) -> None:
         if self._shuffle and self._batch_size % self._world_size:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.nn import METHODS, Method
+from stbench.evaluate.times import Dates, clip_times
+from stbench.nn import METHODS, Method, Times
 from stbench.schema import RunSpec, Scaling
 from stbench.schema.folder import finished_run
 from stbench.train.checkpoint import find_best, load_weights
@@ -61,30 +62,42 @@ class Predictor:
         shape = self.spec.shape
         return f"Predictor({self.spec.method} on {self.spec.benchmark}, {shape.t_in}->{shape.t_out}, {shape.frame})"
 
-    def predict(self, past: Array, *, horizon: int | None = None) -> Array:
+    def predict(self, past: Array, *, horizon: int | None = None, times: Dates | None = None) -> Array:
         """Predict the frames that follow.
 
         Args:
             past: (T_in, C, H, W) or (B, T_in, C, H, W) in physical units, numpy or torch, any number type.
             horizon: number of frames, default the run's T_out. A recurrent method rolls on, a parallel one reads its
                 own output again.
+            times: when the past frames were taken (numpy datetime64, ISO dates, or minutes since 1970-01-01 00:00, on
+                the training data's clock): (T_in,) or (B, T_in), evenly spaced, or (…, T_in + horizon). Only methods
+                that use dates look at them; without, one that keeps a mean per time of day gives the mean of all.
 
         Returns:
             (T, C, H, W) or (B, T, C, H, W) float32 in physical units, of the same kind (and on the same device).
 
         Raises:
-            UserError: another shape, values that are not finite, or a horizon that the method cannot do.
+            UserError: another shape, values that are not finite, a horizon that the method cannot do, or times that
+                do not fit the clips.
         """
-        method = self._method(self.spec.shape.t_out if horizon is None else horizon)
+        horizon = self.spec.shape.t_out if horizon is None else horizon
+        method = self._method(horizon)
         clips = torch.as_tensor(past.astype(np.float32) if isinstance(past, np.ndarray) else past).float()
         self._check(clips)
         single = clips.ndim == 4
         clips = clips[None] if single else clips
         model = self.scaling.to_model(clips.to(self._engine.device))
-        parts = [self._engine.predict(method, part) for part in torch.split(model, self.spec.evaluation.batch_size)]
-        future = self.scaling.to_physical(torch.cat(parts))
+        dates = None if times is None else clip_times(times, len(clips), self.spec.shape.t_in, horizon)
+        future = self.scaling.to_physical(self._batches(method, model, dates))
         future = future[0] if single else future
         return future.to(past.device).clone() if isinstance(past, Tensor) else future.cpu().numpy()
+
+    def _batches(self, method: Method, past: Tensor, times: Times | None) -> Tensor:
+        """Predictions of any number of clips in model space, so many at a time as the run scored."""
+        size = self.spec.evaluation.batch_size
+        parts = torch.split(past, size)
+        dates = [None] * len(parts) if times is None else torch.split(times, size)
+        return torch.cat([self._engine.predict(method, *pair) for pair in zip(parts, dates, strict=True)])
 
     def _check(self, clips: Tensor) -> None:
         shape = self.spec.shape

@@ -65,15 +65,15 @@ class Scorer:
         missing = unavailable(self.evaluation.metrics, frame=method.shape.frame)
         names = [name for name in self.evaluation.metrics if name not in missing]
         totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
-        batches = self.loader.batches(0)
-        checked = set(np.linspace(0, len(batches) - 1, CHECKED_BATCHES, dtype=int).tolist())
+        batches = self.loader.steps_per_epoch
+        checked = set(np.linspace(0, batches - 1, CHECKED_BATCHES, dtype=int).tolist())
         samples = _Samples()
         worst: list[float] = []
         with SequenceWriter(folder, names, self.engine) as sequences:
-            for number, (indices, batch) in enumerate(zip(batches, self.loader.epoch(0), strict=True)):
+            for number, (indices, batch, times) in enumerate(self.loader.dated_epoch(0)):
                 clip = self.engine.to_device(batch)
                 past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
-                pred = self.engine.predict(method, past)
+                pred = self.engine.predict(method, past, times)
                 values = self._values(names, pred, future)
                 totals.update(values)
                 sequences.write(indices, values)

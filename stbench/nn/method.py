@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 import torch
 import yaml
@@ -18,6 +18,9 @@ from stbench.errors import UserError, unknown_name
 from stbench.nn.public import PublicLayout
 from stbench.registry import Registry
 from stbench.schema import Benchmark, ClipShape, Record
+
+Times: TypeAlias = Tensor
+"""When frames were taken, (B, T): int64 minutes since 1970-01-01 00:00 on the data's own clock."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,13 @@ class Method(nn.Module):
         What a method finds belongs in buffers, so that it is saved with the weights.
         """
 
+    def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
+        """What the harness calls: :meth:`fit` with the clips' times (B, T), None where the data have no dates.
+
+        A method that uses dates overrides this and :meth:`predict_at`; any other never hears of them.
+        """
+        self.fit(clip for clip, _ in batches)
+
     def idle_macs(self) -> int:
         """Multiply-adds of one clip's published count that this forward leaves out.
 
@@ -123,6 +133,18 @@ class Method(nn.Module):
     def forward(self, past: Tensor) -> Tensor:
         """Predict the future: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
         raise NotImplementedError
+
+    def predict_at(self, past: Tensor, times: Times | None) -> Tensor:  # noqa: ARG002 - the default uses no dates
+        """What the harness calls: :meth:`forward` with the dates of the past and the future frames, known beforehand.
+
+        Args:
+            past: (B, T_in, C, H, W).
+            times: (B, T_in+T_out), or None where the data have no dates.
+
+        Returns:
+            (B, T_out, C, H, W).
+        """
+        return self(past)  # type: ignore[no-any-return]
 
     def check_past(self, past: Tensor) -> None:
         """Refuse a past that is not (B, T_in, C, H, W) of this method's shape.

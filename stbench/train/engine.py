@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.nn import Method, Progress
+from stbench.nn import Method, Progress, Times
 from stbench.schema import Adam
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -98,13 +98,16 @@ class Engine:
         return TrainingModule(self._fabric, module, wrapped)
 
     @torch.inference_mode()
-    def predict(self, method: Method, past: Tensor) -> Tensor:
-        """Prediction of a placed method in eval mode, float32: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+    def predict(self, method: Method, past: Tensor, times: Times | None = None) -> Tensor:
+        """Prediction of a placed method in eval mode, float32: (B, T_in, C, H, W) -> (B, T_out, C, H, W).
+
+        ``times`` (B, T_in+T_out) are the dates of past and future frames, on any device.
+        """
         with self._fabric.autocast():
-            return method(past).float()  # type: ignore[no-any-return]
+            return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
     def to_device(self, clip: Tensor) -> Tensor:
-        """Copy a batch to the device, without waiting where it is pinned."""
+        """Copy a batch (of clips, or of their times) to the device, without waiting where it is pinned."""
         return clip.to(self.device, non_blocking=True)
 
     def sum(self, value: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ def validation_mse(method: Method, loader: ClipLoader, engine: Engine) -> float:
     method.eval()
     t_in = method.shape.t_in
     total = torch.zeros(2, dtype=torch.float64, device=engine.device)
-    for batch in loader.epoch(0):
+    for _, batch, times in loader.dated_epoch(0):
         clip = engine.to_device(batch)
-        error = engine.predict(method, clip[:, :t_in]) - clip[:, t_in:]
+        error = engine.predict(method, clip[:, :t_in], times) - clip[:, t_in:]
         total[0] += error.square().sum(dtype=torch.float64)
         total[1] += error.shape[0] * error.shape[1]
     squared, frames = engine.sum(total).tolist()

@@ -75,7 +75,7 @@ def test_only_the_embedded_digits_need_no_files():
 @pytest.mark.parametrize("name", NAMES)
 def test_published_learning_rates(name):
     paper = load_benchmark(name).protocols["paper"]
-    found = {method: settings.training["lr"] for method, settings in paper.methods.items()}
+    found = {method: settings.training.get("lr") for method, settings in paper.methods.items()}
     assert PAPER_LR[name].items() <= found.items()
 
 

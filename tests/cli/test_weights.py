@@ -112,6 +112,18 @@ def test_predict_overwrites_only_when_told_to(run: Path, clip: Path, tmp_path: P
     assert np.load(out).shape == (4, 2, 2, 8, 16)
 
 
+def test_predict_takes_the_past_frames_dates(run: Path, clip: Path, tmp_path: Path) -> None:
+    dates, out = tmp_path / "dates.npy", tmp_path / "out.npy"
+    arguments = ("predict", "--run", run, "--input", clip, "--output", out, "--times", dates)
+    np.save(dates, np.array(["2016-02-28", "2016-02-29", "2016-03-01"], dtype="M8[D]"))
+    assert invoke(*arguments).exit_code == 0
+    assert np.load(out).shape == (4, 2, 2, 8, 16)
+    np.save(dates, np.zeros(2, dtype=np.int64))
+    assert "The times have shape (2,)" in refused(*arguments, "--overwrite")
+    np.save(dates, np.zeros(3))
+    assert "give one array of dates" in refused(*arguments, "--overwrite")
+
+
 def test_predict_refuses_files_that_are_no_array_of_numbers(run: Path, tmp_path: Path) -> None:
     def message(path: Path) -> str:
         return refused("predict", "--run", run, "--input", path, "--output", tmp_path / "out.npy")
