@@ -13,13 +13,19 @@ from stbench.metrics import get_metric
 from stbench.report.records import RunRecord
 from stbench.report.statistics import (
     CONFIDENCE,
+    MIN_STRETCHES,
     Comparison,
     Resampled,
+    Starts,
     compare,
     draws,
     holm,
     resample,
+    units,
 )
+
+OTHER_SEQUENCES = "scored on other test sequences"
+TOO_FEW = "independent stretches of test are too few to compare"
 
 
 @dataclass(frozen=True)
@@ -92,15 +98,27 @@ def _obstacle(row: Entry, best: Entry, metric: str) -> str:
         if any(_values(record, metric) is None for record in entry.records):
             return "no finite per-sequence values"
     same = {(record.sequences, record.result.data_fingerprint) for record in (*best.records, *row.records)}
-    return "scored on other test sequences" if len(same) > 1 else ""
+    if len(same) > 1:
+        return OTHER_SEQUENCES
+    stretches = len(_units((best, row)))
+    return f"{stretches} {TOO_FEW}" if stretches < MIN_STRETCHES and _overlap((best, row)) > 1 else ""
+
+
+def _overlap(entries: Sequence[Entry]) -> int:
+    return max(record.result.test_overlap for entry in entries for record in entry.records)
+
+
+def _units(entries: Sequence[Entry]) -> Starts:
+    return units(len(entries[0].records[0].sequences), _overlap(entries))
 
 
 def _resampled(indices: Sequence[int], entries: Sequence[Entry], metric: str) -> dict[int, Resampled]:
-    """Scores of the rows under the same drawn sequences."""
+    """Scores of the rows under the same drawn units."""
     root = get_metric(metric).reduction == "rms"
     values = {i: np.stack([v for r in entries[i].records if (v := _values(r, metric)) is not None]) for i in indices}
-    drawn = draws(next(iter(values.values())).shape[1])
-    return {i: resample(value, drawn, root=root) for i, value in values.items()}
+    starts = _units([entries[i] for i in indices])
+    drawn = draws(len(starts))
+    return {i: resample(value, drawn, starts, root=root) for i, value in values.items()}
 
 
 def _values(record: RunRecord, metric: str) -> NDArray[np.float64] | None:

@@ -43,7 +43,8 @@ def series(row: Row, metric: str) -> Series | None:
         return Series(np.array([score.lead_times for score in scores]).mean(axis=0))
     root = get_metric(metric).reduction == "rms"
     values_SNT = np.stack(known)
-    return Series(*band(values_SNT**2 if root else values_SNT, root=root))
+    overlap = max(record.result.test_overlap for record in row.finished)
+    return Series(*band(values_SNT**2 if root else values_SNT, overlap=overlap, root=root))
 
 
 def reference_row(table: Table) -> Row | None:

@@ -1,6 +1,7 @@
 """Is one row better than another? A paired bootstrap over test sequences nested in seeds.
 
-Axes: S seeds, N test sequences, R resamples. Values are per-sequence means whose mean over N is a seed's score.
+Axes: S seeds, N test sequences, U units that are drawn, R resamples. Values are per-sequence means whose mean over N is
+a seed's score.
 
 The difference of two rows varies for two reasons: other test sequences would have been drawn, and other seeds would
 have been trained. Each resample therefore draws sequences (the same for every row and seed: paired) and, for each row,
@@ -9,6 +10,11 @@ seeds also differ by the sequences' own noise, which the first draw accounts for
 two-way analysis of variance) is kept; and a normal quantile is too narrow for a variance estimated from S values
 (Davison and Hinkley 1997, §3.8; Hesterberg 2015, §5.3: the expanded interval). The interval is the bias-corrected and
 accelerated one (Efron 1987).
+
+A unit is a single sequence where sequences are independent. Where neighbours share frames it is a stretch of them, as
+in the non-overlapping block bootstrap (Carlstein 1986): stretches of three times the reach of an overlap are nearly
+independent of each other, so that all of the above, the leave-one-out acceleration and the degrees of freedom too,
+holds with U stretches in place of N sequences.
 """
 
 from __future__ import annotations
@@ -24,9 +30,13 @@ from scipy import special, stats
 
 Array = NDArray[np.floating[Any]]
 Counts = NDArray[np.uint16]
+Starts = NDArray[np.int64]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+STRETCH = 3
+"""Length of a stretch in overlaps: of 1 to 4, the one whose simulated intervals cover best."""
+MIN_STRETCHES = 5
 _CHUNK_VALUES = 1 << 22
 
 
@@ -42,7 +52,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Scores of one row: (S,) as observed, (S, R) under resampled sequences, (S, N) with one sequence left out."""
+    """Scores of one row: (S,) as observed, (S, R) under resampled units, (S, U) with one unit left out."""
 
     observed: Array
     resampled: Array
@@ -50,14 +60,14 @@ class Resampled:
 
     @property
     def seed_variance(self) -> float:
-        """Variance between seeds beyond what single sequences explain; 0 for one seed."""
-        seeds, sequences = self.left_out.shape
-        if seeds == 1 or sequences == 1:
+        """Variance between seeds beyond what single units explain; 0 for one seed."""
+        seeds, units = self.left_out.shape
+        if seeds == 1 or units == 1:
             return 0.0
-        pseudo_SN = self.observed[:, None] + (sequences - 1) * (self.observed[:, None] - self.left_out)
-        rows, columns = pseudo_SN.mean(axis=1, keepdims=True), pseudo_SN.mean(axis=0, keepdims=True)
-        residual = ((pseudo_SN - rows - columns + pseudo_SN.mean()) ** 2).sum() / ((seeds - 1) * (sequences - 1))
-        return float(max(0.0, self.observed.var(ddof=1) - residual / sequences))
+        pseudo_SU = self.observed[:, None] + (units - 1) * (self.observed[:, None] - self.left_out)
+        rows, columns = pseudo_SU.mean(axis=1, keepdims=True), pseudo_SU.mean(axis=0, keepdims=True)
+        residual = ((pseudo_SU - rows - columns + pseudo_SU.mean()) ** 2).sum() / ((seeds - 1) * (units - 1))
+        return float(max(0.0, self.observed.var(ddof=1) - residual / units))
 
     def nested(self, rng: np.random.Generator) -> Array:
         """Mean over S drawn seeds in every resample, (R,), with the variance between seeds made unbiased."""
@@ -72,34 +82,56 @@ class Resampled:
         return np.asarray(centre_R + stretch * (drawn_R - centre_R))
 
 
+def units(sequences: int, overlap: int = 1) -> Starts:
+    """First sequence of each unit, (U,): every sequence, or stretches of at least ``STRETCH`` overlaps.
+
+    Args:
+        sequences: N, in order.
+        overlap: sequences that many places apart, or more, share no frame; 1 where none share any.
+
+    >>> units(4).tolist(), units(50, 8).tolist()
+    ([0, 1, 2, 3], [0, 25])
+    """
+    count = sequences if overlap == 1 else max(1, sequences // (STRETCH * overlap))
+    return np.arange(count) * sequences // count
+
+
 @lru_cache(maxsize=2)
-def draws(sequences: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts, ...]:
-    """How often each of N sequences is drawn: chunks (r, N) whose rows sum to N and number R in all.
+def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts, ...]:
+    """How often each of U units is drawn: chunks (r, U) whose rows sum to U and number R in all.
 
     The same for every row, metric and lead time, and kept: drawing takes longer than using.
     """
     rng = np.random.default_rng(seed)
-    size = max(1, _CHUNK_VALUES // max(sequences, 1))
+    size = max(1, _CHUNK_VALUES // max(count, 1))
     chunks = []
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
-        drawn = rng.integers(sequences, size=(rows, sequences)) + sequences * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * sequences)
-        chunks.append(counts.reshape(rows, sequences).astype(np.uint16))
+        drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * count)
+        chunks.append(counts.reshape(rows, count).astype(np.uint16))
     return tuple(chunks)
 
 
-def resample(values_SN: Array, drawn: Sequence[Counts], *, root: bool = False) -> Resampled:
-    """Scores of one row under every resample; ``root`` for metrics that are the root of a mean."""
+def resample(
+    values_SN: Array, drawn: Sequence[Counts], starts_U: Starts | None = None, *, root: bool = False
+) -> Resampled:
+    """Scores of one row under every resample of its units (single sequences where no ``starts_U`` are given).
+
+    ``root`` is for metrics that are the root of a mean.
+    """
 
     def link(x: Array) -> Array:
         return np.sqrt(x) if root else x
 
     count = values_SN.shape[1]
+    starts_U = units(count) if starts_U is None else starts_U
+    sums_SU, sizes_U = np.add.reduceat(values_SN, starts_U, axis=1), np.diff(starts_U, append=count)
     total_S = values_SN.mean(axis=1)
-    resampled = np.concatenate([values_SN @ chunk.T.astype(np.float64) for chunk in drawn], axis=1) / count
-    left_out = (total_S[:, None] * count - values_SN) / max(count - 1, 1)
-    return Resampled(link(total_S), link(resampled), link(left_out))
+    sums_SR = np.concatenate([sums_SU @ chunk.T.astype(np.float64) for chunk in drawn], axis=1)
+    sizes_R = np.concatenate([chunk @ sizes_U for chunk in drawn])
+    left_out_SU = (total_S[:, None] * count - sums_SU) / np.maximum(count - sizes_U, 1)
+    return Resampled(link(total_S), link(sums_SR / sizes_R), link(left_out_SU))
 
 
 def compare(row: Resampled, other: Resampled, rng: np.random.Generator, confidence: float = CONFIDENCE) -> Comparison:
@@ -121,11 +153,14 @@ def compare(row: Resampled, other: Resampled, rng: np.random.Generator, confiden
     return Comparison(estimate, low, high, bca_p_value(expanded_R, estimate, acceleration))
 
 
-def band(values_SNT: Array, *, root: bool = False, confidence: float = CONFIDENCE) -> tuple[Array, Array, Array]:
+def band(
+    values_SNT: Array, *, overlap: int = 1, root: bool = False, confidence: float = CONFIDENCE
+) -> tuple[Array, Array, Array]:
     """Mean over seeds at each lead time and its percentile band, each (T,); same resampling as :func:`compare`."""
     seeds, sequences, steps = values_SNT.shape
-    rng = np.random.default_rng(0)
-    flat = resample(np.moveaxis(values_SNT, 2, 0).reshape(steps * seeds, sequences), draws(sequences), root=root)
+    rng, starts = np.random.default_rng(0), units(sequences, overlap)
+    flat_SN = np.moveaxis(values_SNT, 2, 0).reshape(steps * seeds, sequences)
+    flat = resample(flat_SN, draws(len(starts)), starts, root=root)
     levels = [(1 - confidence) / 2, (1 + confidence) / 2]
     centre, bounds = [], []
     for step in range(steps):
@@ -176,10 +211,10 @@ def _expansion(variances: Sequence[float], freedoms: Sequence[int], confidence: 
     return float(stats.t.ppf(level, sum(variances) ** 2 / spent) / special.ndtri(level))
 
 
-def _acceleration(left_out_N: Array, variance: float) -> float:
-    """Skewness of the influence of single sequences; seeds are too few to have one."""
-    count = len(left_out_N)
-    influence = (count - 1) * (left_out_N.mean() - left_out_N)
+def _acceleration(left_out_U: Array, variance: float) -> float:
+    """Skewness of the influence of single units; seeds are too few to have one."""
+    count = len(left_out_U)
+    influence = (count - 1) * (left_out_U.mean() - left_out_U)
     return float((influence**3).sum() / count**3 / variance**1.5 / 6) if variance > 0 else 0.0
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from stbench.report.compare import OTHER_SEQUENCES, TOO_FEW
 from stbench.report.format import arrow, format_count
 from stbench.report.records import RunRecord
+from stbench.report.statistics import units
 from stbench.report.table import Cell, Row, Table
 
 TIED = "≈"
@@ -69,17 +71,28 @@ def footnotes(table: Table) -> list[str]:
         notes.append("Mean ± sample standard deviation over n seeds; best bold, second underlined.")
     if any(place.p is not None for place in places):
         notes.append(
-            "Each row is compared with the best by a paired BCa bootstrap over test sequences nested in seeds, "
+            f"Each row is compared with the best by a paired BCa bootstrap over {_drawn(table)} nested in seeds, "
             f"Holm-corrected over the column; {TIED} marks rows not distinguishable from the best at 95 %."
         )
     if any(len(row.seeds) == 1 and row.trained for row in table.rows):
         notes.append("n = 1: a single seed; no spread is known and no significance is claimed.")
-    if any(place.reason == "scored on other test sequences" for place in places):
+    if any(place.reason == OTHER_SEQUENCES for place in places):
         notes.append("Some rows were scored on other test sequences and are not compared with the best.")
+    few = sorted({place.reason for place in places if place.reason.endswith(TOO_FEW)})
+    notes.extend(f"Neighbouring test sequences share frames: {reason}." for reason in few)
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
     missing = {m: reason for record in table.records for m, reason in record.result.unavailable.items()}
     notes.extend(f"{metric} could not be computed: {reason}." for metric, reason in missing.items())
     return notes
+
+
+def _drawn(table: Table) -> str:
+    """What the bootstrap draws: sequences, or stretches of them where neighbours share frames."""
+    overlap = max(record.result.test_overlap for record in table.records)
+    if overlap == 1:
+        return "test sequences"
+    count = len(units(table.test_clips, overlap))
+    return f"{count} stretches of {table.test_clips // count} test sequences (neighbours share frames)"
 
 
 def to_rich(table: Table) -> RichTable:

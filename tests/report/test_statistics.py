@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import signal, stats
 
 from stbench.report.statistics import (
+    STRETCH,
     band,
     bca_interval,
     bca_p_value,
@@ -16,6 +17,7 @@ from stbench.report.statistics import (
     draws,
     holm,
     resample,
+    units,
 )
 
 
@@ -178,4 +180,63 @@ def _covers(rng: np.random.Generator, seeds: int, sequences: int, between: float
 
     weights = draws(sequences, 1000, int(rng.integers(1 << 30)))
     found = compare(resample(row(), weights), resample(row(), weights), rng)
+    return found.low <= 0 <= found.high
+
+
+def test_resampled_stretches_equal_a_loop() -> None:
+    rng = np.random.default_rng(9)
+    values, starts = rng.random((2, 23)), np.array([0, 7, 15])
+    drawn_all = draws(3, 40)
+    scores = resample(values, drawn_all, starts)
+    stretches = np.split(values, starts[1:], axis=1)
+    for number, counts in enumerate(np.concatenate(drawn_all)):
+        drawn = np.concatenate([s for s, times in zip(stretches, counts, strict=True) for _ in range(times)], axis=1)
+        np.testing.assert_allclose(scores.resampled[:, number], drawn.mean(axis=1))
+    for i in range(3):
+        rest = np.concatenate([s for j, s in enumerate(stretches) if j != i], axis=1)
+        np.testing.assert_allclose(scores.left_out[:, i], rest.mean(axis=1))
+
+
+@given(st.integers(1, 400), st.integers(1, 20))
+def test_units_cover_the_sequences_in_stretches_long_enough(sequences: int, overlap: int) -> None:
+    starts = units(sequences, overlap)
+    lengths = np.diff(starts, append=sequences)
+    assert starts[0] == 0
+    assert lengths.sum() == sequences
+    assert lengths.max() - lengths.min() <= 1
+    if overlap == 1:
+        assert len(starts) == sequences
+    elif sequences >= STRETCH * overlap:
+        assert lengths.min() >= STRETCH * overlap
+
+
+def test_sequences_that_share_frames_are_not_independent() -> None:
+    """Drawn one by one, windows that overlap by 7 of 8 frames give intervals that hold far too rarely."""
+    rng = np.random.default_rng(1)
+    assert np.mean([_covers_windows(rng, 320, 8, 0.0, known=False) for _ in range(120)]) < 0.8
+    assert np.mean([_covers_windows(rng, 320, 8, 0.0, known=True) for _ in range(120)]) > 0.88
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("persistence", [0.0, 0.4])
+@pytest.mark.parametrize("sequences", [320, 640])
+def test_coverage_on_windows_that_share_frames(sequences: int, persistence: float) -> None:
+    """Errors of frames follow an AR(1) process, a sequence is the mean of 8 consecutive frames."""
+    rng = np.random.default_rng(2)
+    held = [_covers_windows(rng, sequences, 8, persistence, known=True) for _ in range(1500)]
+    assert 0.92 <= np.mean(held) <= 0.97
+
+
+def _covers_windows(rng: np.random.Generator, sequences: int, length: int, persistence: float, *, known: bool) -> bool:
+    def windows(seeds: int) -> np.ndarray:
+        noise = rng.normal(size=(seeds, sequences + length + 40))
+        frames = signal.lfilter([1], [1, -persistence], noise, axis=1)[:, 41:]
+        return np.lib.stride_tricks.sliding_window_view(frames, length, axis=1).mean(axis=2)
+
+    def row() -> np.ndarray:
+        return windows(1) + 0.3 * windows(3) + rng.normal(0, 0.02, (3, 1))
+
+    starts = units(sequences, length if known else 1)
+    weights = draws(len(starts), 600, int(rng.integers(1 << 30)))
+    found = compare(resample(row(), weights, starts), resample(row(), weights, starts), rng)
     return found.low <= 0 <= found.high

@@ -141,3 +141,19 @@ def test_markup_in_names_is_shown_not_obeyed(tmp_path: Path) -> None:
 
 def test_summarise_one_value_has_no_spread() -> None:
     assert summarise([2.5]).std is None
+
+
+def test_stretches_are_drawn_where_test_sequences_share_frames(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for method, mean in (("a", 1.0), ("b", 1.3)):
+        for seed in range(2):
+            make_run(tmp_path / "apart", make_spec(method, seed), noisy(rng, mean, 240))
+            make_run(tmp_path / "shared", make_spec(method, seed), noisy(rng, mean, 240), test_overlap=8)
+            make_run(tmp_path / "short", make_spec(method, seed), noisy(rng, mean, 80), test_overlap=8)
+    tables = {name: make_tables(collect([tmp_path / name]).records)[0] for name in ("apart", "shared", "short")}
+    notes = {name: "\n".join(footnotes(table)) for name, table in tables.items()}
+    assert "paired BCa bootstrap over test sequences nested" in notes["apart"]
+    assert "over 10 stretches of 24 test sequences (neighbours share frames) nested" in notes["shared"]
+    assert "3 independent stretches of test are too few to compare" in notes["short"]
+    assert tables["short"].rows[1].standings["mse_frame"].p is None
+    assert tables["shared"].rows[1].standings["mse_frame"].p is not None
