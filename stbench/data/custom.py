@@ -82,7 +82,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
             "name": _name(path),
             "title": f"{path.name}, {t_in} -> {t_out}",
             "shape": shape,
-            "units": "grey levels" if scale == "unit" else "the files' own",
+            "units": "grey levels" if scale == "unit" else "file units",
             "value_range": None if scale == "zscore" else (0.0, 1.0),
             "data_range": None if scale == "zscore" else 1.0,
             "dataset": template.dataset.model_copy(update={"options": {**template.dataset.options, **changes}}),

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
+from stbench.data.augment import Augment
 from stbench.data.base import Dataset, DatasetContext
 from stbench.data.channels import join_channels
 from stbench.data.dirs import Source, candidate_folders, missing_files_error
@@ -34,7 +35,7 @@ from stbench.data.spans import (
 )
 from stbench.data.statistics import Scale, scaling
 from stbench.data.store import Prepared
-from stbench.data.stored_split import Flip, StoredSplit
+from stbench.data.stored_split import StoredSplit
 from stbench.data.windows import Windows
 from stbench.errors import UserError
 from stbench.schema import Record
@@ -55,8 +56,7 @@ class RecordedOptions(Record):
         stride: frames between the starts of two windows.
         rules: exceptions by a recording's name; the first that matches counts.
         ranges: name of a text file that lists the frames in use.
-        flips: mirrorings of training clips.
-        seed: of the flips.
+        augment: what is done to training clips anew each epoch (:class:`stbench.data.augment.Augment`).
         source: where to get the files.
     """
 
@@ -71,8 +71,7 @@ class RecordedOptions(Record):
     stride: PositiveInt = 1
     rules: tuple[NameRule, ...] = ()
     ranges: str | None = None
-    flips: tuple[Flip, ...] = ()
-    seed: NonNegativeInt = 0
+    augment: Augment = Augment()
     source: Source | None = None
 
 
@@ -84,13 +83,14 @@ class Recorded(Dataset):
 
     def __init__(self, options: RecordedOptions, context: DatasetContext) -> None:
         super().__init__(options, context)
+        options.augment.check(context.shape, context.name)
         self.folder = find_folder(options, context)
         self.prepared = self._prepared()
         self.fingerprint = self.prepared.index.source
         windows = self._joined(self._windows())
         training = np.unique(windows["train"])
         self.scaling = scaling(self.prepared.statistics[training], options.scale, context.name)
-        self.train = StoredSplit(self.prepared, windows["train"], self.scaling, options.flips, options.seed)
+        self.train = StoredSplit(self.prepared, windows["train"], self.scaling, options.augment)
         self.val = StoredSplit(self.prepared, windows["val"], self.scaling)
         self.test = StoredSplit(self.prepared, windows["test"], self.scaling)
         self.report = self._report(len(np.unique(np.concatenate([part.ravel() for part in windows.values()]))))

@@ -1,6 +1,5 @@
 """KTH, KITTI to Caltech, Human3.6M and WeatherBench in their real layouts, through the pipeline a run uses."""
 
-import pickle
 from itertools import combinations
 
 import numpy as np
@@ -35,7 +34,7 @@ def case(request, tmp_path_factory):
 @pytest.mark.parametrize("hold_out", [True, False])
 def test_no_two_splits_share_a_frame(case, coded, hold_out):
     name, folder = case
-    dataset = build(name, folder, hold_out, flips=[])
+    dataset = build(name, folder, hold_out, augment={})
     frames = {s: set(numbers(getattr(dataset, s), coded).ravel()) for s in ("train", "val", "test")}
     pairs = combinations(frames, 2) if hold_out else [("train", "test")]
     for first, second in pairs:
@@ -142,7 +141,7 @@ def test_real_kitti_frames(shared_dir):
 
 def test_human_clips_are_those_of_the_lists(human, coded, tmp_path):
     human.write(tmp_path, ".png")
-    dataset = build("human", tmp_path, flips=[])
+    dataset = build("human", tmp_path, augment={})
     expected = {"train": ["S1", "S5"], "val": ["S8"], "test": ["S9", "S11"]}
     for split, subjects in expected.items():
         clips = [clip for lines in human.CLIPS.values() for clip in lines if clip[0].split("_")[0] in subjects]
@@ -150,23 +149,24 @@ def test_human_clips_are_those_of_the_lists(human, coded, tmp_path):
         np.testing.assert_array_equal(numbers(getattr(dataset, split), coded), rows)
 
 
-def test_flips_are_of_training_alone_and_of_seed_epoch_and_index(human, tmp_path):
+def test_only_training_clips_are_augmented(human, tmp_path):
     human.write(tmp_path)
-    plain, flipped = build("human", tmp_path, flips=[]), build("human", tmp_path)
+    plain, augmented = build("human", tmp_path, augment={}), build("human", tmp_path)
+    for split in ("val", "test"):
+        every = np.arange(len(getattr(plain, split)))
+        assert (getattr(augmented, split).clips(every, 3) == getattr(plain, split).clips(every, 3)).all()
     every = np.arange(len(plain.train))
-    base = plain.train.clips(every, 0)
-    seen = {0: 0, 1: 0}
-    for epoch in range(20):
-        clips = flipped.train.clips(every, epoch)
-        for number in every:
-            mirrored = bool((clips[number] == base[number].flip(-1)).all())
-            assert mirrored or bool((clips[number] == base[number]).all())
-            seen[int(mirrored)] += 1
-            alone = pickle.loads(pickle.dumps(flipped.train)).clips(np.array([number]), epoch)[0]
-            assert (alone == clips[number]).all()
-    assert min(seen.values()) > 15
-    everything = np.arange(len(plain.test))
-    assert (flipped.test.clips(everything, 3) == plain.test.clips(everything, 3)).all()
+    assert (augmented.train.clips(every, 0) != plain.train.clips(every, 0)).flatten(1).any(1).all()
+    assert (augmented.train.clips(every, 0) != augmented.train.clips(every, 1)).flatten(1).any(1).all()
+
+
+def test_frames_that_are_not_square_are_not_turned_by_quarters(kth, tmp_path):
+    kth.write(tmp_path)
+    benchmark = load_benchmark("kth")
+    spec = DatasetSpec(reader="recorded", options=benchmark.dataset.options | {"augment": {"turns": [0, 1, 0, 0]}})
+    shape = benchmark.shape.model_copy(update={"height": 24, "t_out": 10})
+    with pytest.raises(UserError, match="kth: frames of 24×128 cannot be turned by a quarter, only square ones"):
+        build_dataset("kth", spec, shape, (tmp_path,), True)
 
 
 def test_human_lists_that_are_wrong(human, tmp_path):
