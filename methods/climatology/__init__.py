@@ -87,10 +87,12 @@ class Climatology(Method):
 
     def forward(self, past: Tensor) -> Tensor:
         """The mean of all training frames: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        self.check_past(past)
         return self.means[0].to(past.dtype).repeat(past.shape[0], self.shape.t_out, 1, 1, 1)
 
     def predict_at(self, past: Tensor, times: Times | None) -> Tensor:
         """The mean of each future frame's group; ``times`` None is :meth:`forward`."""
         if times is None:
             return self(past)  # type: ignore[no-any-return]
+        self.check_past(past)
         return self.means[self.group(times[:, self.shape.t_in :])].to(past.dtype)

@@ -42,6 +42,7 @@ class Linear(Method):
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        self.check_past(past)
         last = past[:, -1:]
         lead = torch.arange(1, self.shape.t_out + 1, device=past.device, dtype=past.dtype)[:, None, None, None]
         future = last + lead * (last - past[:, -2:-1])

@@ -14,4 +14,5 @@ class Persistence(Method):
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        self.check_past(past)
         return past[:, -1:].repeat(1, self.shape.t_out, 1, 1, 1)

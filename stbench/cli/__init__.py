@@ -27,6 +27,11 @@ def main() -> None:
             raise
         print(f"Error: {error}. Free space or permissions there; finished runs are kept.", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    except MemoryError as error:
+        if debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

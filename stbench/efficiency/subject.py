@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from stbench.errors import UserError
 from stbench.nn import METHODS, Method
 from stbench.schema import ClipShape, RunSpec
 
@@ -39,7 +40,7 @@ def by_shape(make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]
     """
     try:
         return _on("meta", make, ask)
-    except (NotImplementedError, RuntimeError, TypeError):
+    except (NotImplementedError, RuntimeError, TypeError, UserError):
         return _on("cpu", make, ask)
 
 

@@ -69,6 +69,8 @@ class ConvFeedForward(nn.Module):
     def __init__(self, channels: int, ratio: float, drop: float) -> None:
         super().__init__()
         hidden = int(channels * ratio)
+        if hidden < 1:
+            raise UserError(f"mlp_ratio = {ratio}: nothing is left of {channels} channels. Use at least 1/{channels}.")
         self.expand = nn.Conv2d(channels, hidden, 1)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.act = nn.GELU()

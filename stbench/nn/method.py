@@ -147,17 +147,25 @@ class Method(nn.Module):
         return self(past)  # type: ignore[no-any-return]
 
     def check_past(self, past: Tensor) -> None:
-        """Refuse a past that is not (B, T_in, C, H, W) of this method's shape.
+        """Refuse a past that is not a tensor (B, T_in, C, H, W) of this method's shape and number type.
 
         Raises:
-            UserError: with the shape seen and the one expected.
+            UserError: with what was seen and what was expected.
         """
+        name, kind = type(self).__name__, type(cast("Any", past)).__name__
+        if not isinstance(past, Tensor):
+            raise UserError(f"{name} reads a torch tensor, got a {kind}. Convert it, e.g. with torch.as_tensor.")
         expected = (self.shape.t_in, *self.shape.frame)
-        if tuple(past.shape[1:]) != expected:
+        if tuple(past.shape[1:]) != expected or not past.shape[0]:
             raise UserError(
-                f"{type(self).__name__} was built for pasts (B, T_in, C, H, W) = (B, {', '.join(map(str, expected))}), "
+                f"{name} was built for pasts (B, T_in, C, H, W) = (B, {', '.join(map(str, expected))}), "
                 f"got {tuple(past.shape)}. Cut or transpose the past, or build the method for its shape."
             )
+        own = next((parameter.dtype for parameter in self.parameters()), past.dtype)
+        mixed = past.dtype != own and not torch.is_autocast_enabled(past.device.type)
+        if mixed or not past.is_floating_point():
+            wanted = own if own.is_floating_point else torch.float32
+            raise UserError(f"{name} computes in {wanted}, got {past.dtype}. Convert the past with .to({wanted}).")
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
         """Named scalar loss terms, their sum under ``"loss"``; by default the mean squared error of the prediction."""
@@ -193,9 +201,25 @@ class Method(nn.Module):
         """Validate hyperparameters and build the method.
 
         Raises:
-            UserError: a hyperparameter is unknown or wrong, or the shape does not fit.
+            UserError: a hyperparameter is unknown or wrong, or the method cannot be built with it at this shape.
+            MemoryError: the method is too large for this machine.
         """
-        return cls(shape, cls.Config.parse(dict(hyperparameters), f"method {name!r}"))
+        config = cls.Config.parse(dict(hyperparameters), f"method {name!r}")
+        try:
+            return cls(shape, config)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a constructor, the plugin's or torch's, makes of unusual sizes
+            raise _unbuildable(name, config, error) from error
+
+
+def _unbuildable(name: str, config: MethodConfig, error: Exception) -> UserError | MemoryError:
+    given = ", ".join(f"{key}={value!r}" for key, value in config.model_dump(exclude_defaults=True).items())
+    reason = (str(error).splitlines() or [""])[0].rstrip(".")
+    text = f"method {name!r} cannot be built with {given or 'its defaults'}: {type(error).__name__}: {reason}."
+    if isinstance(error, MemoryError) or "can't allocate memory" in reason:
+        return MemoryError(f"{text} Choose smaller sizes.")
+    return UserError(f"{text} Change the settings, or the shape they are for.")
 
 
 def _check_method(plugin: Any) -> None:
@@ -218,9 +242,16 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     ('tau', ('no_sa',))
     >>> split_name("tau")
     ('tau', ())
+
+    Raises:
+        UserError: nothing stands beside a colon.
     """
-    plugin, _, rest = name.partition(":")
-    return plugin, tuple(part for part in rest.split(":") if part)
+    plugin, *modifiers = name.split(":")
+    if modifiers and not all((plugin, *modifiers)):
+        raise UserError(
+            f"Method {name!r}: nothing stands beside a colon. Write the name alone, NAME:VARIANT or NAME:KEY=VALUE."
+        )
+    return plugin, tuple(modifiers)
 
 
 def variant_settings(name: str) -> dict[str, Any]:
@@ -255,6 +286,7 @@ def create_method(name: str, shape: ClipShape, **hyperparameters: Any) -> Method
 
     Raises:
         UserError: the name, a variant or a hyperparameter is unknown or wrong, or the shape does not fit the method.
+        MemoryError: the method is too large for this machine.
     """
     plugin, _ = split_name(name)
     if not isinstance(shape, ClipShape):

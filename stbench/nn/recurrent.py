@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,8 @@ class RecurrentForecaster(Method):
             All emissions, (B, T_in+T_out−1, C, H, W); emission t is the guess of frame t+1.
 
         Raises:
-            UserError: the mask has another shape, starts without a true frame, or asks for a frame the clip lacks.
+            UserError: an argument is no tensor, or the mask has another shape, starts without a true frame, or asks
+                for a frame that the clip lacks.
         """
         emissions, _ = self.unroll(clip, feed_true)
         return emissions
@@ -79,6 +80,9 @@ class RecurrentForecaster(Method):
 
     def _checked_feed(self, clip: Tensor, feed_true: Tensor) -> Tensor:
         """The mask as bool on the CPU, where the loop can look at it without waiting for the device."""
+        for name, given in (("clip", clip), ("feed_true", feed_true)):
+            if not isinstance(given, Tensor):
+                raise UserError(f"{name} must be a torch tensor, got a {type(cast('Any', given)).__name__}.")
         steps = self.shape.length - 1
         if tuple(feed_true.shape) != (clip.shape[0], steps):
             raise UserError(

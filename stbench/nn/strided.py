@@ -47,6 +47,8 @@ class StridedEncoder(nn.Module):
     def __init__(self, channels: int, hid_s: int, n_s: int, kernel: int) -> None:
         super().__init__()
         check_odd(kernel, "kernel_enc")
+        if hid_s % GROUPS:
+            raise UserError(f"hid_s = {hid_s}: the group normalisation needs a multiple of {GROUPS}.")
         widths = [channels] + [hid_s] * n_s
         self.blocks = nn.ModuleList(
             ConvBlock(widths[i], widths[i + 1], kernel, stride) for i, stride in enumerate(strides(n_s))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from typing import TYPE_CHECKING, Any
 
-from stbench.schema.base import Record
+from pydantic import PositiveInt, ValidationError
+
+from stbench.errors import UserError
+from stbench.schema.base import Record, explain
 
 
 class ClipShape(Record):
@@ -12,6 +15,9 @@ class ClipShape(Record):
 
     >>> ClipShape(t_in=4, t_out=4, channels=2, height=32, width=32).frame
     (2, 32, 32)
+
+    Raises:
+        UserError: a length or a size is not a positive whole number, is missing, or is unknown.
     """
 
     t_in: PositiveInt
@@ -19,6 +25,14 @@ class ClipShape(Record):
     channels: PositiveInt
     height: PositiveInt
     width: PositiveInt
+
+    if not TYPE_CHECKING:  # type checkers see a constructor of the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise UserError(explain(error, type(self), type(self).__name__)) from None
 
     @property
     def frame(self) -> tuple[int, int, int]:

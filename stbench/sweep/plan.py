@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+import torch
 import yaml
 
 from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark, merge
@@ -116,7 +117,7 @@ class _Resolver:
         self.method: type[Method] = METHODS.get(self.plugin)
         self.origins: dict[str, str] = {}
         self.config = self._config()
-        self.trainable = self.method.create(benchmark.shape, self.config, name).trainable
+        self.trainable = _sketch(partial(self.method.create, benchmark.shape, self.config, name)).trainable
         self.training = self._training() if self.trainable else None
 
     def spec(self, seed: int) -> RunSpec:
@@ -218,6 +219,15 @@ class _Resolver:
             nested = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
             values[key] = merge(values[key], value) if nested else value
             self.origins[f"{part}.{key}"] = origin
+
+
+def _sketch(make: Callable[[], Method]) -> Method:
+    """A method to look at: on torch's "meta" device, without memory, unless its constructor needs real numbers."""
+    try:
+        with torch.device("meta"):
+            return make()
+    except Exception:  # a plugin is foreign code; what is wrong for good is raised again here
+        return make()
 
 
 def _value(key: str, text: str) -> Any:

@@ -149,6 +149,9 @@ def test_a_diverging_run_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -
     [
         (["--methods", "tua", "--dataset", "moving_digits"], ["Unknown method 'tua'", "Did you mean 'tau'"]),
         (["--methods", "tau", "--dataset", "taxibij"], ["Unknown benchmark 'taxibij'", "Did you mean 'taxibj'"]),
+        (["--methods", "tau:", "--dataset", "moving_digits"], ["Method 'tau:'", "NAME:VARIANT"]),
+        (["--methods", "tau:mlp_ratio=0.001", "--dataset", "moving_digits"], ["mlp_ratio = 0.001"]),
+        (["--methods", "tau:mlp_ratio=.inf", "--dataset", "moving_digits"], ["method 'tau:mlp_ratio=.inf' cannot be"]),
         (["--methods", ",", "--dataset", "taxibj"], ["--methods is empty"]),
         (["--methods", "tau", "--dataset", "taxibj", "--seeds", "0,x"], ["--seeds '0,x'", "whole numbers"]),
         (["--methods", "tau", "--dataset", "taxibj", "--seeds", "0,0"], ["different numbers"]),

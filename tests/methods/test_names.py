@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from stbench import ClipShape, create_method
 from stbench.errors import UserError
@@ -71,6 +72,16 @@ def test_a_given_hyperparameter_beats_the_name() -> None:
         ("simvp", {"hid_s": 8, "hid_t": 17}, "hid_t = 17"),
         ("simvp", {"hid_s": 2, "hid_t": 16}, "width 6 does not divide into 8 groups"),
         ("tau", {"n_t": 1}, "n_t = 1"),
+        ("tau", {"mlp_ratio": 0.001}, "mlp_ratio = 0.001: nothing is left of 96 channels"),
+        ("simvp:gsta", {"mlp_ratio": 0.001}, "mlp_ratio = 0.001"),
+        ("tau", {"mlp_ratio": float("inf")}, "method 'tau' cannot be built with mlp_ratio=inf: OverflowError"),
+        ("tau", {"hid_t": 2**62}, f"method 'tau' cannot be built with hid_t={2**62}: RuntimeError: Storage size"),
+        ("tau", {"hid_s": 5}, "hid_s = 5: the group normalisation needs a multiple of 2"),
+        ("phydnet", {"hid_s": 2**70}, "cannot be built with hid_s="),
+        ("tau:", {}, "Method 'tau:': nothing stands beside a colon"),
+        ("tau::no_sa", {}, "nothing stands beside a colon"),
+        ("tau:no_sa:", {}, "nothing stands beside a colon"),
+        (":no_sa", {}, "nothing stands beside a colon"),
         ("tau", {"kernel_enc": 4}, "kernel_enc = 4: an even kernel"),
         ("convlstm", {"patch": 3}, "A frame of 16×8 does not divide by 3, which patch needs"),
         ("tau", {"n_s": 8}, "does not divide by 16, which n_s needs"),
@@ -92,6 +103,34 @@ def test_mistakes(name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         create_method(name, SHAPE, **settings)
     assert message in str(caught.value)
+
+
+def test_a_method_larger_than_any_memory_says_so() -> None:
+    with pytest.raises(
+        MemoryError, match=r"method 'tau' cannot be built with hid_t=1000000000: .*memory.* Choose smaller"
+    ):
+        create_method("tau", SHAPE, hid_t=10**9)
+
+
+@pytest.mark.parametrize("name", [*TRAINED, *UNTRAINED])
+def test_a_past_that_cannot_be_read(name: str) -> None:
+    method = build(name).eval()
+    past = torch.rand(SHAPE.past(2))
+    cases: list[tuple[Any, str]] = [
+        (past.tolist(), "reads a torch tensor, got a list"),
+        (past.numpy(), "got a ndarray"),
+        (None, "got a NoneType"),
+        ((past * 255).byte(), r"got torch.uint8. Convert the past with .to\(torch.float32\)"),
+        (past[0], r"got \(3, 2, 16, 8\)"),
+        (past[:0], r"got \(0, 3, 2, 16, 8\)"),
+        (past[:, :2], r"got \(2, 2, 2, 16, 8\)"),
+        (past.permute(0, 2, 1, 3, 4), r"\(B, 3, 2, 16, 8\), got \(2, 2, 3, 16, 8\)"),
+    ]
+    if name in TRAINED:
+        cases.append((past.double(), "computes in torch.float32, got torch.float64"))
+    for wrong, message in cases:
+        with pytest.raises(UserError, match=message):
+            method(wrong)
 
 
 def test_a_shape_that_is_none() -> None:

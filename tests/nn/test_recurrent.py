@@ -82,3 +82,11 @@ def test_one_frame_in_one_frame_out() -> None:
 def test_masks_that_cannot_be(feed: Tensor, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Recorder().rollout(numbered(1, 3), feed)
+
+
+def test_lists_are_no_tensors() -> None:
+    clip, feed = numbered(1, 3), prediction_mask(1, 3, 2)
+    with pytest.raises(UserError, match="feed_true must be a torch tensor, got a list"):
+        Recorder().rollout(clip, feed.tolist())
+    with pytest.raises(UserError, match="clip must be a torch tensor, got a ndarray"):
+        Recorder().rollout(clip.numpy(), feed)  # type: ignore[arg-type]

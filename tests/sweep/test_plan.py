@@ -1,10 +1,11 @@
 """How a request becomes run specs: layers of settings, their origins, and what is refused."""
 
 import pytest
+import torch
 
 from stbench.errors import UserError
-from stbench.nn import METHODS, Method
-from stbench.schema import Benchmark
+from stbench.nn import METHODS, Method, MethodConfig
+from stbench.schema import Benchmark, ClipShape
 from stbench.sweep.plan import Request, make_plan, parse_override
 
 
@@ -133,6 +134,8 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
         ({"overrides": [("accumulate", "3")]}, "training of 'tau': batch_size 16 is not a multiple of accumulate 3"),
         ({"overrides": [("tau.lr", "-1")]}, "lr = -1"),
         ({"overrides": [("evaluation.metrics", "[mse]")]}, "Unknown metric 'mse'. Did you mean 'mse_frame'?"),
+        ({"methods": ("tau:",)}, "Method 'tau:': nothing stands beside a colon"),
+        ({"overrides": [("tau.mlp_ratio", "0.001")]}, "mlp_ratio = 0.001"),
         ({"overrides": [("tau.n_s", "12")]}, "does not divide by 64"),
     ],
 )
@@ -140,6 +143,23 @@ def test_refusals_name_the_value_and_the_near_miss(change: dict, message: str) -
     with pytest.raises(UserError) as error:
         make_plan(request(**change) if "methods" not in change else request(*change["methods"]))
     assert message in str(error.value)
+
+
+def test_a_plan_takes_no_memory_for_the_methods_it_looks_at() -> None:
+    spec = make_plan(request("tau:hid_t=10000000")).specs[1]  # 400 TB of weights
+    assert spec.training is not None
+    assert spec.config["hid_t"] == 10_000_000
+
+
+def test_a_constructor_that_reads_values_is_planned_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reads(Method):
+        def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
+            super().__init__(shape, config)
+            self.scale = torch.nn.Parameter(torch.ones(3))
+            self.start = float(self.scale.detach().sum())
+
+    monkeypatch.setitem(METHODS._loaded, "reads", Reads)
+    assert make_plan(request("reads")).specs[1].training is not None
 
 
 @pytest.mark.parametrize("text", ["tau.lr", "=3", ""])
