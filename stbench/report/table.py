@@ -107,9 +107,16 @@ class Table:
     def title(self) -> str:
         """What the numbers are, and how far they may be trusted."""
         spec = self.spec
-        note = "checkpoints SELECTED ON TEST" if spec.selection == "test" else "checkpoints selected on validation"
-        head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({note})"
+        head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({self._selection()})"
         return f"{head}, {self.test_clips} test clips"
+
+    def _selection(self) -> str:
+        """Which split picked the checkpoints of the rows trained here; nobody here picked published weights."""
+        here = "checkpoints SELECTED ON TEST" if self.spec.selection == "test" else "checkpoints selected on validation"
+        parts = [here] if any(row.spec.training is not None for row in self.rows) else []
+        given = [row.label for row in self.rows if row.spec.weights is not None]
+        parts += [f"{', '.join(given)}: published weights, scored as they are"] if given else []
+        return "; ".join(parts) or "nothing trained"
 
     def best(self, metric: str) -> Row | None:
         """The row with the best mean; None where no row has the metric."""
