@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
@@ -19,11 +19,15 @@ class Registry(Generic[T]):
         kind: what a plugin is called in messages ("method").
         group: entry-point group that declares them.
         check: raises ``TypeError`` when a loaded object is not such a plugin.
+        hidden: names that can be loaded and are listed nowhere.
     """
 
-    def __init__(self, kind: str, group: str, check: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self, kind: str, group: str, check: Callable[[Any], None] | None = None, hidden: Collection[str] = ()
+    ) -> None:
         self.kind = kind
         self.group = group
+        self.hidden = frozenset(hidden)
         self._check = check
         self._loaded: dict[str, T] = {}
 
@@ -41,7 +45,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Every known name, sorted; loads nothing."""
-        return sorted({*self._entries, *self._loaded})
+        return sorted({*self._entries, *self._loaded} - self.hidden)
 
     def add(self, name: str, plugin: T) -> None:
         """Register an object directly (a plugin read from a file, or in a test)."""

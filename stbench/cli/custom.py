@@ -34,7 +34,7 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
     """The name, or the benchmark made from a path; ``flags`` hold None where the user said nothing.
 
     Raises:
-        UserError: flags for own data beside a benchmark's name, or a value that cannot be read.
+        UserError: flags for own data beside a benchmark's name, the template's name, or a value that cannot be read.
     """
     from stbench.data.custom import CustomOptions, custom_benchmark, is_path
 
@@ -59,8 +59,12 @@ def _shares(text: str) -> tuple[float, ...]:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:
         shares = ()
-    if len(shares) != 3:
-        raise UserError(f"--split {text!r}: expected three shares, training, validation and test, as 0.7,0.1,0.2.")
+    fits = len(shares) == 3 and all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6
+    if not fits:  # as NaN does not: it fails every comparison
+        raise UserError(
+            f"--split {text!r}: expected three shares between 0 and 1 that add up to 1, for training, validation and "
+            "test, as 0.7,0.1,0.2."
+        )
     return shares
 
 

@@ -28,7 +28,10 @@ def _check_benchmark(plugin: Any) -> None:
         raise TypeError(f"expected a package or a folder that holds protocol.yaml, got {plugin!r}")
 
 
-BENCHMARKS: Registry[ModuleType | Path] = Registry("benchmark", "stbench.benchmarks", _check_benchmark)
+TEMPLATE = "custom"  # the folder whose protocols a user's own data are run under; no dataset of its own
+BENCHMARKS: Registry[ModuleType | Path] = Registry(
+    "benchmark", "stbench.benchmarks", _check_benchmark, hidden={TEMPLATE}
+)
 
 
 def load_benchmark(name: str) -> Benchmark:
@@ -37,6 +40,20 @@ def load_benchmark(name: str) -> Benchmark:
     Raises:
         UserError: unknown name, or a file that is missing, is not YAML, or has a wrong key or value (both named).
     """
+    if name == TEMPLATE:
+        raise UserError(
+            f"{name!r} is the template for data of your own, not a dataset. Name their folder or file instead, "
+            "e.g. --dataset path/to/folder ('stbench data info custom' says what can be read)."
+        )
+    return _load(name)
+
+
+def load_template() -> Benchmark:
+    """The benchmark that a user's own data are described by, before anything is read off them."""
+    return _load(TEMPLATE)
+
+
+def _load(name: str) -> Benchmark:
     file = benchmark_folder(name) / "protocol.yaml"
     values = _read_yaml(file)
     values["protocols"] = _resolved_protocols(values.get("protocols"), str(file))
@@ -105,8 +122,13 @@ def benchmark_folder(name: str) -> Traversable:
     """The folder that holds a benchmark's files.
 
     Raises:
-        UserError: the name is unknown.
+        UserError: the name is unknown (a file or folder of that name is pointed out).
     """
+    if name not in (*BENCHMARKS.names(), TEMPLATE) and Path(name).exists():
+        raise UserError(
+            f"Unknown benchmark {name!r}, but there is a {'folder' if Path(name).is_dir() else 'file'} of that name. "
+            f"For data of your own write a path: did you mean ./{name}? Benchmarks: {', '.join(BENCHMARKS.names())}."
+        )
     plugin = BENCHMARKS.get(name)
     return plugin if isinstance(plugin, Path) else files(plugin)
 

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import PositiveInt, field_validator
 
-from stbench.data.benchmarks import load_benchmark
+from stbench.data.benchmarks import load_template
 from stbench.data.recordings import SUFFIXES, Recording, open_recordings
 from stbench.data.recordings.arrays import Layout
 from stbench.data.spans import MANY_CLIPS, ByFraction, ByName
 from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Protocol, Record
 
-TEMPLATE = "custom"  # the benchmark folder whose protocols a user's data are run under
 MULTIPLE = 4  # what the methods' strides and patches divide
 USUAL_LENGTH = 10
 SPLIT_FOLDERS = {"train": "train", "val": "val|valid|validation", "test": "test"}
@@ -38,6 +37,13 @@ class CustomOptions(Record):
     variable: str | None = None
     layout: Layout = "auto"
     scale: Literal["auto", "unit", "minmax", "zscore"] = "auto"
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_add_up(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not (all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6):  # NaN fails every comparison
+            raise ValueError("three shares between 0 and 1 that add up to 1 are expected, as --split 0.7,0.1,0.2")
+        return shares
 
 
 def is_path(dataset: str) -> bool:
@@ -66,7 +72,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
     scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
     shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
-    template = load_benchmark(TEMPLATE)
+    template = load_template()
     changes: dict[str, Any] = {
         "path": str(path),
         "files": patterns,
@@ -113,10 +119,6 @@ def _split(recordings: Sequence[Recording], shares: tuple[float, float, float]) 
     names = {split: rf"^({folders})(/|$)" for split, folders in SPLIT_FOLDERS.items()}
     if all(any(re.search(pattern, recording.name) for recording in recordings) for pattern in names.values()):
         return ByName(**names)
-    if min(shares) <= 0 or max(shares) >= 1 or abs(sum(shares) - 1) > 1e-6:
-        raise UserError(
-            f"--split {','.join(f'{s:g}' for s in shares)}: give three shares that add up to 1, as 0.7,0.1,0.2."
-        )
     return ByFraction(shares=shares)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,11 +19,12 @@ import yaml
 from stbench.data.benchmarks import benchmark_folder
 from stbench.data.idx_glyphs import read_content
 from stbench.errors import UserError
-from stbench.schema import Record
+from stbench.schema import Benchmark, Record
 
 TRIES = 3
 TIMEOUT = 30
 CHUNK = 1 << 16
+ABSENT = "not there, done without it"
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -32,7 +33,8 @@ class Download(Record):
     """One file.
 
     Attributes:
-        file: its name in the data folder.
+        file: its name in the data folder; with ``*`` in it, a pattern of files that a folder given by the user may
+            hold, which keep their place in that folder.
         url: where it is; None where only the page it is on is known (the benchmark's card names it).
         hashes: ``sha256:…`` or ``md5:…`` of the file, any one of which will do; md5 also of what a gz unpacks to.
             Empty where none is published.
@@ -56,6 +58,16 @@ def downloads_of(name: str) -> tuple[Download, ...]:
     return tuple(Download.parse(values, str(file)) for values in listed)
 
 
+def by_hand(benchmark: Benchmark, changes: Mapping[str, Any]) -> tuple[Download, ...]:
+    """What to take from a user's folder for a benchmark of which nothing has a direct link: whatever it reads.
+
+    ``changes`` are dataset options that the user sets, ``files`` among them.
+    """
+    options = {**benchmark.dataset.options, **changes}
+    names = dict.fromkeys((*options.get("files", ()), options.get("prepared")))
+    return tuple(Download(file=name, optional=True) for name in names if name)
+
+
 def fetch(downloads: Sequence[Download], target: Path, origin: str | None, progress: Progress) -> list[str]:
     """Bring every file to ``target``; returns a line for each on what was done.
 
@@ -70,22 +82,28 @@ def fetch(downloads: Sequence[Download], target: Path, origin: str | None, progr
     """
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return [f"{item.file}: {_fetch_one(item, target, origin, progress)}" for item in downloads]
+        lines = [f"{item.file}: {_fetch_one(item, target, origin, progress)}" for item in downloads]
     except OSError as error:
         raise UserError(
             f"Cannot write to {target}: {error.strerror or error}. Free space, or name another folder with --data-dir."
         ) from error
+    if lines and all(line.endswith(ABSENT) for line in lines):
+        names = ", ".join(item.file for item in downloads)
+        raise UserError(f"--from {origin}: nothing of {names} is there.")
+    return lines
 
 
 def _fetch_one(item: Download, target: Path, origin: str | None, progress: Progress) -> str:
     path = target / item.file
+    if "*" in item.file:
+        return _copy_matching(item, target, origin)
     if item.unpack is not None and next(target.rglob(item.unpack), None) is not None:
         return "already there"
     if path.is_file():
         check_hash(path, item)
     elif origin is not None and not urlsplit(origin).scheme.startswith("http"):
         if not _copy(item, Path(origin).expanduser(), path):
-            return "not there, done without it"
+            return ABSENT
     else:
         url = item.url if origin is None else f"{origin.rstrip('/')}/{item.file}"
         if url is None:
@@ -129,10 +147,30 @@ def _copy(item: Download, folder: Path, path: Path) -> bool:
     if found is None:
         raise UserError(f"--from {folder}: {item.file} is not there.")
     check_hash(found, item)
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.copyfile(found, temporary)
-    temporary.replace(path)
+    _copy_whole(found, path)
     return True
+
+
+def _copy_whole(source: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.copyfile(source, temporary)
+    temporary.replace(path)
+
+
+def _copy_matching(item: Download, target: Path, origin: str | None) -> str:
+    """Copy what matches and is not there in this size yet, each file to its place below the origin."""
+    if origin is None or urlsplit(origin).scheme.startswith("http"):
+        raise UserError(f"{item.file} stands for a folder tree, which comes from a folder only. Use --from FOLDER.")
+    folder = Path(origin).expanduser()
+    found = [path for path in sorted(folder.glob(item.file)) if path.is_file()]
+    if not found and not item.optional:
+        raise UserError(f"--from {folder}: {item.file} is not there.")
+    for source in found:
+        path = target / source.relative_to(folder)
+        if not path.is_file() or path.stat().st_size != source.stat().st_size:
+            _copy_whole(source, path)
+    return f"{len(found)} files there, no hash is known" if found else ABSENT
 
 
 def _download(item: Download, url: str, path: Path, progress: Progress) -> None:

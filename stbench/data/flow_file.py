@@ -124,11 +124,23 @@ def _read_arrays(path: Path) -> tuple[Frames, npt.NDArray[np.bytes_]]:
                     f"{path} lacks the key {absent[0]!r}; it holds: {', '.join(sorted(file)) or 'nothing'}. "
                     "A flow file must hold 'data' (T, C, H, W) and 'date' (T,)."
                 )
+            _check_kinds(path, file)
             return file["data"][...].astype(np.float32), np.asarray(file["date"][...]).astype(np.bytes_)
-    except (OSError, RuntimeError) as error:
+    except UserError:
+        raise
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read as HDF5 (cut short or damaged?): {error}. Fetch the file again."
         ) from error
+
+
+def _check_kinds(path: Path, file: h5py.File) -> None:
+    """``data`` must hold numbers, ``date`` texts or whole numbers."""
+    for key, kinds, wanted in (("data", "uif", "numbers"), ("date", "SOiu", "labels YYYYMMDDSS")):
+        item = file[key]
+        held = str(item.dtype) if isinstance(item, h5py.Dataset) else "a group"
+        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in kinds:
+            raise UserError(f"{path}: {key!r} holds {held}, expected {wanted}. Is this the file it should be?")
 
 
 def _check_shapes(path: Path, data: Frames, dates: npt.NDArray[np.bytes_], frame: tuple[int, int, int]) -> None:

@@ -48,12 +48,14 @@ def write_preview(dataset: Dataset, benchmark: Benchmark, folder: Path) -> tuple
         UserError: the folder cannot be written.
     """
     rows = preview_rows(dataset, benchmark)
-    t_in = dataset.context.shape.t_in
+    shape = dataset.context.shape
+    t_in = shape.t_in
+    title = f"{benchmark.title} (here {t_in} -> {shape.t_out}, C, H, W = {', '.join(map(str, shape.frame))})"
     sheet, film = folder / f"{benchmark.name}.png", folder / f"{benchmark.name}.gif"
     frames = [moment(rows, number, t_in) for number in range(len(rows[0].frames))]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_with(sheet, lambda path: contact_sheet(rows, t_in, benchmark.title).save(path, "PNG"))
+        write_with(sheet, lambda path: contact_sheet(rows, t_in, title).save(path, "PNG"))
         write_with(
             film,
             lambda path: frames[0].save(
@@ -81,9 +83,8 @@ def preview_rows(dataset: Dataset, benchmark: Benchmark) -> list[Row]:
         for row, index in enumerate(indices):
             seen = physical[row] if channels == 3 else physical[row, :, 0]
             begins = "" if times is None else f" from {np.datetime64(int(times[row, 0]), 'm').item():%Y-%m-%d %H:%M}"
-            label = (
-                f"{name} clip {index}{begins}: {_number(seen.min())} to {_number(seen.max())} {benchmark.units}{shown}"
-            )
+            low, high = (_number(float(edge)) for edge in (seen.min(), seen.max()))
+            label = f"{name} clip {index}{begins}: {low} to {high} {benchmark.units}{shown}"
             rows.append(Row(_pictures(clips[row].numpy(), dataset.scaling in PICTURES), name, label))
     return rows
 
@@ -94,7 +95,7 @@ def contact_sheet(rows: list[Row], t_in: int, title: str) -> Image.Image:
     past = _chosen(0, t_in)
     columns = [*past, *_chosen(t_in, length)]
     font = _font()
-    text = max(int(font.getlength(row.label)) for row in rows)
+    text = max(int(font.getlength(line)) for line in (title, *(row.label for row in rows)))
     step = height + GAP + LINE
     top = 2 * LINE
     size = max(len(columns) * (width + GAP) + 3 * GAP, text + 2 * GAP), top + len(rows) * step

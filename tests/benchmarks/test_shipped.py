@@ -15,6 +15,8 @@ from stbench.data import (
     needs_files,
     published_table,
 )
+from stbench.data.benchmarks import TEMPLATE, load_template
+from stbench.errors import UserError
 from stbench.schema import Benchmark
 
 WEATHER = ["weather_r", "weather_t2m", "weather_tcc", "weather_uv10"]
@@ -142,8 +144,11 @@ def test_published_tables_hold_tau_and_their_sources(name):
     assert table.loc[table["plugin"] == "tau", column].notna().any()
 
 
-def test_the_template_of_own_data_has_no_legacy_protocol():
-    assert sorted(load_benchmark("custom").protocols) == ["paper", "quick"]
+def test_the_template_of_own_data_has_no_legacy_protocol_and_is_no_benchmark():
+    assert sorted(load_template().protocols) == ["paper", "quick"]
+    assert TEMPLATE not in BENCHMARKS.names()
+    with pytest.raises(UserError, match="is the template for data of your own"):
+        load_benchmark(TEMPLATE)
 
 
 def test_looking_benchmarks_up_imports_no_torch():

@@ -1,6 +1,8 @@
 """``stbench data`` and ``--dataset PATH`` in real processes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 from stbench.cli.custom import resolve_dataset
 from stbench.errors import UserError
 
-from .commands import only, stbench
+from .commands import command, only, stbench
 
 
 @pytest.fixture
@@ -71,7 +73,43 @@ def test_get_says_what_to_do_by_hand(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "BJ16_M32x32_T30_InOut.h5" in done.stdout
     assert str(tmp_path / "taxibj") in done.stdout
+    assert "--from FOLDER" in done.stdout
     assert stbench("data", "get", "moving_digits").stdout.strip() == "moving_digits needs no files."
+    assert "nothing to fetch" in stbench("data", "get", str(tmp_path)).stdout
+
+
+def test_real_kitti_frames_from_a_folder_to_a_picture(shared_dir: Path, tmp_path: Path) -> None:
+    """Seven frames of camera 2: shorter clips and shares of time instead of drives and sets, all by --set."""
+    env = {"STBENCH_CACHE": str(tmp_path / "cache"), "STBENCH_DATA": str(tmp_path / "data")}
+    files = ["--set", 'files=["**/2011_*_sync/image_02/data/*.png"]']
+    split = ["--set", "split={kind: fraction, by: time, shares: [0.4, 0.3, 0.3]}"]
+    sets = [*files, *split, "--set", "stride=1", "--set", "shape.t_in=1", "--set", "shape.t_out=1"]
+    got = stbench("data", "get", "kitticaltech", "--from", str(shared_dir / "data" / "kitti_tiny"), *files, env=env)
+    assert got.returncode == 0, got.stderr
+    assert "7 files there" in got.stdout
+    assert len(list((tmp_path / "data" / "kitticaltech").rglob("2011_09_26_drive_0023_sync/image_02/data/*.png"))) == 7
+    prepared = stbench("data", "prepare", "kitticaltech", *sets, env=env)
+    assert "clips: 2 train, 1 validation, 1 test" in prepared.stdout, prepared.stderr
+    checked = stbench("data", "check", "kitticaltech", *sets, env=env)
+    assert checked.returncode == 0, checked.stderr
+    assert "(T, C, H, W) = (2, 3, 128, 160)" in checked.stdout
+    shown = stbench("data", "preview", "kitticaltech", *sets, "--out", str(tmp_path / "pictures"), env=env)
+    with Image.open(shown.stdout.splitlines()[0]) as picture:
+        assert len(picture.getcolors(1 << 20) or []) > 1000
+
+
+def test_info_describes_own_data(clips: tuple[Path, dict[str, str]]) -> None:
+    folder, env = clips
+    done = stbench("data", "info", str(folder), env=env)
+    assert "Clips of 3 + 3 frames (C, H, W) = (1, 16, 16)" in done.stdout
+    assert "## Splits" in done.stdout
+
+
+def test_flags_of_own_data_count_in_data_commands(clips: tuple[Path, dict[str, str]]) -> None:
+    folder, env = clips
+    flags = ["--t-in", "4", "--t-out", "1", "--split", "0.5,0.25,0.25", "--size", "8x8"]
+    done = stbench("data", "check", str(folder), *flags, env=env)
+    assert "test: 6 clips (T, C, H, W) = (5, 1, 8, 8)" in done.stdout, done.stderr
 
 
 def test_get_and_check_real_files(shared_dir: Path, tmp_path: Path) -> None:
@@ -96,6 +134,12 @@ def test_get_and_check_real_files(shared_dir: Path, tmp_path: Path) -> None:
         (["data", "get", "khth"], "Did you mean 'kth'"),
         (["data", "prepare", "./nowhere"], "no such file or folder"),
         (["data", "check", "moving_digits", "--set", "x"], "expected KEY=VALUE"),
+        (["data", "check", "moving_digits", "--set", "speed=[1"], "cannot read the value"),
+        (["data", "check", "moving_digits", "--set", "shape.t_in=0"], "t_in"),
+        (["data", "check", "moving_digits", "--set", "spead=0.2"], "Did you mean 'speed'"),
+        (["data", "prepare", "custom"], "'custom' is the template for data of your own, not a dataset"),
+        (["run", "--methods", "tau", "--dataset", "custom", "--dry-run"], "Name their folder or file instead"),
+        (["data", "get", "kitticaltech", "--from", "/nowhere"], "nothing of **/2011_*_sync/image_03/data/*.png"),
     ],
 )
 def test_mistakes(arguments: list[str], expected: str) -> None:
@@ -110,6 +154,14 @@ def test_mistakes(arguments: list[str], expected: str) -> None:
     [
         ("moving_digits", {"t_in": 3}, "--t-in: for data of your own only"),
         ("./x", {"split": "a"}, "--split 'a': expected three shares"),
+        ("./x", {"split": "nan,nan,nan"}, "--split 'nan,nan,nan': expected three shares between 0 and 1"),
+        ("./x", {"split": "inf,0.1,0.2"}, "--split 'inf,0.1,0.2': expected three shares"),
+        ("./x", {"split": "0.7,0.1,-inf"}, "expected three shares"),
+        ("./x", {"split": "1.1,0.1,-0.2"}, "expected three shares"),
+        ("./x", {"split": "0,0,0"}, "expected three shares"),
+        ("./x", {"split": "0.5,0.5,0"}, "expected three shares"),
+        ("./x", {"split": "0.7,0.1,0.1,0.1"}, "expected three shares"),
+        ("./x", {"split": "7,1,2"}, "add up to 1"),
         ("./x", {"size": "9"}, "--size '9': expected height x width"),
         ("./x", {"layout": "HW"}, "layout = 'HW'"),
     ],
@@ -119,13 +171,27 @@ def test_flags_for_own_data(dataset: str, flags: dict[str, object], expected: st
         resolve_dataset(dataset, **flags)
 
 
+@pytest.mark.parametrize("arguments", [["run", "--methods", "tau", "--dataset"], ["data", "check"], ["data", "get"]])
+def test_a_folder_is_pointed_out_where_a_benchmark_is_unknown(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    done = subprocess.run(command(*arguments, "good"), capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "Unknown benchmark 'good', but there is a folder of that name" in done.stderr
+    assert "did you mean ./good?" in done.stderr
+
+
+def test_the_template_of_own_data_is_listed_nowhere() -> None:
+    done = stbench("data", "info", "nothing_like_it")
+    assert "Known: human, kitticaltech" in done.stderr
+    assert "custom" not in done.stderr
+    assert "custom" not in stbench("list", "benchmarks").stdout
+
+
 def test_a_name_without_flags_stays_a_name() -> None:
     assert resolve_dataset("taxinyc", t_in=None, split=None) == "taxinyc"
 
 
 def test_help_imports_no_decoder() -> None:
-    import subprocess
-    import sys
 
     code = (
         "import sys; from stbench.cli.app import app\n"

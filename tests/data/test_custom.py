@@ -11,7 +11,7 @@ from stbench.errors import UserError
 
 
 def opened(path, protocol="paper", **options):
-    benchmark = custom_benchmark(str(path), CustomOptions(**options))
+    benchmark = custom_benchmark(str(path), CustomOptions.parse(options, "flags"))
     chosen = benchmark.protocols[protocol]
     shape = chosen.shape or benchmark.shape
     return benchmark, build_dataset(benchmark.name, dataset_spec(benchmark, chosen), shape, (), True)
@@ -196,7 +196,8 @@ def test_size_covers_and_cuts(tmp_path):
         (lambda p: (p / "a.mp4").write_bytes(b"no video"), {}, r"a\.mp4 cannot be read as a video"),
         (lambda p: (p / "a.png").write_bytes(b"\x89PNG torn"), {}, r"a\.png cannot be read as a picture"),
         (lambda p: (p / "a.h5").write_bytes(b"torn"), {}, r"a\.h5 cannot be read as HDF5"),
-        (lambda p: np.save(p / "a.npy", numbered(90)), {"shares": (0.5, 0.1, 0.1)}, "three shares that add up to 1"),
+        (lambda p: np.save(p / "a.npy", numbered(90)), {"shares": (0.5, 0.1, 0.1)}, "three shares .* add up to 1"),
+        (lambda p: np.save(p / "a.npy", numbered(90)), {"shares": (float("nan"),) * 3}, "three shares .* add up to 1"),
         (lambda p: np.save(p / "a.npy", numbered(90)), {"layout": "NTHW"}, "has 3 axes .* layout NTHW has 4"),
     ],
 )

@@ -126,7 +126,7 @@ def _load_npz(path: Path, key: str) -> Frames:
 def _npz_key(path: Path, key: str | None) -> str:
     try:
         with np.load(path, allow_pickle=False) as file:
-            names = list(file.files)
+            names = [name for name in file.files if f"{name}.npy" in file.zip.namelist()]
             long = [name for name in names if len(_shape(file, name)) >= 3]
     except DAMAGE as error:
         raise UserError(f"{path} cannot be read as npz (cut short or damaged?): {error}.") from error
@@ -150,9 +150,10 @@ def _shape(file: Any, name: str) -> tuple[int, ...]:
 
 
 def _npz_times(path: Path) -> Minutes | None:
-    with np.load(path, allow_pickle=False) as file:
-        for key in TIME_KEYS:
-            if key in file.files:
-                times: npt.NDArray[Any] = file[key]
-                return minutes_of_numbers(times)
-    return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            key = next((key for key in TIME_KEYS if key in file.files), None)
+            times: npt.NDArray[Any] | None = None if key is None else file[key]
+    except DAMAGE as error:
+        raise UserError(f"{path}: its times cannot be read (cut short or damaged?): {error}.") from error
+    return None if times is None else minutes_of_numbers(times)

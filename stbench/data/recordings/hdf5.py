@@ -18,6 +18,7 @@ from stbench.errors import UserError
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 EMPTY: dict[str, Any] = {}
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError)  # the last three: attributes that are no numbers
 FORMULA = re.compile(rb"GEO\s*=\s*([-+.\deE]+)\s*\*\s*PV\s*(?:([-+]\s*[.\deE]+)|\+\s*([-+.\deE]+))?")
 
 
@@ -53,12 +54,14 @@ def read_picture(path: Path, key: str) -> Frames:
     """
     try:
         with h5py.File(path, "r") as file:
-            if key not in file:
-                raise UserError(f"{path} lacks {key!r}, which the files before it hold.")
+            if not _is_field(file.get(key)):
+                raise UserError(f"{path} lacks the array {key!r} of numbers, which the files before it hold.")
             raw = file[key][...]
             gain, offset, empty = _calibration(file[key].parent)
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be read as HDF5 (cut short or damaged?): {error}. Fetch it again.") from error
+    except UserError:
+        raise
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
     picture = raw.astype(np.float32) * np.float32(gain) + np.float32(offset)
     picture[np.isin(raw, empty)] = 0
     return picture[..., None]  # type: ignore[no-any-return]
@@ -75,27 +78,47 @@ def _blocks(paths: tuple[Path, ...], key: str, shape: tuple[int, ...]) -> Blocks
 
 
 def _load(path: Path, key: str) -> Frames:
-    with h5py.File(path, "r") as file:
-        return file[key][...]  # type: ignore[no-any-return]
+    try:
+        with h5py.File(path, "r") as file:
+            if not _is_field(file.get(key)):
+                raise UserError(f"{path} lacks the array {key!r} of numbers, which the files before it hold.")
+            return file[key][...]  # type: ignore[no-any-return]
+    except UserError:
+        raise
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
+
+
+def _is_field(item: Any) -> bool:
+    return isinstance(item, h5py.Dataset) and item.ndim >= 2 and item.dtype.kind in "uif"
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} cannot be read as HDF5 (cut short or damaged?): {error}. Fetch it again.")
 
 
 def _chosen(path: Path, key: str | None) -> tuple[str, int]:
     """Name and axes of the array meant: the one named, the largest of three or more axes, else the first picture."""
     found: dict[str, tuple[int, ...]] = {}
+    others: list[str] = []
 
     def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim >= 2 and item.dtype.kind in "uif":
+        if _is_field(item):
             found[name] = item.shape
+        elif isinstance(item, h5py.Dataset) and item.ndim >= 2:
+            others.append(f"{name} of {item.dtype}")
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(note)
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be read as HDF5 (cut short or damaged?): {error}. Fetch it again.") from error
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
     if key is not None and key not in found:
-        raise UserError(f"{path} lacks the array {key!r}; it holds: {', '.join(found) or 'none'}.")
+        raise UserError(
+            f"{path} lacks an array {key!r} of numbers; it holds: {', '.join((*found, *others)) or 'none'}."
+        )
     if not found:
-        raise UserError(f"{path} holds no array of two or more axes.")
+        raise UserError(f"{path} holds no numbers of two or more axes, but {', '.join(others) or 'nothing'}.")
     series = [name for name, shape in found.items() if len(shape) >= 3]
     if key is None and len(series) > 1:
         raise UserError(f"{path} holds {len(series)} arrays ({', '.join(series)}). Say which with --variable NAME.")

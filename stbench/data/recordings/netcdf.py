@@ -16,6 +16,7 @@ from stbench.errors import UserError
 
 SUFFIXES = (".nc", ".nc4", ".cdf")
 HDF5_MAGIC = b"\x89HDF"
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 
 
 def open_netcdf(path: Path, name: str, variable: str | None = None, level: int = -1) -> Recording:
@@ -37,11 +38,15 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, level: int =
             minutes = _minutes(path, file, shape[0])
     except UserError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        raise UserError(f"{path} cannot be read as NetCDF (cut short or damaged?): {error}. Fetch it again.") from error
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
     frame = shape[-2], shape[-1], 1
     blocks = partial(_blocks, path, chosen, level)
     return Recording(name, (path,), shape[0], frame, np.dtype(np.float32), blocks, minutes, note=f"variable {chosen}")
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} cannot be read as NetCDF (cut short or damaged?): {error}. Fetch it again.")
 
 
 def _open4(path: Path) -> Any:
@@ -58,12 +63,17 @@ def _variables(file: Any) -> dict[str, Any]:
 
 
 def _chosen(path: Path, variables: dict[str, Any], variable: str | None) -> str:
-    fields = [key for key, item in variables.items() if len(item.shape) >= 3]
+    fields = [key for key, item in variables.items() if len(item.shape) >= 3 and _is_number(item)]
     if variable is not None and variable not in fields:
         raise UserError(f"{path} lacks the variable {variable!r}; it holds: {', '.join(fields) or 'none'}.")
     if variable is None and len(fields) != 1:
         raise UserError(f"{path} holds the variables {', '.join(fields) or 'none'}. Say which with --variable NAME.")
     return variable or fields[0]
+
+
+def _is_number(item: Any) -> bool:
+    kind = item.dtype.kind if hasattr(item, "dtype") else np.asarray(item[:1]).dtype.kind
+    return kind in "uif"
 
 
 def _minutes(path: Path, file: Any, length: int) -> Minutes | None:
@@ -83,6 +93,15 @@ def _attribute(item: Any, name: str, default: Any) -> Any:
 
 
 def _blocks(path: Path, variable: str, level: int) -> Blocks:
+    try:
+        values = _read(path, variable, level)
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
+    yield from in_blocks(values[..., None], np.dtype(np.float32))
+
+
+def _read(path: Path, variable: str, level: int) -> Frames:
+    """Unpacked values (T, H, W)."""
     with path.open("rb") as stream:
         opened = _open4 if stream.read(4) == HDF5_MAGIC else _open3
     with opened(path) as file:
@@ -93,6 +112,4 @@ def _blocks(path: Path, variable: str, level: int) -> Blocks:
         )
         values: Frames = np.asarray(item[:])
     values = values[:, level] if values.ndim == 4 else values
-    if (scale, offset) != (1.0, 0.0):
-        values = values * scale + offset
-    yield from in_blocks(values[..., None], np.dtype(np.float32))
+    return values if (scale, offset) == (1.0, 0.0) else values * scale + offset

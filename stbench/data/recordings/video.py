@@ -12,6 +12,7 @@ from stbench.data.recordings.base import BLOCK_FRAMES, Blocks, Frames, Recording
 from stbench.errors import UserError
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+MOST_MISSING = 5  # a container may count a few frames that no decoder gives
 GREY_FORMATS = ("gray", "gray8", "y800")
 
 
@@ -25,16 +26,20 @@ def open_video(path: Path, name: str) -> Recording:
     length, frame = probe(path)
     if length < 1:
         raise UserError(f"{path} holds no frames (cut short or damaged?).")
-    return Recording(name, (path,), length, frame, np.dtype(np.uint8), partial(_blocks, path, frame, decode))
+    return Recording(name, (path,), length, frame, np.dtype(np.uint8), partial(_blocks, path, length, frame, decode))
 
 
-def _blocks(path: Path, frame: tuple[int, int, int], decode: object) -> Blocks:
+def _blocks(path: Path, length: int, frame: tuple[int, int, int], decode: object) -> Blocks:
     block: list[Frames] = []
+    count = 0
     for picture in decode(path, frame):  # type: ignore[operator]
         block.append(picture)
+        count += 1
         if len(block) == BLOCK_FRAMES:
             yield np.stack(block)
             block = []
+    if count < length - MOST_MISSING:
+        raise UserError(f"{path} announces {length} frames and holds {count} (cut short?). Fetch it again.")
     if block:
         yield np.stack(block)
 

@@ -1,0 +1,107 @@
+"""From what the user typed to an opened dataset: a benchmark or own data, under a protocol, with ``--set`` changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stbench.cli import custom
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from stbench.data import Dataset
+    from stbench.schema import Benchmark, DatasetSpec
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is to be opened: the benchmark in the protocol's shape, its dataset options, and how it selects."""
+
+    benchmark: Benchmark
+    dataset: DatasetSpec
+    hold_out: bool
+
+
+def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -> Chosen:
+    """The benchmark (or the user's own data, as the flags say) under a protocol, with what ``--set`` changes."""
+    from stbench.data import dataset_spec, get_protocol, load_benchmark
+    from stbench.data.benchmarks import merge
+    from stbench.schema import ClipShape
+
+    named = custom.resolve_dataset(dataset, **own)
+    benchmark = load_benchmark(named) if isinstance(named, str) else named
+    chosen = get_protocol(benchmark, protocol)
+    options, sizes = set_pairs(sets or [])
+    shape = (chosen.shape or benchmark.shape).model_dump()
+    spec = dataset_spec(benchmark, chosen)
+    return Chosen(
+        benchmark.model_copy(update={"shape": ClipShape.parse({**shape, **sizes}, "--set shape")}),
+        spec.model_copy(update={"options": merge(spec.options, options)}),
+        chosen.selection == "validation",
+    )
+
+
+def set_pairs(sets: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Dataset options and sizes (``shape.KEY``) of ``--set KEY=VALUE``; a prefix ``dataset.`` may be left out."""
+    import yaml
+
+    options, sizes = {}, {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set stride=5.")
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text}: cannot read the value. Write it as in a YAML file.") from None
+        head, dot, rest = key.strip().partition(".")
+        if dot and head == "shape":
+            sizes[rest] = read
+        else:
+            options[key.strip().removeprefix("dataset.")] = read
+    return options, sizes
+
+
+def open_dataset(chosen: Chosen, data_dir: Path | None) -> Dataset:
+    """Read (and where needed decode) the dataset as a run would."""
+    from stbench.data import build_dataset, data_dirs
+
+    with bars() as shown:
+        task: list[TaskID] = []
+
+        def progress(done: int, total: int) -> None:
+            if not task:
+                task.append(shown.add_task("decoding recordings", total=total))
+            shown.update(task[0], completed=done)
+
+        name, shape = chosen.benchmark.name, chosen.benchmark.shape
+        return build_dataset(name, chosen.dataset, shape, data_dirs(data_dir), chosen.hold_out, progress)
+
+
+def own_card(dataset: str) -> str:
+    """What was read off the user's data, over the card on data of one's own."""
+    from stbench.data import card
+    from stbench.data.benchmarks import TEMPLATE
+
+    benchmark = custom.resolve_dataset(dataset)
+    if isinstance(benchmark, str):
+        return card(benchmark)
+    options, shape = benchmark.dataset.options, benchmark.shape
+    lines = [
+        f"# {dataset}",
+        f"Clips of {shape.t_in} + {shape.t_out} frames (C, H, W) = {shape.frame}; units: {benchmark.units}.",
+        f"Files: {', '.join(options['files'])}; scale: {options['scale']}; split: {options['split']}.",
+    ]
+    return "\n\n".join([*lines, card(TEMPLATE).replace("# Your own data", "## Your own data", 1)])
+
+
+def bars() -> Progress:
+    """Progress bars on the error stream; none where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
