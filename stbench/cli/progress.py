@@ -12,18 +12,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table as RichTable
 
 from stbench.data import Dataset
 from stbench.report.table import Table
-from stbench.report.write import to_rich
+from stbench.report.terminal import fit, plain_width, to_rich
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.plan import Plan
 from stbench.sweep.sweep import Outcome, note_on
 from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
-PLAIN_WIDTH = 160
+PLAN_ORDER = (0, 3, 2, 4, 1, 5)
+"""Columns of the plan from the most to the least wanted."""
 
 
 def _is_helper_process() -> bool:
@@ -35,22 +35,21 @@ class Progress:
     """Listens to a sweep and talks to the user."""
 
     def __init__(self) -> None:
-        self.console = Console(quiet=_is_helper_process())
-        if not self.console.is_terminal:
-            self.console.width = PLAIN_WIDTH
+        self.console = plain_width(Console(quiet=_is_helper_process()))
         self.bars: Bars | None = None
 
     def plan(self, plan: Plan) -> None:
         """Show the runs to come."""
-        table = RichTable(title=f"Plan: {plan.benchmark.title}", box=None, header_style="bold", pad_edge=False)
-        for heading in ("method", "encoder", "seed", "training", "lr", "run folder"):
-            table.add_column(heading)
+        heads = ["method", "encoder", "seed", "training", "lr", "run folder"]
+        rows = []
         for spec in plan.specs:
             t = spec.training
             size = "none" if t is None else f"{t.extent} × batch {t.batch_size}, {t.precision}-bit"
             lr = "–" if t is None else f"{t.lr:g}"
-            table.add_row(escape(spec.method), spec.encoder, str(spec.seed), size, lr, spec.folder)
-        self.console.print(table)
+            rows.append([escape(spec.method), spec.encoder, str(spec.seed), size, lr, spec.folder])
+        look: dict[str, Any] = {"numbers": False, "box": None, "header_style": "bold", "pad_edge": False}
+        table, _ = fit(heads, rows, PLAN_ORDER, self.console.width, title=f"Plan: {plan.benchmark.title}", **look)
+        self.console.print(f"Plan: {len(rows)} runs" if table is None else table)
         for name, reason in plan.skipped.items():
             self.note(f"{name}: left out: {reason}")
 
@@ -97,7 +96,7 @@ class Progress:
     def table(self, tables: Sequence[Table], out: Path) -> None:
         """Show the result tables and where they were written."""
         for table in tables:
-            self.console.print(to_rich(table))
+            self.console.print(to_rich(table, self.console.width))
         self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'}; run folders in {out / 'runs'}")
 
     def close(self) -> None:

@@ -17,6 +17,10 @@ def report_command(
     format_: Annotated[
         str, typer.Option("--format", "-f", help="Comma-separated: md, csv, latex, html, png.")
     ] = "md,csv,latex,html,png",
+    profile: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON of 'stbench profile', or its folder; a folder 'profile' beside the runs is found."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Write the tables, figures and page of finished runs; anything that is not a whole run is named and left out."""
@@ -24,9 +28,10 @@ def report_command(
     from rich.markup import escape
 
     from stbench.report.produce import Format, produce
+    from stbench.report.profiles import find_profiles
     from stbench.report.records import collect
     from stbench.report.section import make_report
-    from stbench.report.write import to_rich
+    from stbench.report.terminal import plain_width, to_rich
 
     names = [name.strip() for name in format_.split(",") if name.strip()]
     for name in names:
@@ -34,16 +39,15 @@ def report_command(
             raise unknown_name("format", name, [known.value for known in Format])
     roots = [root / "runs" if (root / "runs").is_dir() else root for root in runs]
     collected = collect(roots)
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 160)
-    for path, reason in collected.left_out.items():
+    profiles, unread = find_profiles(roots, profile or [])
+    console = plain_width(Console())
+    for path, reason in {**collected.left_out, **unread}.items():
         console.print(escape(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
     if not collected.records:
         raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes some.")
-    report = make_report(collected)
+    report = make_report(collected, profiles=profiles)
     for table in report.tables:
-        console.print(to_rich(table))
+        console.print(to_rich(table, console.width))
     try:
         written = produce(report, out, [Format(name) for name in names])
     except OSError as error:

@@ -49,6 +49,29 @@ def format_count(count: int) -> str:
     return f"{count / 1e3:.1f} k" if count >= 1000 else str(count)
 
 
+def format_large(value: float) -> str:
+    """Three digits with a decimal prefix.
+
+    >>> format_large(9.24e10), format_large(60_762_700), format_large(812), format_large(0)
+    ('92.4 G', '60.8 M', '812', '0')
+    """
+    for factor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= factor:
+            return f"{value / factor:.3g}{prefix}" if value < 1000 * factor else f"{value / factor:.0f}{prefix}"
+    return f"{value:g}"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in the unit that suits it.
+
+    >>> format_duration(4.23), format_duration(90), format_duration(7300)
+    ('4.2 s', '90 s', '2.0 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def arrow(metric: str) -> str:
     """Which way a metric is better."""
     return "↓" if get_metric(metric).lower_is_better else "↑"

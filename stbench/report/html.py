@@ -10,13 +10,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup as Safe
 
+from stbench.report.columns import cost_columns
 from stbench.report.format import arrow, format_count, format_value
 from stbench.report.html_clips import encode_clips
 from stbench.report.lead_time import reference_row, series, skill
 from stbench.report.provenance import run_provenance
 from stbench.report.section import Report, Section
 from stbench.report.table import Row, Table
-from stbench.report.write import TIED, footnotes, run_link, seconds_text, seeds_text
+from stbench.report.write import TIED, footnotes, run_link
 
 CLIP_BYTES = 2_500_000
 """Room for pictures on a page, all tables together."""
@@ -27,9 +28,7 @@ def to_html(report: Report, out: Path) -> str:
     environment = Environment(
         loader=PackageLoader("stbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals.update(
-        arrow=arrow, count=format_count, value=format_value, seconds=seconds_text, seeds=seeds_text, tied=TIED
-    )
+    environment.globals.update(arrow=arrow, count=format_count, value=format_value, tied=TIED)
     share = CLIP_BYTES // max(len(report.sections), 1)
     views = [_view(number, section, out, share) for number, section in enumerate(report.sections, start=1)]
     return environment.get_template("report.html.j2").render(
@@ -50,10 +49,12 @@ def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str
         "id": f"s{number}",
         "table": table,
         "rows": rows,
+        "costs": cost_columns(table),
         "notes": footnotes(table),
         "section": section,
         "published_metrics": list(dict.fromkeys(m for row in section.published for m in row.values)),
         "has_clips": clips is not None,
+        "has_macs": any(row.macs for row in table.rows if row.trained),
         "data": {
             "id": f"s{number}",
             "metrics": list(table.metrics),
@@ -65,7 +66,7 @@ def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str
 
 
 def _row(identity: str, row: Row, out: Path) -> dict[str, Any]:
-    cost = None if row.seconds_per_epoch is None else row.seconds_per_epoch.mean
+    seconds = None if row.seconds_per_epoch is None else row.seconds_per_epoch.mean
     return {
         "id": identity,
         "row": row,
@@ -74,7 +75,8 @@ def _row(identity: str, row: Row, out: Path) -> dict[str, Any]:
         "data": {
             "id": identity,
             "label": row.label,
-            "seconds": cost,
+            "trained": row.trained,
+            "costs": {"seconds": seconds, "macs": row.macs},
             "parameters": row.parameters,
             "count": format_count(row.parameters),
             "cells": {

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from stbench.report.columns import cost_columns
 from stbench.report.format import format_count, format_value
 from stbench.report.published import PublishedRow
 from stbench.report.section import Report, Section
 from stbench.report.table import Row, Table
-from stbench.report.write import Markup, footnotes, headings, run_link, seconds_text, seeds_text, value_text
+from stbench.report.write import Markup, footnotes, headings, run_link, value_text
 
 MARKUP = Markup(("\x01", "\x03"), ("\x02", "\x03"))
 _CONTROL = {"\x01": r"\textbf{", "\x02": r"\underline{", "\x03": "}"}
@@ -91,8 +92,7 @@ def _row(table: Table, row: Row, out: Path) -> list[str]:
     target = run_link(row.runs[0], out)
     values = [escape(value_text(row, metric, MARKUP)) for metric in table.metrics]
     linked = [rf"\stbenchrun{{{target}}}{{{value}}}" for value in values]
-    rest = (seeds_text(row), format_count(row.parameters), seconds_text(row.seconds_per_epoch))
-    return [escape(row.label), *linked, *(escape(text) for text in rest)]
+    return [escape(row.label), *linked, *(escape(column.text(row)) for column in cost_columns(table))]
 
 
 def _tabular(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

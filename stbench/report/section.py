@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stbench.report.audit import AuditRow, Finding, audit
 from stbench.report.format import format_value
 from stbench.report.published import PublishedRow, published_rows
 from stbench.report.records import Collected, RunRecord
 from stbench.report.table import Row, Table, make_tables, settings_of
+
+if TYPE_CHECKING:
+    from stbench.efficiency.records import Profile
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,15 @@ class Report:
         return [record for table in self.tables for record in table.records]
 
 
-def make_report(collected: Collected, *, count_parameters: bool = True) -> Report:
+def make_report(collected: Collected, *, profiles: Sequence[Profile] = (), count_parameters: bool = True) -> Report:
     """Build every section from run folders alone.
 
     Args:
         collected: the runs.
+        profiles: measured costs; those of the same method at the same sizes are shown beside the scores.
         count_parameters: build each method once to check the recorded counts; needs torch and the plugins.
     """
-    tables = make_tables(collected.records)
+    tables = make_tables(collected.records, profiles)
     return Report(tuple(_section(table, tables, count_parameters) for table in tables), collected.left_out)
 
 

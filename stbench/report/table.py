@@ -8,12 +8,15 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stbench.report.compare import Entry, Standing, standings
 from stbench.report.format import format_spread, format_value
 from stbench.report.records import RunRecord
 from stbench.schema import RunSpec
+
+if TYPE_CHECKING:
+    from stbench.efficiency.records import Profile
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,6 @@ class Row:
     runs: tuple[RunRecord, ...]
     cells: dict[str, Cell]
     standings: dict[str, Standing]
-    seconds_per_epoch: Cell | None
 
     @property
     def spec(self) -> RunSpec:
@@ -67,6 +69,21 @@ class Row:
         return max((record.result.parameters for record in self.finished), default=0)
 
     @property
+    def macs(self) -> int | None:
+        """Multiply-adds of predicting one clip; None where they were not counted."""
+        return max((r.result.macs for r in self.finished if r.result.macs is not None), default=None)
+
+    @property
+    def seconds_per_epoch(self) -> Cell | None:
+        """Training time of an epoch."""
+        return _summary([record.result.seconds_per_epoch for record in self.finished])
+
+    @property
+    def train_seconds(self) -> Cell | None:
+        """Training time of a whole run."""
+        return _summary([record.result.train_seconds for record in self.finished])
+
+    @property
     def failures(self) -> tuple[str, ...]:
         """Why runs have no numbers."""
         return tuple(
@@ -82,6 +99,7 @@ class Table:
 
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def spec(self) -> RunSpec:
@@ -123,12 +141,12 @@ class Table:
         return next((row for row in self.rows if metric in row.standings and row.standings[metric].rank == 1), None)
 
 
-def make_tables(records: Sequence[RunRecord]) -> list[Table]:
-    """One table per task, rows in the order in which the methods first appear."""
+def make_tables(records: Sequence[RunRecord], profiles: Sequence[Profile] = ()) -> list[Table]:
+    """One table per task, rows in the order in which the methods first appear; ``profiles`` add speeds."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[_task(record)].append(record)
-    return [_table(group) for group in groups.values()]
+    return [_table(group, profiles) for group in groups.values()]
 
 
 def _task(record: RunRecord) -> str:
@@ -144,7 +162,7 @@ def settings_of(spec: RunSpec) -> dict[str, Any]:
     return flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
 
 
-def _table(records: Sequence[RunRecord]) -> Table:
+def _table(records: Sequence[RunRecord], profiles: Sequence[Profile]) -> Table:
     groups: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
         spec = record.spec
@@ -159,11 +177,10 @@ def _table(records: Sequence[RunRecord]) -> Table:
         places[metric] = standings(entries, means, metric)
     made = []
     for number, (group, label) in enumerate(zip(rows, _labels(rows), strict=True)):
-        seconds = [r.result.seconds_per_epoch for r in group if r.finished and r.result.seconds_per_epoch is not None]
         own = {m: place[number] for m, place in places.items()}
         standing = {m: place for m, place in own.items() if place is not None}
-        made.append(Row(label, tuple(group), cells[number], standing, summarise(seconds) if seconds else None))
-    return Table(tuple(made), metrics)
+        made.append(Row(label, tuple(group), cells[number], standing))
+    return Table(tuple(made), metrics, tuple(profiles))
 
 
 def _cells(records: Sequence[RunRecord]) -> dict[str, Cell]:
@@ -204,3 +221,8 @@ def summarise(values: Sequence[float]) -> Cell:
         return Cell(sum(values) / len(values), None, len(values))
     std = statistics.stdev(values) if len(values) > 1 else None
     return Cell(statistics.fmean(values), std, len(values))
+
+
+def _summary(values: Sequence[float | None]) -> Cell | None:
+    known = [value for value in values if value is not None]
+    return summarise(known) if known else None

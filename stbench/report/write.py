@@ -1,4 +1,4 @@
-"""A table as Markdown and for the terminal."""
+"""A table as text: what every format shares, and Markdown."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table as RichTable
-
+from stbench.report.columns import cost_columns, cost_notes
 from stbench.report.compare import OTHER_SEQUENCES, TOO_FEW
-from stbench.report.format import arrow, format_count
+from stbench.report.format import arrow
 from stbench.report.records import RunRecord
 from stbench.report.statistics import units
-from stbench.report.table import Cell, Row, Table
+from stbench.report.table import Row, Table
 
 TIED = "≈"
 
@@ -27,13 +25,13 @@ class Markup:
     second: tuple[str, str]
 
 
-RICH = Markup(("[bold]", "[/bold]"), ("[underline]", "[/underline]"))
 MARKDOWN = Markup(("**", "**"), ("<u>", "</u>"))
 
 
 def headings(table: Table) -> list[str]:
     """Column names; the arrow says which way is better."""
-    return ["method", *(f"{name} {arrow(name)}" for name in table.metrics), "n", "params", "s/epoch"]
+    costs = [column.heading for column in cost_columns(table)]
+    return ["method", *(f"{name} {arrow(name)}" for name in table.metrics), *costs]
 
 
 def value_text(row: Row, metric: str, markup: Markup) -> str:
@@ -50,17 +48,7 @@ def value_text(row: Row, metric: str, markup: Markup) -> str:
 def cells_of(table: Table, row: Row, markup: Markup) -> list[str]:
     """One row as text, its name left out."""
     values = [value_text(row, metric, markup) for metric in table.metrics]
-    return [*values, seeds_text(row), format_count(row.parameters), seconds_text(row.seconds_per_epoch)]
-
-
-def seeds_text(row: Row) -> str:
-    """Number of seeds behind the means."""
-    return f"{len(row.seeds)}" if row.trained else f"{len(row.seeds)} (untrained)"
-
-
-def seconds_text(cell: Cell | None) -> str:
-    """Mean training time of an epoch."""
-    return "–" if cell is None else f"{cell.mean:.1f}"
+    return [*values, *(column.text(row) for column in cost_columns(table))]
 
 
 def footnotes(table: Table) -> list[str]:
@@ -80,6 +68,7 @@ def footnotes(table: Table) -> list[str]:
         notes.append("Some rows were scored on other test sequences and are not compared with the best.")
     few = sorted({place.reason for place in places if place.reason.endswith(TOO_FEW)})
     notes.extend(f"Neighbouring test sequences share frames: {reason}." for reason in few)
+    notes.extend(cost_notes(table))
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
     missing = {m: reason for record in table.records for m, reason in record.result.unavailable.items()}
     notes.extend(f"{metric} could not be computed: {reason}." for metric, reason in missing.items())
@@ -93,17 +82,6 @@ def _drawn(table: Table) -> str:
         return "test sequences"
     count = len(units(table.test_clips, overlap))
     return f"{count} stretches of {table.test_clips // count} test sequences (neighbours share frames)"
-
-
-def to_rich(table: Table) -> RichTable:
-    """The table for a terminal."""
-    caption = escape("\n".join(footnotes(table)))
-    shown = RichTable(title=table.title, caption=caption, caption_justify="left")
-    for number, heading in enumerate(headings(table)):
-        shown.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number == 0)
-    for row in table.rows:
-        shown.add_row(escape(row.label), *cells_of(table, row, RICH))
-    return shown
 
 
 def table_markdown(number: int, table: Table, out: Path) -> str:

@@ -34,9 +34,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for method, mean in (("alpha", 1.0), ("beta", 2.0)):
         for seed in range(3):
-            record = make_run(root, make_spec(method, seed), noisy(rng, mean), seconds_per_epoch=mean)
+            costs = {"seconds_per_epoch": mean, "train_seconds": 200.0, "macs": int(mean * 3e8)}
+            record = make_run(root, make_spec(method, seed), noisy(rng, mean), **costs)
             history = [
-                {"epoch": e, "train_seconds": 2.0, "val_mse_frame": mean * (3 - e), "train_loss": 1.0} for e in range(2)
+                {
+                    "epoch": e,
+                    "train_seconds": 2.0,
+                    "macs": 5e9 * (e + 1),
+                    "val_mse_frame": mean * (3 - e),
+                    "train_loss": 1.0,
+                }
+                for e in range(2)
             ]
             record.folder.write_history(history)
             write_samples(record.folder)
@@ -89,6 +97,9 @@ def test_figures_state_what_they_show(runs: Path, tmp_path: Path) -> None:
     assert all(float(line["low"]) < float(line["mean"]) < float(line["high"]) for line in alpha)
     curves = list(csv.DictReader((tmp_path / "figures" / "1-toy-paper-curves.csv").open()))
     assert [float(c["train_seconds"]) for c in curves if c["row"] == "alpha" and c["seed"] == "0"] == [2.0, 4.0]
+    assert [float(c["train_macs"]) for c in curves if c["row"] == "beta" and c["seed"] == "1"] == [5e9, 10e9]
+    costs = list(csv.DictReader((tmp_path / "figures" / "1-toy-paper-cost.csv").open()))
+    assert {c["row"]: c["macs"] for c in costs} == {"alpha": "300000000", "beta": "600000000", "still": ""}
 
 
 def test_skill_is_one_minus_the_ratio_to_the_untrained_row(runs: Path) -> None:

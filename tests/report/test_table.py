@@ -9,8 +9,9 @@ import pytest
 
 from stbench.report.records import collect
 from stbench.report.table import make_tables, summarise
+from stbench.report.terminal import to_rich
 from stbench.report.tidy import to_csv
-from stbench.report.write import footnotes, table_markdown, to_rich
+from stbench.report.write import footnotes, table_markdown
 from stbench.schema import Failure
 
 from .runs import make_run, make_spec, noisy

@@ -1,24 +1,33 @@
-"""Training curves: validation error against epochs and against the clock."""
+"""Training curves: validation error against epochs, the clock and multiply-adds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
-from stbench.report.figures.style import look, new_figure, plain_log, save, short, styled
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from stbench.report.figures.style import look, new_figure, plain_log, prefixed, save, short, styled
 from stbench.report.records import RunRecord
 from stbench.report.table import Table
 
-COLUMNS = ("row", "seed", "epoch", "train_seconds", "val_mse_frame", "train_loss")
+COLUMNS = ("row", "seed", "epoch", "train_seconds", "train_macs", "val_mse_frame", "train_loss")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One run: its epochs from 1, seconds of training so far, validation error and training loss."""
+    """One run, epoch by epoch: epochs from 1, seconds and multiply-adds of training so far, validation error, loss.
+
+    ``macs`` is None where they were not counted.
+    """
 
     epochs: list[int]
     seconds: list[float]
+    macs: list[float] | None
     errors: list[float]
     losses: list[float]
 
@@ -27,43 +36,79 @@ def read_curve(record: RunRecord) -> Curve | None:
     """The run's history; None where it has none (failed runs have what they got to)."""
     try:
         history = record.folder.history()
-        epochs = [int(epoch["epoch"]) + 1 for epoch in history]
-        seconds = list(accumulate(float(epoch["train_seconds"]) for epoch in history))
-        errors = [float(epoch["val_mse_frame"]) for epoch in history]
-        losses = [float(epoch["train_loss"]) for epoch in history]
+        return Curve(
+            epochs=[int(epoch["epoch"]) + 1 for epoch in history],
+            seconds=list(accumulate(float(epoch["train_seconds"]) for epoch in history)),
+            macs=[float(epoch["macs"]) for epoch in history] if all("macs" in epoch for epoch in history) else None,
+            errors=[float(epoch["val_mse_frame"]) for epoch in history],
+            losses=[float(epoch["train_loss"]) for epoch in history],
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Curve(epochs, seconds, errors, losses) if epochs else None
 
 
 def draw_curves(table: Table, stem: Path) -> list[Path]:
-    """Validation MSE of every seed against epoch (left) and wall-clock training time (right)."""
+    """Validation MSE of every seed against epoch, wall-clock training time and, where counted, multiply-adds."""
     curves = [
-        (index, row.label, record.spec.seed, curve)
+        (index, record.spec.seed, curve)
         for index, row in enumerate(table.rows)
         for record in row.runs
-        if (curve := read_curve(record)) is not None
+        if (curve := read_curve(record)) is not None and curve.epochs
     ]
     if not curves:
         return []
+    counted = any(curve.macs is not None for _, _, curve in curves)
     with styled():
-        figure = new_figure(2.7)
-        by_epoch, by_clock = figure.subplots(1, 2, sharey=True)
-        named: set[int] = set()
-        for index, _, _, curve in curves:
-            style = {**look(index), "markersize": 2.5, "alpha": 0.85, "linewidth": 1}
-            label = None if index in named else short(table.rows[index])
-            named.add(index)
-            by_epoch.plot(curve.epochs, curve.errors, label=label, **style)
-            by_clock.plot([s / 60 for s in curve.seconds], curve.errors, **style)
-        by_epoch.set(xlabel="epoch", ylabel="validation mse_frame (log)", yscale="log")
-        plain_log(by_epoch.yaxis)
-        by_epoch.xaxis.get_major_locator().set_params(integer=True)
-        by_clock.set(xlabel="training minutes")
-        figure.legend(loc="outside lower center", ncols=1)
-        lines = [
-            [label, seed, *values]
-            for _, label, seed, curve in curves
-            for values in zip(curve.epochs, curve.seconds, curve.errors, curve.losses, strict=True)
-        ]
+        figure = new_figure(3.9 if counted else 2.7)
+        panels = figure.subplots(2 if counted else 1, 2, sharey=True, squeeze=False).ravel().tolist()
+        spare = panels.pop() if counted else None
+        unit, unit_name = _clock(max(curve.seconds[-1] for _, _, curve in curves))
+        for index, _, curve in curves:
+            _draw(panels, curve, unit, look(index))
+        _label(panels, unit_name)
+        entries = _entries(table, [index for index, _, _ in curves])
+        if spare is None:
+            figure.legend(handles=entries, loc="outside lower center", ncols=1)
+        else:
+            spare.set_axis_off()
+            spare.legend(handles=entries, loc="center left")
+        lines = [line for index, seed, curve in curves for line in _lines(table.rows[index].label, seed, curve)]
         return save(figure, stem.with_name(f"{stem.name}-curves.png"), COLUMNS, lines)
+
+
+def _draw(panels: Sequence[Axes], curve: Curve, unit: float, appearance: dict[str, Any]) -> None:
+    style = {**appearance, "markersize": 2.5, "alpha": 0.85, "linewidth": 1}
+    panels[0].plot(curve.epochs, curve.errors, **style)
+    panels[1].plot([s / unit for s in curve.seconds], curve.errors, **style)
+    if curve.macs is not None:
+        panels[2].plot(curve.macs, curve.errors, **style)
+
+
+def _clock(longest: float) -> tuple[float, str]:
+    """The unit that suits the longest training: its seconds and its name."""
+    if longest < 120:
+        return 1.0, "seconds"
+    return (60.0, "minutes") if longest < 7200 else (3600.0, "hours")
+
+
+def _label(panels: Sequence[Axes], unit_name: str) -> None:
+    panels[0].set(xlabel="epoch", yscale="log")
+    panels[0].locator_params(axis="x", integer=True)
+    panels[1].set(xlabel=f"training {unit_name}", xlim=(0, None))
+    for axes in panels[::2]:
+        axes.set_ylabel("validation mse_frame (log)")
+        plain_log(axes.yaxis)
+    if len(panels) > 2:
+        panels[2].set(xlabel="training MACs", xlim=(0, None))
+        prefixed(panels[2].xaxis)
+
+
+def _entries(table: Table, indices: Sequence[int]) -> list[Line2D]:
+    """One legend entry per row."""
+    return [Line2D([], [], label=short(table.rows[index], 24), **look(index)) for index in dict.fromkeys(indices)]
+
+
+def _lines(label: str, seed: int, curve: Curve) -> Iterable[list[object]]:
+    macs: Sequence[object] = curve.macs or [""] * len(curve.epochs)
+    for values in zip(curve.epochs, curve.seconds, macs, curve.errors, curve.losses, strict=True):
+        yield [label, seed, *values]

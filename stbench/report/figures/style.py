@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, cast
 import matplotlib as mpl
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import FixedLocator, LogFormatter, MaxNLocator, NullLocator
 
-from stbench.report.format import arrow
+from stbench.report.format import arrow, format_large
 from stbench.report.table import Row
 from stbench.report.tidy import as_csv
 from stbench.schema.folder import write_text, write_with
@@ -77,6 +78,31 @@ def plain_log(axis: Axis) -> None:
     """Tick labels of a logarithmic axis as plain numbers."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+
+
+def prefixed(axis: Axis) -> None:
+    """At most a few tick labels, numbers with a decimal prefix (200 M); on a logarithmic axis round ones."""
+    if axis.get_scale() == "log":
+        axis.set_major_locator(FixedLocator(log_ticks(*axis.get_view_interval())))
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(MaxNLocator(3))
+    axis.set_major_formatter(lambda value, _place: format_large(value))
+
+
+def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
+    """The densest of four sets of round numbers that puts at most so many between two positive limits.
+
+    >>> log_ticks(2.1, 4.9), log_ticks(0.5, 60), log_ticks(1, 1e8)
+    ([3.0], [1.0, 3.0, 10.0, 30.0], [1.0, 100.0, 10000.0, 1000000.0, 100000000.0])
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        found = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        found = [tick for tick in found if low <= tick <= high]
+        if len(found) <= most:
+            return found
+    return found[:: -(-len(found) // (most + 1))]
 
 
 def short(row: Row, length: int = 44) -> str:

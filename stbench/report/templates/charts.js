@@ -14,6 +14,8 @@ function element(name, attributes, text) {
 function shown(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
+  for (const [factor, prefix] of [[1e12, " T"], [1e9, " G"], [1e6, " M"]])
+    if (size >= factor) return `${Number((value / factor).toPrecision(3))}${prefix}`;
   return size >= 1e5 || size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(4)));
 }
 
@@ -29,7 +31,8 @@ function logTicks(low, high) {
   const found = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const digit of [1, 2, 5]) found.push(digit * 10 ** power);
-  return found.filter((value) => value >= low && value <= high);
+  const inside = found.filter((value) => value >= low && value <= high);
+  return inside.length > 1 ? inside : ticks(low, high, 4);
 }
 
 function padded(values, share) {
@@ -103,37 +106,44 @@ function leadChart(rows, metric, asSkill, reference) {
   return svg;
 }
 
-// `rows` are [{index, label, seconds, parameters, count, mean, std}].
-function costChart(rows, metric) {
-  const known = rows.filter((row) => row.mean !== null && row.mean !== undefined), timed = known.filter((row) => row.seconds);
+// Puts a label beside its bubble where neither another label nor a bubble is; `boxes` are [left, top, right, bottom].
+function placer(boxes) {
+  const hits = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+  const inside = (box) => box[0] >= BOX.left && box[2] <= BOX.width - BOX.right && box[1] >= 0 && box[3] <= BOX.height - BOX.bottom;
+  return (x, y, radius, text) => {
+    const width = 6.6 * text.length, away = radius * 1.4 + 3;
+    const corners = [[x + away, y - 7], [x - away - width, y - 7], [x - width / 2, y - away - 12], [x - width / 2, y + away - 2]];
+    const spots = corners.map(([left, top]) => [left, top, left + width, top + 14]);
+    const free = spots.find((spot) => inside(spot) && !boxes.some((box) => hits(spot, box))) || spots.find(inside) || spots[0];
+    boxes.push(free);
+    return { x: free[0] + width / 2, y: free[1] + 11 };
+  };
+}
+
+// `rows` are [{index, label, trained, costs, parameters, count, mean, std}]; `cost` is {key, label}, a key of `costs`.
+function costChart(rows, metric, cost) {
+  const known = rows.filter((row) => row.mean !== null && row.mean !== undefined);
+  const placed = known.filter((row) => row.trained && row.costs[cost.key]);
   if (!known.length) return element("svg", { viewBox: "0 0 1 1", role: "img", "aria-label": "nothing to show" });
   const y = padded(known.flatMap((row) => [row.mean - (row.std || 0), row.mean + (row.std || 0)]), 0.12);
-  const seconds = timed.length ? timed.map((row) => row.seconds) : [1];
-  const x = [Math.min(...seconds) / 1.6, Math.max(...seconds) * 1.6];
-  const { svg, toX, toY } = frame(`${metric} against training seconds per epoch`, { range: x, ticks: logTicks(...x), label: "training seconds per epoch (log)", log: true }, { range: y, ticks: ticks(...y, 6), label: metric });
-  const taken = [];
-  const free = (x, y, text) => {
-    const width = 6.2 * text.length;
-    while (taken.some((box) => Math.abs(box.y - y) < 13 && x < box.x + box.width && box.x < x + width)) y += 13;
-    taken.push({ x, y, width });
-    return y;
-  };
-  for (const row of [...known].sort((one, other) => toY(one.mean) - toY(other.mean))) {
-    const group = element("g", { class: `c${row.index % 8}`, "data-label": row.label });
-    const height = toY(row.mean);
+  const costs = placed.length ? placed.map((row) => row.costs[cost.key]) : [1];
+  const x = [Math.min(...costs) / 1.6, Math.max(...costs) * 1.6];
+  const { svg, toX, toY } = frame(`${metric} against ${cost.label}`, { range: x, ticks: logTicks(...x), label: `${cost.label} (log)`, log: true }, { range: y, ticks: ticks(...y, 6), label: metric });
+  const radius = (row) => 4 + 2.2 * Math.log10(Math.max(row.parameters, 1000) / 1000);
+  const place = placer(placed.map((row) => [[-1, -1], [1, 1]].flatMap(([a, b]) => [toX(row.costs[cost.key]) + a * radius(row), toY(row.mean) + b * radius(row)])));
+  for (const row of known) {
+    const group = element("g", { class: `c${row.index % 8}`, "data-label": row.label }), height = toY(row.mean);
     group.append(element("title", {}, `${row.label}: ${row.mean}, ${row.count} parameters`));
-    if (row.seconds) {
-      const at = toX(row.seconds), radius = 4 + 2.2 * Math.log10(Math.max(row.parameters, 1000) / 1000);
-      if (row.std) group.append(element("line", { stroke: "currentColor", x1: at, x2: at, y1: toY(row.mean - row.std), y2: toY(row.mean + row.std) }));
-      const bubble = mark(MARKS[row.index % 8], at, height, radius);
+    if (placed.includes(row)) {
+      const at = toX(row.costs[cost.key]), bubble = mark(MARKS[row.index % 8], at, height, radius(row));
       bubble.setAttribute("fill-opacity", "0.75");
-      const left = at > BOX.width * 0.6, away = radius * 1.4 + 3;
-      const start = left ? at - away - 6.2 * row.label.length : at + away;
-      group.append(bubble, element("text", { class: "halo", x: left ? at - away : at + away, y: free(start, height + 4, row.label), "text-anchor": left ? "end" : "start" }, row.label));
-    } else {
+      group.append(bubble);
+      if (row.std) group.append(element("line", { class: "spread", x1: at, x2: at, y1: toY(row.mean - row.std), y2: toY(row.mean + row.std) }));
+      group.append(element("text", { class: "halo", ...place(at, height, radius(row), row.label), "text-anchor": "middle" }, row.label));
+    } else if (!row.trained) {
       group.append(element("line", { stroke: "currentColor", "stroke-dasharray": "6 4", x1: BOX.left, x2: BOX.width - BOX.right, y1: height, y2: height }));
-      const name = `${row.label} (untrained)`, end = BOX.width - BOX.right - 4;
-      group.append(element("text", { class: "halo", x: end, y: free(end - 6.2 * name.length, height - 5, name), "text-anchor": "end" }, name));
+      const name = `${row.label} (untrained)`, spot = place(BOX.width - BOX.right - 3.3 * name.length - 2, height, 2, name);
+      group.append(element("text", { class: "halo", ...spot, "text-anchor": "middle" }, name));
     }
     svg.append(group);
   }

@@ -132,15 +132,15 @@ function section(data) {
     const visible = new Set(boxes.filter((box) => box.checked && labels.get(box.dataset.row).includes(wanted)).map((box) => box.dataset.row));
     root.querySelectorAll(".scores tbody tr").forEach((row) => { row.hidden = !visible.has(row.dataset.row); });
     find("[data-count]").textContent = `${visible.size} of ${boxes.length} shown`;
-    const metric = find("[data-metric]").value, lead = data.lead[metric], skill = find("[data-skill]").checked;
+    const cost = find("[data-cost]"), metric = find("[data-metric]").value, lead = data.lead[metric], skill = find("[data-skill]").checked;
     const rows = data.rows.map((row, index) => ({ ...row, index })).filter((row) => visible.has(row.id));
     const lines = rows.filter((row) => lead.rows[row.label]).map((row) => ({ ...row, ...lead.rows[row.label], dashed: row.label === lead.reference }));
     find('[data-chart="lead"]').replaceChildren(leadChart(lines, metric, skill, lead.reference));
     find("[data-numbers]").replaceChildren(numbersTable(lines, skill ? "skill" : "mean"));
-    find('[data-chart="cost"]').replaceChildren(costChart(rows.map((row) => ({ ...row, ...row.cells[metric] })), metric));
+    find('[data-chart="cost"]').replaceChildren(costChart(rows.map((row) => ({ ...row, ...row.cells[metric] })), metric, { key: cost.value, label: cost.selectedOptions[0].textContent }));
     if (player) player.filter(visible);
   };
-  for (const input of [...boxes, search, find("[data-metric]"), find("[data-skill]")]) input.addEventListener("input", update);
+  for (const input of [...boxes, search, find("[data-metric]"), find("[data-skill]"), find("[data-cost]")]) input.addEventListener("input", update);
   root.querySelectorAll(".filter .key").forEach((key, index) => {
     key.replaceChildren(mark(MARKS[index % 8], 6, 6, 4.5));
     key.classList.add(`c${index % 8}`);
