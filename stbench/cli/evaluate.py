@@ -77,7 +77,7 @@ def _score(
     from stbench.data.dirs import data_dirs
     from stbench.report.records import records_of
     from stbench.report.table import make_tables
-    from stbench.report.terminal import to_rich
+    from stbench.report.write import to_rich
     from stbench.sweep.plan import parse_override
     from stbench.sweep.run import Workplace, open_dataset
     from stbench.sweep.sweep import check_writable
@@ -89,6 +89,9 @@ def _score(
     progress = Progress()
     shown = ", ".join(f"{key}={value}" for key, value in published.inferred.items()) or "nothing"
     progress.note(f"{checkpoint.name}: {len(published.state)} tensors; their shapes show {shown}")
+    if published.assumed:
+        taken = ", ".join(f"{key}={value} ({origin})" for key, (value, origin) in published.assumed.items())
+        progress.note(f"No shape shows {taken}; where the weights mean another, --set {method}.KEY=VALUE")
     workplace = Workplace(out / "runs", data_dirs(data_dir), Engine(device))  # type: ignore[arg-type]
     check_writable(workplace.root)
     data = open_dataset(published.spec, workplace.data_dirs)

@@ -32,6 +32,12 @@ class Published:
     state: Mapping[str, Tensor]
     inferred: Mapping[str, object]
 
+    @property
+    def assumed(self) -> dict[str, tuple[object, str]]:
+        """Hyperparameters that no shape shows, and who set each: where one is wrong, nothing fails but the score."""
+        config, origins = self.spec.config, self.spec.origins
+        return {key: (config[key], origins[f"config.{key}"]) for key in config if key not in self.inferred}
+
 
 def plan_published(
     path: Path, method: str, benchmark: str, protocol: str, overrides: list[tuple[str, str]]

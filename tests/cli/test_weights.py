@@ -72,6 +72,10 @@ def test_a_published_checkpoint_is_scored_and_its_row_printed(run: Path, tmp_pat
     result = invoke("evaluate", "--checkpoint", tmp_path / "w.ckpt", *arguments)
     assert result.exit_code == 0, result.output
     assert "hidden=(4,), kernel=3, patch=2" in result.output
+    text = " ".join(result.output.split())
+    assert "No shape shows" in text
+    assert "sampling=scheduled (method default)" in text
+    assert "--set convlstm.KEY=VALUE" in text
     assert "convlstm@w.ckpt" in result.output
     (scored,) = (tmp_path / "out" / "runs").glob("ramps-*")
     assert RunFolder(scored).result().test == folder.result().test

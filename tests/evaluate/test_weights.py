@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import stbench
-from stbench import ClipShape, UserError, create_method
+from stbench import ClipShape, Method, UserError, create_method
 from stbench.nn import METHODS
 from stbench.schema.folder import RunFolder
 from stbench.sweep.run import Workplace, open_dataset
@@ -94,6 +95,56 @@ def test_published_weights_score_as_the_run_they_come_from(
     before = folder.file("result.json").stat().st_mtime_ns
     assert score_published(published, open_dataset(published.spec, ()), workplace) == result
     assert folder.file("result.json").stat().st_mtime_ns == before
+
+
+def phydnet_file(path: Path, shape: ClipShape, patch: int) -> Method:
+    """A file of PhyDNet's weights, which look the same for every patch."""
+    torch.manual_seed(0)
+    method = create_method("phydnet", shape, hid_s=32, patch=patch)
+    torch.save(method.public_state_dict(), path)
+    return method.eval()
+
+
+PHYDNET_PATCHES = {"taxibj": 2, "mmnist": 4, "weather_t2m": 2, "kth": 4, "human": 4, "kitticaltech": 4}
+"""As published."""
+
+
+@pytest.mark.parametrize("benchmark", PHYDNET_PATCHES)
+def test_what_no_shape_shows_is_as_the_benchmark_was_published(benchmark: str, tmp_path: Path) -> None:
+    phydnet_file(tmp_path / "phydnet.pth", SHAPE, patch=2)
+    published = plan_published(tmp_path / "phydnet.pth", "phydnet", benchmark, "paper", [])
+    origin = f"{benchmark} protocol paper"
+    assert published.assumed["patch"] == (PHYDNET_PATCHES[benchmark], origin)
+    assert published.spec.config["hid_s"] == 32
+    assert "hid_s" not in published.assumed
+
+
+def test_the_published_phydnet_is_built_with_its_patch(shared_dir: Path, tmp_path: Path) -> None:
+    file = shared_dir / "reference" / "phydnet_taxibj.pt"
+    if not file.is_file():
+        pytest.skip(f"needs {file}")
+    data = torch.load(file, weights_only=True)
+    torch.save({"state_dict": data["state_dict"]}, tmp_path / "phydnet.ckpt")
+    spec = plan_published(tmp_path / "phydnet.ckpt", "phydnet", "taxibj", "paper", []).spec
+    method = create_method("phydnet", spec.shape, **spec.config)
+    method.load_public_state_dict(data["state_dict"])
+    with torch.no_grad():
+        torch.testing.assert_close(method.eval()(data["batch_x"]), data["eval_output"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("patch", [2, 4])
+def test_a_patch_can_be_given_where_the_weights_mean_another(patch: int, runs: dict[str, Path], tmp_path: Path) -> None:
+    spec = RunFolder(runs["tau"]).spec()
+    method = phydnet_file(tmp_path / "phydnet.pth", spec.shape, patch)
+    overrides = [("phydnet.patch", str(patch))] if patch == 4 else []  # the protocol's own is 2
+    published = plan_published(tmp_path / "phydnet.pth", "phydnet", "ramps", "paper", overrides)
+    assert published.assumed["patch"] == (patch, "--set" if overrides else "ramps protocol paper")
+    dataset = open_dataset(published.spec, ())
+    result = score_published(published, dataset, Workplace(tmp_path / "runs", (), Engine("cpu")))
+    clips = dataset.test.clips(np.arange(len(dataset.test)), 0)
+    with torch.no_grad():
+        error = method(clips[:, : spec.shape.t_in]) - clips[:, spec.shape.t_in :]
+    assert result.test["mse_frame"].total == pytest.approx(float(error.square().sum((2, 3, 4)).mean()), rel=1e-5)
 
 
 def test_another_method_s_file_is_one_clear_error(trained: dict[str, Tensor], tmp_path: Path) -> None:
