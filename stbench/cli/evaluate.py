@@ -77,7 +77,7 @@ def _score(
     from stbench.data.dirs import data_dirs
     from stbench.report.records import records_of
     from stbench.report.table import make_tables
-    from stbench.report.write import to_rich
+    from stbench.report.terminal import to_rich
     from stbench.sweep.plan import parse_override
     from stbench.sweep.run import Workplace, open_dataset
     from stbench.sweep.sweep import check_writable
