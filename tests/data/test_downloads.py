@@ -1,9 +1,11 @@
 """Fetching: from a folder, from a server that breaks off, without a network, and with wrong content."""
 
+import errno
 import hashlib
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -135,6 +137,15 @@ def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"Cannot write to .*--data-dir"):
         fetch([item()], tmp_path / "file" / "data", str(tmp_path), silent)
+
+
+def test_read_only_folder(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match=r"Cannot write to .*data: Read-only file system\. .*--data-dir"):
+        fetch([item()], tmp_path / "data", str(tmp_path), silent)
 
 
 def test_every_list_is_readable_and_names_files_of_the_benchmark():

@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,10 @@ def test_a_cache_that_cannot_be_written(place, monkeypatch):
 
 
 def test_a_read_only_data_folder_is_no_obstacle(place):
+    before = {path: path.stat().st_mtime_ns for path in (place, *place.rglob("*"))}
+    prepare("toy", recordings(place), SIZE)
+    assert {path: path.stat().st_mtime_ns for path in (place, *place.rglob("*"))} == before
+    shutil.rmtree(cache_dir())
     for path in (*place.iterdir(), place):
         path.chmod(0o555)
     try:

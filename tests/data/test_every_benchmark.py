@@ -1,0 +1,128 @@
+"""What holds for every shipped benchmark, on tiny files in its own layout: honest splits, and values that come back."""
+
+from importlib.metadata import entry_points
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from stbench.data import BENCHMARKS, build_dataset, dataset_spec, evenly_spaced, get_protocol, load_benchmark
+from stbench.data.check import check_dataset
+from stbench.schema import ClipShape, DatasetSpec
+
+TINY_IDX = {"md5": None, "val_images": 8, "train_clips": 60, "val_clips": 20, "test_clips": 30}
+OPTIONS = {
+    "taxibj": {"split": {"kind": "last_windows", "test": 100}},
+    "mmnist": TINY_IDX,
+    "mfmnist": TINY_IDX,
+    "moving_digits": {"train_clips": 60, "val_clips": 20, "test_clips": 30},
+    "human": {"augment": {}},
+}
+VARIABLES = {"weather_uv10": ("u10", "v10")}
+WEATHER = ("weather_r", "weather_t2m", "weather_tcc", "weather_uv10")
+SHIPPED = (*OPTIONS, "taxinyc", "nyctaxi30", "kth", "kitticaltech", *WEATHER)
+HALVES = {"X": slice(0, 4), "Y": slice(4, 8)}
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def case(request, tmp_path_factory):
+    """A benchmark's name, and a folder with tiny files of it."""
+    name = request.param
+    folder = tmp_path_factory.mktemp(name) / "data"
+    frame = load_benchmark(name).shape.frame
+    if name.startswith("weather"):
+        variables = VARIABLES.get(name, (name.removeprefix("weather_"),))
+        request.getfixturevalue("weather").write(folder, variables)
+    elif name in ("mmnist", "mfmnist"):
+        request.getfixturevalue("mmnist").write(folder)
+    elif name != "moving_digits":
+        folder.mkdir(exist_ok=True)
+        sized = (frame,) if name in ("taxibj", "taxinyc", "nyctaxi30") else ()
+        request.getfixturevalue(name).write(folder, *sized)
+    return name, folder
+
+
+def build(case, protocol):
+    name, folder = case
+    benchmark = load_benchmark(name)
+    chosen = get_protocol(benchmark, protocol)
+    spec = dataset_spec(benchmark, chosen)
+    quick = get_protocol(benchmark, "quick").shape  # small frames, whose numbers can be read off them
+    shape = quick or benchmark.shape
+    values = DatasetSpec(reader=spec.reader, options={**spec.options, **_small(benchmark), **OPTIONS.get(name, {})})
+    return build_dataset(name, values, shape, (folder,), chosen.selection == "validation")
+
+
+def _small(benchmark):
+    """The dataset options that go with the quick protocol's frames."""
+    return {key: value for key, value in get_protocol(benchmark, "quick").dataset.items() if not key.endswith("_clips")}
+
+
+def frames_of(split):
+    """Every frame that is not black, as bytes."""
+    clips = split.clips(evenly_spaced(len(split), 400), 0).numpy()
+    return {frame.tobytes() for frame in clips.reshape(-1, *clips.shape[2:]) if frame.any()}
+
+
+def test_the_list_is_complete():
+    declared = entry_points(group="stbench.benchmarks")
+    shipped = {entry.name for entry in declared if entry.value.startswith("stbench_benchmarks.")}
+    assert shipped - BENCHMARKS.hidden == set(SHIPPED)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "quick", "legacy"])
+def test_no_frame_is_in_two_splits(case, protocol):
+    dataset = build(case, protocol)
+    frames = {name: frames_of(getattr(dataset, name)) for name in ("train", "val", "test")}
+    if protocol == "legacy":
+        assert frames["val"] == frames["test"]
+        assert not frames["train"] & frames["test"]
+    else:
+        for first, second in combinations(frames, 2):
+            assert not frames[first] & frames[second], (first, second)
+    assert all(frames.values())
+
+
+def test_check_finds_it_in_order(case):
+    name, _ = case
+    dataset = build(case, "paper")
+    findings = check_dataset(dataset, load_benchmark(name))
+    assert len(findings) >= 7
+    assert [finding for finding in findings if not finding.good] == []
+
+
+def test_physical_values_come_back_within_float32(case):
+    dataset = build(case, "paper")
+    clips = dataset.train.clips(np.arange(3), 0)
+    physical = dataset.to_physical(clips)
+    scale = max(1.0, float(physical.abs().max()))
+    back = dataset.scaling.to_model(physical)
+    assert (back - clips).abs().max() <= 4 * torch.finfo(torch.float32).eps * scale / min(
+        map(abs, dataset.scaling.scale)
+    )
+
+
+def numbered_windows(count):
+    """Windows (N, 8, 2, 2, 2) of one series, each frame its number in base 64, between the counts 0 and 64."""
+    number = np.arange(count + 7)
+    frames = np.zeros((count + 7, 2, 2, 2), np.float32)
+    frames[:, 0, 0, 0], frames[:, 0, 0, 1], frames[:, 0, 1, 0] = number % 64, number // 64 % 64, number // 4096
+    frames[:, 1, 1, 1] = 64
+    scaled = frames / 64 * 2 - 1
+    return scaled[np.arange(count)[:, None] + np.arange(8)]
+
+
+@pytest.mark.parametrize(("hold_out", "train", "val"), [(False, 20461 - 7, 500), (True, 20461 - 2046 - 7, 2046 - 7)])
+def test_the_preprocessed_traffic_file_in_its_full_count(tmp_path, hold_out, train, val):
+    """20 461 and 500 windows, as the card says; those that share frames with a later split are left out."""
+    windows = numbered_windows(20461 + 500)
+    parts = {"train": windows[:20461], "test": windows[20461:]}
+    arrays = {f"{half}_{split}": part[:, place] for split, part in parts.items() for half, place in HALVES.items()}
+    np.savez(tmp_path / "dataset.npz", **arrays)
+    shape = ClipShape(t_in=4, t_out=4, channels=2, height=2, width=2)
+    dataset = build_dataset("taxibj", load_benchmark("taxibj").dataset, shape, (tmp_path,), hold_out)
+    assert "read 20461 training and 500 test windows over 20968 frames" in dataset.report
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (train, val, 500)
+    last = dataset.to_physical(dataset.test.clips(np.array([499]), 0))[0, -1, 0].numpy().round().astype(int)
+    assert last[0, 0] + 64 * last[0, 1] + 4096 * last[1, 0] == 20967
