@@ -68,11 +68,22 @@ FAMILY = ("convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim")
 SMALL = {"hidden": (4, 4), "patch": 2, "kernel": 3}
 ROLLED_CASES = [
     *(Case(name, SQUARE, {**SMALL, "layer_norm": norm}) for name in FAMILY for norm in (False, True)),
-    *(Case(name, WIDE, {"hidden": (4, 4, 4), "patch": 4, "kernel": 5, "layer_norm": True}) for name in FAMILY),
+    *(
+        Case(name, WIDE, {"hidden": (4, 4, 4), "patch": 4, "kernel": 5, "layer_norm": norm})
+        for name in FAMILY
+        for norm in (False, True)
+    ),
     *(Case(name, TALL, {"hidden": (4, 4), "patch": 1, "kernel": 3}) for name in FAMILY),
+    *(Case(name, TALL, {"hidden": (4,) * 4, "patch": 2, "kernel": 1, "layer_norm": True}) for name in FAMILY),
+    *(Case(name, WIDE, {"hidden": (4,), "patch": 2, "kernel": 3, "layer_norm": True}) for name in FAMILY[:2]),
+    Case("predrnnv2", WIDE, {"hidden": (4,), "patch": 4, "kernel": 3}),
+    Case("convlstm", WIDE, {"hidden": (6, 4, 2), "patch": 4, "kernel": 5, "layer_norm": True}),
     Case("convlstm", SQUARE, {**SMALL, "hidden": (3, 5)}),
     Case("predrnn", SQUARE, {**SMALL, "hidden": (4,)}),
+    Case("mim", SQUARE, {**SMALL, "hidden": (4,)}),
     Case("mim", SQUARE, {**SMALL, "hidden": (4, 4, 4, 4)}),
+    Case("mau", SQUARE, {"hidden": (4,), "kernel": 5, "downsampling": 4, "window": 1}),
+    Case("mau", WIDE, {"hidden": (4, 4, 4), "kernel": 3, "downsampling": 8, "recall": True, "window": 9}),
     Case("predrnnv2", SQUARE, {**SMALL, "decouple_weight": 0.7}),
     *(
         Case("mau", shape, {"hidden": (4, 4), "kernel": 3, "downsampling": factor, **options})
