@@ -17,7 +17,7 @@ from stbench.errors import UserError
 from stbench.evaluate.times import Dates, clip_times
 from stbench.nn import METHODS, Method, Times
 from stbench.schema import RunSpec, Scaling
-from stbench.schema.folder import finished_run
+from stbench.schema.folder import RunFolder, finished_run
 from stbench.train.checkpoint import find_best, load_weights
 from stbench.train.engine import DeviceName, Engine
 
@@ -32,7 +32,7 @@ def load(run_dir: Path | str, device: DeviceName = "auto") -> Predictor:
         device: "auto" takes CUDA when there is one.
 
     Raises:
-        UserError: it is no finished run, or it was made before runs recorded their scaling.
+        UserError: it is no finished run, it was made before runs recorded their scaling, or its method's code changed.
     """
     folder = finished_run(Path(run_dir))
     spec, scaling = folder.spec(), folder.result().scaling
@@ -40,8 +40,25 @@ def load(run_dir: Path | str, device: DeviceName = "auto") -> Predictor:
         raise UserError(f"{run_dir} does not say how its values are scaled. Delete its result.json and run it again.")
     engine = Engine(device, spec.training.precision if spec.training is not None else "32")
     method = METHODS.get(spec.plugin).create(spec.shape, spec.config, spec.method)
-    load_weights(find_best(folder), method)
+    load_best(folder, method)
     return Predictor(spec, scaling, method, engine)
+
+
+def load_best(folder: RunFolder, method: Method) -> None:
+    """Load a run's best weights.
+
+    Raises:
+        UserError: there are none, or they do not fit the method as its code is now.
+    """
+    path = find_best(folder)
+    try:
+        load_weights(path, method)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} does not fit {type(method).__name__} as its code is now ({reason}). "
+            "Check out the code the run was made with (environment.json names it), or run it again."
+        ) from error
 
 
 class Predictor:

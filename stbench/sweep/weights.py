@@ -10,13 +10,14 @@ from torch import Tensor
 
 from stbench.data import Dataset, get_protocol, load_benchmark
 from stbench.errors import UserError
+from stbench.evaluate.predictor import load_best
 from stbench.nn import METHODS, split_name
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import finished_run
 from stbench.sweep.environment import describe_environment
 from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.run import Run, Workplace, open_dataset
-from stbench.train.checkpoint import best_path, find_best, load_weights, save_weights
+from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
 from stbench.train.published import file_hash, read_published
 
@@ -76,7 +77,7 @@ def score_published(published: Published, dataset: Dataset, workplace: Workplace
     method = run.build()
     method.load_public_state_dict(published.state)
     folder.create(published.spec)
-    folder.write_environment(describe_environment(workplace.engine.device))
+    folder.write_environment(describe_environment(workplace.engine.device, published.spec))
     save_weights(best_path(folder, None), method)
     result = run.result(method, None, run.scorer().score(method, folder))
     folder.write_result(result)
@@ -114,14 +115,14 @@ def rescore(path: Path, data_dirs: tuple[Path, ...], engine: Engine) -> Rescored
     """Score a finished run's best weights again; nothing in its folder changes.
 
     Raises:
-        UserError: the folder is no finished run, or its data is missing.
+        UserError: the folder is no finished run, its method's code changed, or its data is missing.
     """
     folder = finished_run(path)
     spec, recorded = folder.spec(), folder.result()
     dataset = open_dataset(spec, data_dirs)
     run = Run(spec, dataset, Workplace(path.parent, data_dirs, engine), folder)
     method = run.build()
-    load_weights(find_best(folder), method)
+    load_best(folder, method)
     scores = run.scorer().score(method).metrics
     lines = [Line(name, score.total, scores[name].total) for name, score in recorded.test.items() if name in scores]
     return Rescored(tuple(lines), dataset.fingerprint == recorded.data_fingerprint)

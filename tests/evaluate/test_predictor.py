@@ -10,9 +10,12 @@ import pytest
 import torch
 
 import stbench
-from stbench import UserError
+from stbench import UserError, create_method
 from stbench.schema import Scaling
 from stbench.schema.folder import RunFolder, write_text
+from stbench.sweep.weights import rescore
+from stbench.train.checkpoint import find_best, save_weights
+from stbench.train.engine import Engine
 
 from .conftest import METHODS
 
@@ -122,6 +125,15 @@ def test_folders_that_hold_no_finished_run_are_refused(runs: dict[str, Path], tm
     write_text(old.file("result.json"), result.model_dump_json())
     with pytest.raises(UserError, match="how its values are scaled"):
         stbench.load(old.path)
+
+
+def test_weights_of_other_code_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    folder = RunFolder(Path(shutil.copytree(runs["tau"], tmp_path / "run")))
+    other = create_method("convlstm", folder.spec().shape, hidden=(4,), kernel=3, patch=2)
+    save_weights(find_best(folder), other)
+    for read in (stbench.load, lambda path: rescore(path, (), Engine("cpu"))):
+        with pytest.raises(UserError, match=r"does not fit TAU as its code is now .*Missing key.*run it again"):
+            read(folder.path)
 
 
 def test_scaling_is_undone_by_its_inverse() -> None:
