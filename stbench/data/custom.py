@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveInt, field_validator
 
-from stbench.data.benchmarks import load_template
+from stbench.data.benchmarks import TEMPLATE, load_template
 from stbench.data.recordings import SUFFIXES, Recording, open_recordings
 from stbench.data.recordings.arrays import Layout
-from stbench.data.spans import MANY_CLIPS, ByFraction, ByName
+from stbench.data.spans import MANY_CLIPS, ByFraction, ByName, split_spans, windows_of
+from stbench.data.store import Stored
 from stbench.errors import UserError
-from stbench.schema import Benchmark, ClipShape, Protocol, Record
+from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
 
 MULTIPLE = 4  # what the methods' strides and patches divide
 USUAL_LENGTH = 10
+MOST_EPOCHS = 40
 SPLIT_FOLDERS = {"train": "train", "val": "val|valid|validation", "test": "test"}
 
 
@@ -72,6 +75,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
     scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
     shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
+    clips = _training_clips(recordings, split, shape.length, options.stride or 1)
     template = load_template()
     changes: dict[str, Any] = {
         "path": str(path),
@@ -92,7 +96,9 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
             "value_range": None if scale == "zscore" else (0.0, 1.0),
             "data_range": None if scale == "zscore" else 1.0,
             "dataset": template.dataset.model_copy(update={"options": {**template.dataset.options, **changes}}),
-            "protocols": _protocols(template, shape, scale),
+            "protocols": {
+                name: _protocol(protocol, shape, scale, clips) for name, protocol in template.protocols.items()
+            },
         }
     )
 
@@ -163,18 +169,37 @@ def _auto_scale(recordings: Sequence[Recording]) -> Literal["unit", "minmax"]:
     return "unit" if all(recording.dtype == np.uint8 for recording in recordings) else "minmax"
 
 
-def _protocols(template: Benchmark, shape: ClipShape, scale: str) -> dict[str, Any]:
-    """The template's protocols with metrics that suit the scale, and frames shrunk where the template says so."""
-    return {name: _protocol(protocol, shape, scale) for name, protocol in template.protocols.items()}
+def _training_clips(recordings: Sequence[Recording], split: ByFraction | ByName, length: int, stride: int) -> int:
+    """How many clips the training split will have, gaps in time left aside."""
+    ends = np.cumsum([recording.length for recording in recordings])
+    places = [
+        Stored(name=recording.name, first=int(end) - recording.length, length=recording.length)
+        for recording, end in zip(recordings, ends, strict=True)
+    ]
+    spans = split_spans(split, places, np.empty(0, dtype=np.int64), TEMPLATE)["train"]
+    return sum(len(windows_of(span, length, stride)) for span in spans)
 
 
-def _protocol(protocol: Protocol, shape: ClipShape, scale: str) -> Protocol:
+def _enough(training: Training, clips: int) -> Training:
+    """As many epochs as give as many clips as where there is no lack of them, so that little data are not undertrained.
+
+    Only protocols that cap the clips of an epoch are meant: their length is a number of steps, not of epochs.
+    """
+    if training.train_clips is None or clips >= training.train_clips:
+        return training
+    epochs = math.ceil(training.epochs * training.train_clips / max(1, clips))
+    return training.model_copy(update={"epochs": min(MOST_EPOCHS, epochs)})
+
+
+def _protocol(protocol: Protocol, shape: ClipShape, scale: str, clips: int) -> Protocol:
+    """The template's protocol with metrics that suit the scale, and frames shrunk where the template says so."""
     known = protocol.evaluation.metrics
     kept = [name for name in known if scale != "zscore" or name.startswith(("mse", "mae", "rmse"))]  # need no peak
     physical = [] if scale == "unit" else ["mae_physical", "rmse_physical"]
     changes: dict[str, Any] = {
         "evaluation": protocol.evaluation.model_copy(update={"metrics": (*kept, *physical)}),
         "shape": None,
+        "training": _enough(protocol.training, clips),
     }
     if protocol.shape is not None:
         small = _shrunk(shape, max(protocol.shape.height, protocol.shape.width))

@@ -153,10 +153,15 @@ class Recorded(Dataset):
         notes = sorted({recording.note for recording in index.recordings if recording.note})
         val = f"{len(self.val)} validation" if self.context.hold_out else "validation = test"
         return (
-            f"read {self.prepared.count} frames of {len(index.recordings)} recordings from {index.files} files"
+            f"read {self.prepared.count} frames of {_counted(len(index.recordings), 'recording')} from "
+            f"{_counted(index.files, 'file')}"
             f"{''.join(f' ({note})' for note in notes[:1])}; {self.prepared.count - used} frames are in no clip; "
             f"clips: {len(self.train)} train, {val}, {len(self.test)} test"
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def find_folder(options: RecordedOptions, context: DatasetContext) -> Path:

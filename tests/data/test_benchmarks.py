@@ -96,7 +96,7 @@ def test_unknown_benchmark_suggests():
         ({"protocols": {"paper": {"extends": "quick"}}}, r"extends runs in a circle: paper -> quick -> paper"),
         ({"protocols": {"quick": None}}, r"protocols\.quick must be a mapping of keys, found None"),
         ({"protocols": []}, r"'protocols' must be a mapping with at least one protocol"),
-        ({"shape": {"height": 0}}, r"shape\.height = 0"),
+        ({"shape": {"height": 0}}, r"height = 0"),
         ({"titel": "x"}, r"unknown key 'titel'\. Did you mean 'title'"),
     ],
 )

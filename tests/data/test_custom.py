@@ -1,5 +1,7 @@
 """A user's own files as a dataset: layouts, lengths, splits, scales, and what cannot be."""
 
+import math
+
 import h5py
 import numpy as np
 import pytest
@@ -235,3 +237,20 @@ def test_real_files(shared_dir, place, frames, channels):
             str((dataset.test.times(np.array([len(dataset.test) - 1]))[0, -1] * 60).astype("M8[s]"))[:10]
             == "2019-03-31"
         )
+
+
+@pytest.mark.parametrize(
+    ("frames", "shares", "clips", "epochs"),
+    [
+        (600, (0.7, 0.1, 0.2), 417, 3),
+        (100, (0.7, 0.1, 0.2), 67, math.ceil(720 / 67)),
+        (40, (0.7, 0.1, 0.2), 25, 29),
+        (28, (0.5, 0.25, 0.25), 11, 40),
+    ],
+)
+def test_quick_gives_little_data_more_epochs(tmp_path, frames, shares, clips, epochs):
+    np.save(tmp_path / "a.npy", numbered(frames))
+    benchmark, dataset = opened(tmp_path, "quick", t_in=2, t_out=2, shares=shares)
+    assert len(dataset.train) == clips
+    assert benchmark.protocols["quick"].training.epochs == epochs
+    assert benchmark.protocols["paper"].training.epochs == 100
