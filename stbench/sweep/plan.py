@@ -118,6 +118,7 @@ class _Resolver:
         self.origins: dict[str, str] = {}
         self.config = self._config()
         self.trainable = _sketch(partial(self.method.create, benchmark.shape, self.config, name)).trainable
+        self._check_encoder()
         self.training = self._training() if self.trainable else None
 
     def spec(self, seed: int) -> RunSpec:
@@ -157,15 +158,17 @@ class _Resolver:
         return config
 
     def _shared_encoder(self) -> dict[str, Any]:
-        fields = self.method.Config.model_fields
-        if self.request.encoder == "paper" or not fields:
+        if self.request.encoder == "paper" or "encoder" not in self.method.Config.model_fields:
             return {}
-        if "encoder" not in fields:
+        return {"encoder": "shared", **self.protocol.shared_encoder.model_dump()}
+
+    def _check_encoder(self) -> None:
+        """Under --encoder shared, what is trained must have it; a baseline without parameters has nothing to share."""
+        if self.request.encoder == "shared" and self.trainable and "encoder" not in self.config:
             raise UserError(
                 f"--encoder shared: {self.plugin} has no shared encoder/decoder variant. "
                 "Leave it out of --methods, or use --encoder paper."
             )
-        return {"encoder": "shared", **self.protocol.shared_encoder.model_dump()}
 
     def _training(self) -> Training:
         values: dict[str, Any] = {}

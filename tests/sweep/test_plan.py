@@ -80,6 +80,17 @@ def test_run_id_follows_what_decides_the_numbers() -> None:
     assert base.folder.startswith("taxinyc-quick-tau-s0-")
 
 
+def test_the_shared_encoder_concerns_what_is_trained() -> None:
+    plan = make_plan(request("climatology", "linear", "tau", encoder="shared"))
+    assert [(spec.method, spec.encoder) for spec in plan.specs][1:] == [
+        ("climatology", "paper"),
+        ("linear", "paper"),
+        ("tau", "shared"),
+    ]
+    with pytest.raises(UserError, match="--encoder shared: mau has no shared"):
+        make_plan(request("mau", encoder="shared"))
+
+
 def test_shared_encoder_is_the_same_for_all() -> None:
     plan = make_plan(request("tau", "convlstm", "predrnn", "phydnet", encoder="shared", benchmark="taxibj"))
     trained = [s for s in plan.specs if s.training]
