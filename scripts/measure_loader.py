@@ -32,12 +32,13 @@ def main() -> None:
     parser.add_argument("--own", nargs="*", default=[], help="folders of own data")
     parser.add_argument("--data-dir", type=Path, default=Path("../shared/data"))
     parser.add_argument("--protocol", default="paper")
+    parser.add_argument("--batch-size", type=int, help="instead of the protocol's, where memory is short")
     parser.add_argument("--steps", type=int, default=2, help="training steps to time")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'dataset':28} {'batch (B, T, C, H, W)':26} {'loader ms':>10} {'step ms':>10} {'share':>7}")
+    print(f"{'dataset':28} {'batch (B, T, C, H, W)':26} {'loader ms':>10} {'step ms':>10} {'share':>8}")
     for benchmark in chosen(arguments):
-        line(benchmark, arguments.protocol, arguments.data_dir, arguments.steps)
+        line(benchmark, arguments)
 
 
 def chosen(arguments: argparse.Namespace) -> Iterator[Benchmark]:
@@ -46,20 +47,20 @@ def chosen(arguments: argparse.Namespace) -> Iterator[Benchmark]:
     yield from (custom_benchmark(path, CustomOptions()) for path in arguments.own)
 
 
-def line(benchmark: Benchmark, name: str, data_dir: Path, steps: int) -> None:
+def line(benchmark: Benchmark, arguments: argparse.Namespace) -> None:
     """Measure one dataset."""
-    protocol = get_protocol(benchmark, name)
+    protocol = get_protocol(benchmark, arguments.protocol)
     shape = protocol.shape or benchmark.shape
-    dataset = build_dataset(benchmark.name, dataset_spec(benchmark, protocol), shape, (data_dir,), True)
-    loader_seconds, batch = load_time(dataset, protocol.training.batch_size)
+    dataset = build_dataset(benchmark.name, dataset_spec(benchmark, protocol), shape, (arguments.data_dir,), True)
+    loader_seconds, batch = load_time(dataset, arguments.batch_size or protocol.training.batch_size)
     method = METHODS.get(METHOD).create(shape, protocol.settings(METHOD).config, METHOD)
     optimizer = torch.optim.Adam(method.parameters())
-    step_seconds = min(step(method, optimizer, batch, shape.t_in) for _ in range(steps))
+    step_seconds = min(step(method, optimizer, batch, shape.t_in) for _ in range(arguments.steps))
     share = loader_seconds / step_seconds
     verdict = "" if share <= LIMIT else f"  above {LIMIT:.0%}"
     sizes = str(tuple(batch.shape))
     print(
-        f"{benchmark.name:28} {sizes:26} {1e3 * loader_seconds:10.2f} {1e3 * step_seconds:10.1f} {share:7.2%}{verdict}"
+        f"{benchmark.name:28} {sizes:26} {1e3 * loader_seconds:10.2f} {1e3 * step_seconds:10.1f} {share:8.3%}{verdict}"
     )
 
 
