@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+import stbench
 from stbench.cli.check import check_command
 from stbench.cli.data import app as data_app
 from stbench.cli.evaluate import evaluate_command
@@ -16,12 +19,28 @@ from stbench.cli.run import run_command
 
 app = typer.Typer(
     name="stbench",
-    help="Benchmark suite for spatiotemporal prediction: same models, honest numbers, one file per plugin.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     epilog="Any command takes --debug: show the traceback of an error.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stbench {stbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Benchmark suite for spatiotemporal prediction: same models, honest numbers, one file per plugin."""
+
+
 app.command("run")(run_command)
 app.command("profile")(profile_command)
 app.command("report")(report_command)

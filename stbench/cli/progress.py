@@ -14,21 +14,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from stbench.data import Dataset
+from stbench.report.format import format_duration
 from stbench.report.table import Table
 from stbench.report.terminal import fit, plain_width, to_rich
 from stbench.schema import RunResult, RunSpec
+from stbench.sweep.estimate import Duration
 from stbench.sweep.plan import Plan
-from stbench.sweep.sweep import Outcome, note_on
+from stbench.sweep.sweep import Outcome
 from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
-PLAN_ORDER = (0, 3, 2, 4, 1, 5)
+PLAN_ORDER = (0, 3, 2, 5, 4, 1, 6)
 """Columns of the plan from the most to the least wanted."""
 
 
 def _is_helper_process() -> bool:
     """Whether a launcher started this process as one of several and it is not the first, the one that talks."""
     return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def _time_text(time: Duration | None) -> str:
+    if time is None:
+        return ""
+    return "done" if time.kind == "done" else f"{'~ ' * (time.kind == 'estimate')}{format_duration(time.seconds)}"
 
 
 class Progress:
@@ -38,18 +46,22 @@ class Progress:
         self.console = plain_width(Console(quiet=_is_helper_process()))
         self.bars: Bars | None = None
 
-    def plan(self, plan: Plan) -> None:
-        """Show the runs to come."""
-        heads = ["method", "encoder", "seed", "training", "lr", "run folder"]
+    def plan(self, plan: Plan, times: Mapping[str, Duration]) -> None:
+        """Show the runs to come; ``times`` are what is known of their duration, by folder name."""
+        heads = ["method", "encoder", "seed", "training", "lr", "time", "run folder"]
         rows = []
         for spec in plan.specs:
             t = spec.training
             size = "none" if t is None else f"{t.extent} × batch {t.batch_size}, {t.precision}-bit"
             lr = "–" if t is None else f"{t.lr:g}"
-            rows.append([escape(spec.method), spec.encoder, str(spec.seed), size, lr, spec.folder])
+            time_left = _time_text(times.get(spec.folder))
+            rows.append([escape(spec.method), spec.encoder, str(spec.seed), size, lr, time_left, spec.folder])
         look: dict[str, Any] = {"numbers": False, "box": None, "header_style": "bold", "pad_edge": False}
-        table, _ = fit(heads, rows, PLAN_ORDER, self.console.width, title=f"Plan: {plan.benchmark.title}", **look)
+        order = PLAN_ORDER if times else [column for column in PLAN_ORDER if heads[column] != "time"]
+        table, _ = fit(heads, rows, order, self.console.width, title=f"Plan: {plan.benchmark.title}", **look)
         self.console.print(f"Plan: {len(rows)} runs" if table is None else table)
+        if any(time.kind == "estimate" for time in times.values()):
+            self.note("~: training time, by finished runs of the same method, sizes and device in this folder")
         for name, reason in plan.skipped.items():
             self.note(f"{name}: left out: {reason}")
 
@@ -78,7 +90,7 @@ class Progress:
             self.bars.start()
         return RunProgress(self, label, spec)
 
-    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None) -> None:
+    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
         """Say how a run ended."""
         self.close()
         text = f"{spec.method} seed {spec.seed}: {outcome}"
@@ -87,10 +99,10 @@ class Progress:
         elif result is not None and outcome == "finished":
             name, score = next(iter(result.test.items()))
             text += f", test {name} {score.total:.4g} in {(result.train_seconds or 0):.0f} s of training"
-        elif result is not None and outcome == "already done" and (note := note_on(spec, result)):
-            text += f" ({note})"
         elif outcome == "busy":
             text += ": another process is working on it"
+        if note:
+            text += f" ({note})"
         self.note(text)
 
     def table(self, tables: Sequence[Table], out: Path) -> None:

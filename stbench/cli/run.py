@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from stbench.cli.progress import Progress
     from stbench.report.records import RunRecord
     from stbench.sweep.plan import Plan
+    from stbench.sweep.run import Workplace
 
 
+EXIT_RUN_FAILED = 1
 COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
@@ -81,13 +83,18 @@ def run_command(
     layout: custom.Layout = None,
     scale: custom.Scale = None,
 ) -> None:
-    """Train and score methods on one dataset under one protocol; the same command again resumes."""
+    """Train and score methods on one dataset under one protocol; the same command again resumes.
+
+    Exit code: 0 when every run finished, 1 when one failed, 2 for a mistake, 130 when stopped.
+    """
     from stbench.cli.progress import Progress
     from stbench.data.dirs import data_dirs
+    from stbench.sweep.environment import device_name
+    from stbench.sweep.estimate import plan_times
     from stbench.sweep.plan import Request, make_plan, parse_override
     from stbench.sweep.run import Workplace
-    from stbench.sweep.sweep import set_aside, sweep
-    from stbench.train.engine import Engine
+    from stbench.sweep.sweep import set_aside
+    from stbench.train.engine import Engine, takes_cuda
 
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
@@ -105,15 +112,25 @@ def run_command(
             encoder=encoder.value,
         )
     )
+    precision_name = _precision(plan)
+    uses_cuda = takes_cuda(device.value, devices)
     progress = Progress()
-    progress.plan(plan)
+    progress.plan(plan, plan_times(plan.specs, out / "runs", device_name("cuda" if uses_cuda else "cpu")))
     if dry_run:
         return
-    engine = Engine(device.value, _precision(plan), devices)
+    engine = Engine(device.value, precision_name, devices)
     workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers)
     if redo and engine.is_main:
         set_aside(plan.specs, workplace.root)
     engine.barrier()
+    _carry_out(plan, workplace, progress, retry_failed)
+    if engine.is_main and _show(plan, out, progress):
+        raise typer.Exit(EXIT_RUN_FAILED)
+
+
+def _carry_out(plan: Plan, workplace: Workplace, progress: Progress, retry_failed: bool) -> None:
+    from stbench.sweep.sweep import sweep
+
     try:
         sweep(plan.specs, workplace, progress, retry_failed=retry_failed)
     except KeyboardInterrupt:
@@ -121,12 +138,10 @@ def run_command(
         raise
     finally:
         progress.close()
-    if engine.is_main:
-        _show(plan, out, progress)
 
 
-def _show(plan: Plan, out: Path, progress: Progress) -> None:
-    """Write and print the tables of a plan's runs."""
+def _show(plan: Plan, out: Path, progress: Progress) -> int:
+    """Write and print the tables of a plan's runs; returns how many failed."""
     from stbench.report.records import records_of
 
     records = records_of(plan.specs, out / "runs")
@@ -134,6 +149,7 @@ def _show(plan: Plan, out: Path, progress: Progress) -> None:
     failed = sum(record.result.status == "failed" for record in records)
     if failed:
         progress.note(f"{failed} of {len(records)} runs failed; see error.txt in their folders, or --retry-failed.")
+    return failed
 
 
 def write_tables(records: Sequence[RunRecord], out: Path) -> Any:

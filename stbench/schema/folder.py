@@ -128,8 +128,17 @@ class RunFolder:
         write_text(self.file("history.jsonl"), "".join(json.dumps(epoch) + "\n" for epoch in epochs))
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        """Record what the run ran on."""
-        write_text(self.file("environment.json"), json.dumps(environment, indent=2))
+        """Record what the run runs on; what an earlier part of it ran on, where it differs, stays under ``earlier``."""
+        try:
+            before = self.environment()
+        except UserError:
+            self.put_aside("environment.json")
+            before = {}
+        earlier = before.pop("earlier", [])
+        if before and before != environment:
+            earlier = [*earlier, before]
+        record = {**environment, **({"earlier": earlier} if earlier else {})}
+        write_text(self.file("environment.json"), json.dumps(record, indent=2))
 
     def _load(self, name: str, read: Callable[[str], Any]) -> Any:
         path = self.file(name)

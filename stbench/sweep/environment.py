@@ -6,28 +6,49 @@ import hashlib
 import inspect
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import stbench
+from stbench.data.base import DATASETS
+from stbench.data.benchmarks import BENCHMARKS
+from stbench.nn import METHODS
+from stbench.registry import Registry
+from stbench.schema import RunSpec
 
 _LIBRARIES = ("torch", "numpy", "lightning-fabric", "scikit-image")
 
 
-def describe_environment(device: torch.device) -> dict[str, Any]:
-    """A JSON-able record of hardware, versions and git state."""
+def describe_environment(device: torch.device, spec: RunSpec | None = None) -> dict[str, Any]:
+    """A JSON-able record of hardware, versions and git state; of a run also the packages its plugins come from."""
     return {
         "stbench": stbench.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: version(name) for name in _LIBRARIES},
+        **({} if spec is None else {"plugins": plugin_packages(spec)}),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "git": git_state(Path(stbench.__file__).parent),
     }
+
+
+def plugin_packages(spec: RunSpec) -> dict[str, str]:
+    """Package and version that declare a run's method, dataset reader and benchmark; none for one read off a file."""
+    registries: list[tuple[Registry[Any], str]] = [
+        (METHODS, spec.plugin),
+        (DATASETS, spec.dataset.reader),
+        (BENCHMARKS, spec.benchmark),
+    ]
+    found = {}
+    for registry, name in registries:
+        for entry in entry_points(group=registry.group, name=name):
+            if entry.dist is not None:
+                found[f"{registry.kind} {name}"] = f"{entry.dist.name} {entry.dist.version}"
+    return found
 
 
 def source_hash(plugin: type) -> str:
@@ -39,8 +60,9 @@ def source_hash(plugin: type) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: torch.device | str) -> str:
     """The processor's or the GPU's name."""
+    device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return cpu_name()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 import yaml
 
+from stbench.data.base import DATASETS
 from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark, merge
 from stbench.errors import UserError, unknown_name
 from stbench.metrics import check_metrics
@@ -196,6 +197,7 @@ class _Resolver:
         options = dict(spec.options)
         self._layer("dataset", options, options, self.where)
         self._layer("dataset", options, self._section("dataset"), "--set")
+        DATASETS.get(spec.reader).Options.parse(options, f"{self.benchmark.name}: dataset.options")
         return DatasetSpec(reader=spec.reader, options=options)
 
     def _section(self, name: str) -> dict[str, Any]:

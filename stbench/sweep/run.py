@@ -68,7 +68,7 @@ def execute(
     folder = workplace.folder(spec)
     if workplace.engine.is_main:
         folder.create(spec)
-        folder.write_environment(describe_environment(workplace.engine.device))
+        folder.write_environment(describe_environment(workplace.engine.device, spec))
     workplace.engine.barrier()
     run = Run(spec, dataset, workplace, folder)
     try:

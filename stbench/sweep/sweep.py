@@ -28,8 +28,8 @@ class SweepListener(Protocol):
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunListener:
         """A run starts; returns who watches it."""
 
-    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None) -> None:
-        """A run ended, or was found done or in another process's hands."""
+    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
+        """A run ended, or was found done or in another process's hands; ``note`` is what a reader should know."""
 
     def data_opened(self, dataset: Dataset) -> None:
         """The dataset was read."""
@@ -50,12 +50,20 @@ def check_writable(root: Path) -> None:
         ) from error
 
 
-def note_on(spec: RunSpec, result: RunResult) -> str:
-    """What a reader of a result found done should know; empty when there is nothing."""
-    now = source_hash(METHODS.get(spec.plugin))
-    if result.method_source and result.method_source != now:
-        return "its code has changed since; --redo does it again"
-    return ""
+def note_on(spec: RunSpec, result: RunResult, fingerprint: str | None) -> str:
+    """What a reader of a result found done should know; empty when there is nothing.
+
+    Args:
+        spec: what was found done.
+        result: what is recorded.
+        fingerprint: of the data as they are now; None where they cannot be read.
+    """
+    notes = []
+    if result.method_source and result.method_source != source_hash(METHODS.get(spec.plugin)):
+        notes.append("its code has changed since")
+    if result.data_fingerprint and fingerprint is not None and result.data_fingerprint != fingerprint:
+        notes.append("the data have changed since")
+    return f"{' and '.join(notes)}; --redo does it again" if notes else ""
 
 
 def set_aside(specs: Sequence[RunSpec], root: Path) -> None:
@@ -97,6 +105,34 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
         yield engine.any(mine)
 
 
+class _Datasets:
+    """The datasets of a plan's runs, each opened once."""
+
+    def __init__(self, data_dirs: tuple[Path, ...], opened: Callable[[Dataset], None]) -> None:
+        self._data_dirs = data_dirs
+        self._opened = opened
+        self._known: dict[str, Dataset] = {}
+
+    def get(self, spec: RunSpec) -> Dataset:
+        """The dataset of a run.
+
+        Raises:
+            UserError: missing or damaged data.
+        """
+        key = f"{spec.dataset.model_dump_json()} {spec.selection}"
+        if key not in self._known:
+            self._known[key] = open_dataset(spec, self._data_dirs)
+            self._opened(self._known[key])
+        return self._known[key]
+
+    def fingerprint(self, spec: RunSpec) -> str | None:
+        """Hash of a run's data as they are now; None where they cannot be read, which a finished run can do without."""
+        try:
+            return self.get(spec).fingerprint
+        except (UserError, OSError):
+            return None
+
+
 def sweep(
     specs: Sequence[RunSpec], workplace: Workplace, listener: SweepListener, *, retry_failed: bool = False
 ) -> None:
@@ -107,16 +143,24 @@ def sweep(
         KeyboardInterrupt: asked to stop; everything finished is kept, the current run can be resumed.
     """
     check_writable(workplace.root)
-    datasets: dict[str, Dataset] = {}
+    datasets = _Datasets(workplace.data_dirs, listener.data_opened)
+
+    def found_done(spec: RunSpec) -> None:
+        result = workplace.folder(spec).result()
+        listener.run_done(spec, "already done", result, note_on(spec, result, datasets.fingerprint(spec)))
+
     with stop_on_signals() as stop:
         for number, spec in enumerate(specs, 1):
             if is_done(spec, workplace, retry_failed):
-                listener.run_done(spec, "already done", workplace.folder(spec).result())
+                found_done(spec)
                 continue
-            dataset = _opened(spec, workplace, datasets, listener.data_opened)
+            dataset = datasets.get(spec)
             with held(workplace.folder(spec), workplace.engine) as mine:
                 if not mine:
                     listener.run_done(spec, "busy", None)
+                    continue
+                if _done_meanwhile(spec, workplace, retry_failed):
+                    found_done(spec)
                     continue
                 watcher = listener.run_listener(spec, number, len(specs))
                 result = execute(spec, dataset, workplace, watcher, stop)
@@ -124,12 +168,7 @@ def sweep(
             stop.leave(workplace.engine.any)
 
 
-def _opened(
-    spec: RunSpec, workplace: Workplace, datasets: dict[str, Dataset], opened: Callable[[Dataset], None]
-) -> Dataset:
-    """The runs of one plan share a dataset."""
-    key = f"{spec.dataset.model_dump_json()} {spec.selection}"
-    if key not in datasets:
-        datasets[key] = open_dataset(spec, workplace.data_dirs)
-        opened(datasets[key])
-    return datasets[key]
+def _done_meanwhile(spec: RunSpec, workplace: Workplace, retry_failed: bool) -> bool:
+    """Whether another process finished a run between the first look and the lock; every process is told the same."""
+    engine = workplace.engine
+    return engine.any(engine.is_main and is_done(spec, workplace, retry_failed))

@@ -26,6 +26,20 @@ _LARGEST_KEPT_BLOCK = 1 << 30
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says itself what runs where
 
 
+def takes_cuda(device: DeviceName, processes: int) -> bool:
+    """Whether an engine of these settings computes on CUDA.
+
+    Raises:
+        UserError: CUDA is asked for and absent, or fewer devices exist than processes.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device is visible to torch. Use --device cpu (or auto).")
+    use_cuda = device != "cpu" and torch.cuda.is_available()
+    if use_cuda and processes > torch.cuda.device_count():
+        raise UserError(f"{processes} processes, but {torch.cuda.device_count()} CUDA devices. Ask for fewer.")
+    return use_cuda
+
+
 class Engine:
     """Runs methods on the chosen device(s).
 
@@ -39,11 +53,7 @@ class Engine:
     """
 
     def __init__(self, device: DeviceName = "auto", precision: str = "32", processes: int = 1) -> None:
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("--device cuda: no CUDA device is visible to torch. Use --device cpu (or auto).")
-        use_cuda = device != "cpu" and torch.cuda.is_available()
-        if use_cuda and processes > torch.cuda.device_count():
-            raise UserError(f"{processes} processes, but {torch.cuda.device_count()} CUDA devices. Ask for fewer.")
+        use_cuda = takes_cuda(device, processes)
         if use_cuda:  # torch's own default lets convolutions round to TF32
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         else:

@@ -50,6 +50,12 @@ def test_run_folder_is_complete(whole: Path) -> None:
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["device"]
     assert environment["libraries"]["torch"]
+    assert environment["plugins"].keys() == {
+        "method convlstm",
+        "dataset reader moving_images",
+        "benchmark moving_digits",
+    }
+    assert environment["plugins"]["method convlstm"].startswith("stbench ")
 
 
 def test_table_names_its_runs(whole: Path) -> None:
@@ -68,6 +74,7 @@ def test_a_finished_plan_is_found_not_redone(whole: Path) -> None:
     again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(whole))
     assert again.returncode == 0
     assert again.stdout.count("already done") == 2
+    assert "changed since" not in again.stdout
     assert result.stat().st_mtime_ns == before
 
 
@@ -83,6 +90,28 @@ def test_changed_code_is_told_and_redone_on_demand(whole: Path, tmp_path: Path) 
     assert "already done" not in again.stdout
     assert deterministic(path) == deterministic(only(whole / "runs", "*convlstm*") / "result.json")
     assert len(list((out / "runs").glob(".*convlstm*"))) == 1
+
+
+def test_changed_data_are_told(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    path = only(out / "runs", "*convlstm*") / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data_fingerprint": "before"}))
+    found = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
+    assert found.returncode == 0
+    assert found.stdout.count("the data have changed since; --redo does it again") == 1
+
+
+def test_the_plan_says_what_is_done_and_how_long_the_rest_takes(whole: Path) -> None:
+    """The new seed trains as long as the finished one did; another size says nothing."""
+    again = ["run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(whole), "--dry-run"]
+    plan = stbench(*again, "--seeds", "0,1").stdout
+    lines = {line.split()[2]: line for line in plan.splitlines() if line.startswith("convlstm")}
+    assert " done " in lines["0"]
+    seconds = json.loads((only(whole / "runs", "*convlstm*") / "result.json").read_text())["seconds_per_epoch"]
+    assert f"~ {3 * seconds:.1f} s" in lines["1"]
+    other = stbench(*again, "--set", "convlstm.hidden=[5]").stdout
+    assert "~" not in other
 
 
 def test_a_damaged_result_is_put_aside_and_done_again(whole: Path, tmp_path: Path) -> None:
@@ -136,7 +165,9 @@ def test_a_diverging_run_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -
         *("run", "--methods", "convlstm,convlstm:kernel=3", *TINY_CONVLSTM, "--out", str(tmp_path)),
         *("--set", "convlstm:kernel=3.lr=1e30", "--epochs", "1"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "1 of 3 runs failed" in done.stdout
+    assert "Traceback" not in done.stderr
     assert "diverged" in done.stdout
     table = (tmp_path / "table.md").read_text()
     assert "| convlstm:kernel=3 | [failed](runs/" in table
@@ -183,6 +214,23 @@ def test_unwritable_output_folder(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Cannot write to the output folder" in done.stderr
     assert "--out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--set", "dataset.test_clip=8"], ["dataset.options: unknown key 'test_clip'", "Did you mean 'test_clips'"]),
+        (["--set", "dataset.test_clips=many"], ["test_clips = 'many'"]),
+        (["--device", "cuda"], ["--device cuda", "--device cpu"]),
+    ],
+)
+def test_a_dry_run_finds_what_a_run_would(arguments: list[str], expected: list[str], tmp_path: Path) -> None:
+    given = ["--methods", "convlstm", "--dataset", "moving_digits", "--protocol", "quick", "--out", str(tmp_path / "o")]
+    done = stbench("run", *given, *arguments, "--dry-run", env={"CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    for text in expected:
+        assert text in done.stderr
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -21,7 +22,12 @@ assert "torch" not in sys.modules
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], *(["list", k] for k in ("methods", "benchmarks", "metrics", "protocols"))],
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        *(["list", k] for k in ("methods", "benchmarks", "metrics", "protocols")),
+    ],
 )
 def test_no_torch(arguments: list[str]) -> None:
     code = IMPORTS.format(arguments=arguments)
@@ -43,6 +49,11 @@ def test_listings(kind: str, expected: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     for text in expected:
         assert text in done.stdout
+
+
+def test_version() -> None:
+    done = stbench("--version")
+    assert (done.returncode, done.stdout) == (0, f"stbench {version('stbench')}\n")
 
 
 def test_unknown_kind() -> None:

@@ -48,6 +48,18 @@ def test_round_trip(tmp_path: Path, spec: RunSpec) -> None:
     assert folder.environment() == {"device": "x"}
 
 
+def test_a_resume_on_another_machine_keeps_the_first_one(tmp_path: Path, spec: RunSpec) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(spec)
+    for device in ("one", "one", "two", "two", "three"):
+        folder.write_environment({"device": device})
+    assert folder.environment() == {"device": "three", "earlier": [{"device": "one"}, {"device": "two"}]}
+    folder.file("environment.json").write_text("{ half")
+    folder.write_environment({"device": "four"})
+    assert folder.environment() == {"device": "four"}
+    assert folder.file("environment.json.damaged").is_file()
+
+
 def test_orphans_of_a_kill_are_swept_away(tmp_path: Path, spec: RunSpec) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.create(spec)

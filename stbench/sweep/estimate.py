@@ -1,0 +1,69 @@
+"""How long the runs of a plan will take, as far as finished runs tell; nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stbench.errors import UserError
+from stbench.schema import RunSpec
+from stbench.schema.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Seconds that a run takes: 0 when it is ``done``, a ``budget`` of time, or an ``estimate`` of its training."""
+
+    kind: Literal["done", "budget", "estimate"]
+    seconds: float = 0.0
+
+
+def plan_times(specs: Sequence[RunSpec], root: Path, device: str) -> dict[str, Duration]:
+    """Time of each run, by folder name; runs of which nothing is known are left out.
+
+    Args:
+        specs: the plan.
+        root: where run folders are.
+        device: name of what the plan will run on; runs on others say nothing about it.
+    """
+    known = _seconds_per_epoch(specs, root, device)
+    times: dict[str, Duration] = {}
+    for spec in specs:
+        training, epoch = spec.training, known.get(_cost_key(spec))
+        if RunFolder(root / spec.folder).is_complete:
+            times[spec.folder] = Duration("done")
+        elif training is not None and training.time_limit is not None:
+            times[spec.folder] = Duration("budget", training.time_limit)
+        elif training is not None and training.steps is None and epoch is not None:
+            times[spec.folder] = Duration("estimate", training.epochs * epoch)
+    return times
+
+
+def _seconds_per_epoch(specs: Sequence[RunSpec], root: Path, device: str) -> dict[str, float]:
+    """Median seconds of an epoch by what decides its cost, from the finished runs below a folder."""
+    wanted, found = {_cost_key(spec) for spec in specs}, defaultdict(list)
+    for folder in (RunFolder(path.parent) for path in root.glob("*/result.json")):
+        try:
+            result, environment = folder.result(), folder.environment()
+            if result.seconds_per_epoch is None or environment.get("device") != device:
+                continue
+            key = _cost_key(folder.spec())
+        except UserError:  # a damaged or foreign folder is no reason not to plan
+            continue
+        if key in wanted:
+            found[key].append(result.seconds_per_epoch)
+    return {key: statistics.median(seconds) for key, seconds in found.items()}
+
+
+def _cost_key(spec: RunSpec) -> str:
+    """What an epoch's duration depends on, device apart."""
+    cost = spec.model_dump(mode="json", include={"plugin", "config", "shape", "dataset", "selection"})
+    training = spec.training
+    if training is not None:
+        cost |= {name: getattr(training, name) for name in ("batch_size", "accumulate", "precision", "train_clips")}
+    return json.dumps(cost, sort_keys=True)

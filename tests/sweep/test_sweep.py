@@ -1,0 +1,93 @@
+"""A sweep in this process: what two of them at once do, and what a finished run needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stbench.data import Dataset
+from stbench.errors import UserError
+from stbench.schema import RunResult, RunSpec
+from stbench.sweep import sweep as module
+from stbench.sweep.plan import Request, make_plan, parse_override
+from stbench.sweep.run import Workplace
+from stbench.sweep.sweep import note_on, sweep
+from stbench.train.engine import Engine
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+
+    def run_listener(self, spec: RunSpec, number: int, runs: int) -> Any:
+        return SimpleNamespace(on_evaluate=lambda: self.said.append(("scored", spec.method)))
+
+    def run_done(self, spec: RunSpec, outcome: str, result: RunResult | None, note: str = "") -> None:
+        self.said.append((outcome, note))
+
+    def data_opened(self, dataset: Dataset) -> None:
+        self.said.append(("opened", ""))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path, (), Engine("cpu"))
+
+
+@pytest.fixture
+def specs() -> tuple[RunSpec, ...]:
+    overrides = [parse_override("dataset.test_clips=4"), parse_override("dataset.train_clips=8")]
+    request = Request(methods=["persistence"], benchmark="moving_digits", protocol="quick", overrides=overrides)
+    return make_plan(request).specs
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_scored_again(
+    place: Workplace, specs: tuple[RunSpec, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look at the folder and the lock, another sweep does the run."""
+    other, mine, real = Listener(), Listener(), module.held
+
+    @contextmanager
+    def late(*arguments: Any) -> Iterator[bool]:
+        monkeypatch.setattr(module, "held", real)
+        sweep(specs, place, other)
+        with real(*arguments) as got:
+            yield got
+
+    monkeypatch.setattr(module, "held", late)
+    sweep(specs, place, mine)
+    assert ("scored", "persistence") in other.said
+    assert mine.said == [("opened", ""), ("already done", "")]
+
+
+def test_a_finished_run_needs_no_data(
+    place: Workplace, specs: tuple[RunSpec, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(specs, place, Listener())
+
+    def gone(*_: object) -> Dataset:
+        raise UserError("the files are missing")
+
+    monkeypatch.setattr(module, "open_dataset", gone)
+    again = Listener()
+    sweep(specs, place, again)
+    assert again.said == [("already done", "")]
+    monkeypatch.setattr(module, "is_done", lambda *_: False)
+    with pytest.raises(UserError, match="files are missing"):
+        sweep(specs, place, again)
+
+
+def test_notes_on_what_was_found_done(place: Workplace, specs: tuple[RunSpec, ...]) -> None:
+    sweep(specs, place, Listener())
+    (spec,) = specs
+    result = place.folder(spec).result()
+    known = result.data_fingerprint
+    assert known
+    assert note_on(spec, result, known) == note_on(spec, result, None) == ""
+    assert note_on(spec, result, "other") == "the data have changed since; --redo does it again"
+    changed = result.model_copy(update={"method_source": "other"})
+    both = "its code has changed since and the data have changed since; --redo does it again"
+    assert note_on(spec, changed, "other") == both
