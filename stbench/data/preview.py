@@ -5,6 +5,7 @@ Axes: T time, C channels, H, W.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ LINE = 18  # height of a line of text
 TEXT = 13
 CAPTION = 64  # room for "train +10"
 FRAME_MS = 300
+LENGTHS = re.compile(r",? *\d+ -> \d+$")
 PAST, FUTURE = "black", "firebrick"
 PICTURES = (Scaling(), Scaling(scale=(255.0,)))  # what was light stays light; measured quantities are coloured
 
@@ -50,7 +52,8 @@ def write_preview(dataset: Dataset, benchmark: Benchmark, folder: Path) -> tuple
     rows = preview_rows(dataset, benchmark)
     shape = dataset.context.shape
     t_in = shape.t_in
-    title = f"{benchmark.title} (here {t_in} -> {shape.t_out}, C, H, W = {', '.join(map(str, shape.frame))})"
+    what = LENGTHS.sub("", benchmark.title)  # which may be other ones here
+    title = f"{what}, {t_in} -> {shape.t_out}, (C, H, W) = {shape.frame}"
     sheet, film = folder / f"{benchmark.name}.png", folder / f"{benchmark.name}.gif"
     frames = [moment(rows, number, t_in) for number in range(len(rows[0].frames))]
     try:
