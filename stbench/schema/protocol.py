@@ -73,8 +73,9 @@ class Training(Record):
     that many epochs without a better validation MSE.
 
     ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
-    time ends training with the first epoch that exceeds it; the first epoch tells how many fit, which sets the
-    schedule. A budget of multiply-adds or epochs is resolved into ``steps`` or ``epochs`` when the run is planned.
+    time ends training with the first epoch that exceeds it; a schedule by steps follows the share that is spent, one by
+    epochs the number that fit by the first. A budget of multiply-adds or epochs is resolved into ``steps`` or
+    ``epochs`` when the run is planned.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

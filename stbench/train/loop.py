@@ -18,18 +18,20 @@ from torch import Tensor
 
 from stbench.data import ClipLoader
 from stbench.nn import Method, Progress
-from stbench.schema import Training
+from stbench.schema import OneCycle, Training
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.checkpoint import TrainState, best_path, load_last, save_last, save_weights
 from stbench.train.engine import Engine, TrainingModule
 from stbench.train.interrupt import StopRequest
 from stbench.train.length import Length, epochs_that_fit, run_length
-from stbench.train.schedules import Rate, rate_at
+from stbench.train.schedules import Rate, one_cycle, rate_at
 from stbench.train.seeding import step_generator
 from stbench.train.validate import validation_mse
 
 CHECKPOINT_SECONDS = 300.0
 CHECK_EVERY = 20
+CLOCK_STEPS = 1 << 20
+"""Steps into which a budget of time is divided for a schedule by steps."""
 
 
 class DivergedError(RuntimeError):
@@ -119,7 +121,7 @@ class Trainer:
         clock = time.monotonic()
         left = None if self.training.steps is None else self.training.steps - state.step
         for clip in islice(self.train_loader.epoch(state.epoch, state.step_in_epoch), left):
-            lr = self._apply(self._rate(state.step, state.epoch))
+            lr = self._apply(self._next_rate(clock))
             for name, value in self._step(self.module, clip).items():
                 terms[name] = terms[name] + value.double() if name in terms else value.double()
             state.step += 1
@@ -162,6 +164,22 @@ class Trainer:
             total_epochs=length.epochs,
         )
 
+    @property
+    def _by_clock(self) -> bool:
+        """Whether the rate follows the clock: a cycle over a budget of time, whose steps cannot be counted before."""
+        return self.training.time_limit is not None and isinstance(self.training.schedule, OneCycle)
+
+    def _next_rate(self, since: float) -> Rate:
+        """The rate of the step to come; ``since`` is when the seconds not yet accounted for began.
+
+        A cycle over a budget of time is at the share of it that is spent: it never jumps, whatever the pace.
+        """
+        schedule, limit, state = self.training.schedule, self.training.time_limit, self.state
+        if limit is None or not isinstance(schedule, OneCycle):
+            return self._rate(state.step, state.epoch)
+        spent = self._mean_over_processes(state.train_seconds + state.epoch_seconds + time.monotonic() - since)
+        return one_cycle(schedule, self.training.lr, round(min(1.0, spent / limit) * (CLOCK_STEPS - 1)), CLOCK_STEPS)
+
     def _apply(self, rate: Rate) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = rate.lr
@@ -171,7 +189,7 @@ class Trainer:
 
     def _save_rates(self) -> None:
         known = self.training.time_limit is None or self.state.fitting_epochs is not None
-        if known and self.engine.is_main and not self.folder.file("learning_rate.npy").exists():
+        if known and not self._by_clock and self.engine.is_main and not self.folder.file("learning_rate.npy").exists():
             steps = range(self.length.steps)
             rates = np.array([self._rate(step, step // self.steps).lr for step in steps])
             write_with(self.folder.file("learning_rate.npy"), lambda path: _save_array(path, rates))
@@ -206,7 +224,7 @@ class Trainer:
         record = {
             "epoch": state.epoch,
             "step": state.step,
-            "lr": self._rate(state.step - 1, state.epoch).lr,
+            "lr": self.optimizer.param_groups[0]["lr"],
             **{
                 f"train_{name}": float(total) / (state.step_in_epoch * self.engine.world_size)
                 for name, total in zip(sorted(state.sums), means, strict=True)

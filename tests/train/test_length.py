@@ -15,6 +15,7 @@ from stbench.train import loop
 from stbench.train.engine import Engine
 from stbench.train.length import Length, epochs_that_fit, run_length
 from stbench.train.loop import Trainer
+from stbench.train.schedules import Rate
 
 from .test_loop import StopAfter, without_times
 from .tiny import Recorder, make_trainer, tiny_training
@@ -108,6 +109,48 @@ def test_time_ends_a_run_with_the_epoch_that_exceeds_it(
     assert state.history[-1]["lr"] == rates[-1]
     assert rates[0] == pytest.approx(1e-2)
     assert rates[-1] < 0.5e-2  # the schedule is that of the epochs that fit, not of 99
+
+
+class Applied:
+    """Notes every rate that a trainer sets."""
+
+    def __init__(self, trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rates: list[Rate] = []
+        apply = trainer._apply
+
+        def noted(rate: Rate) -> float:
+            self.rates.append(rate)
+            return apply(rate)
+
+        monkeypatch.setattr(trainer, "_apply", noted)
+
+
+def test_a_cycle_over_a_budget_of_time_follows_the_clock(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the peak and down to the end once, over the whole budget; stopped half-way it goes on from there."""
+    monkeypatch.setattr(loop, "time", Ticking())
+    schedule = OneCycle(warmup=0.25)
+    training = tiny_training(epochs=2, budget="120s", schedule=schedule)
+    first = make_trainer(tmp_path, engine, training, stop=StopAfter(23))
+    before = Applied(first, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    second = make_trainer(tmp_path, engine, training)
+    after = Applied(second, monkeypatch)
+    state = second.run()
+    rates = np.array([rate.lr for rate in before.rates + after.rates])
+    peak = int(rates.argmax())
+    assert state.epoch > 2  # the protocol's epochs, which the budget replaces, would have put the peak into the first
+    assert len(before.rates) > STEPS_PER_EPOCH
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) <= 0).all()
+    assert 0.2 < peak / len(rates) < 0.35
+    assert rates[0] < 2 * training.lr / schedule.div
+    assert rates.max() > 0.9 * training.lr
+    assert rates[-1] < 0.05 * training.lr
+    assert state.history[-1]["lr"] == rates[-1]
+    assert not second.folder.file("learning_rate.npy").exists()
 
 
 def test_a_slower_rest_stops_early_and_a_faster_one_goes_on_at_the_last_rate(
