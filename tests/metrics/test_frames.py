@@ -10,6 +10,7 @@ from torch import Tensor
 from stbench.errors import UserError
 from stbench.metrics import MetricAccumulator, frame_values, latitude_weights, statistics
 from stbench.metrics.statistics import FORMULAS
+from stbench.schema import Scaling
 
 from .cases import KINDS, frames, per_frame
 
@@ -93,6 +94,19 @@ def test_z_scores_are_scored_after_they_are_taken_back() -> None:
     values = frame_values(["mse_frame"], pred * std + mean, true * std + mean, data_range=None)
     expected = frame_values(["mse_frame"], pred, true, data_range=None)["mse_frame"] * std**2
     torch.testing.assert_close(values["mse_frame"], expected)
+
+
+def test_z_scores_of_several_channels_are_scored_in_their_units() -> None:
+    """Each channel has a mean and std of its own: model space scores the z-scores, physical the kelvins."""
+    pred, true = (x.float() for x in frames("overshoot", (2, 3, 2, 9, 8)))
+    scaling = Scaling(offset=(280.0, -5.0), scale=(20.0, 3.0))
+    physical = scaling.to_physical(pred), scaling.to_physical(true)
+    values = frame_values(["mse_pixel", "rmse_physical"], pred, true, data_range=None, physical=physical)
+    std = np.array([20.0, 3.0])[:, None, None]
+    rmse = per_frame(lambda p, t: np.sqrt(((std * (p.astype(float) - t)) ** 2).mean()), pred, true)
+    torch.testing.assert_close(values["rmse_physical"], rmse, rtol=1e-5, atol=0)
+    plain = per_frame(lambda p, t: ((p.astype(float) - t) ** 2).mean(), pred, true)
+    torch.testing.assert_close(values["mse_pixel"], plain, rtol=1e-6, atol=0)
 
 
 def test_gradients_and_strides_are_no_obstacle() -> None:

@@ -207,6 +207,35 @@ def test_the_command_states_what_it_left_out(runs: Path, tmp_path: Path) -> None
     assert (tmp_path / "o" / "runs.csv").is_file()
 
 
+def test_a_report_uses_only_what_is_whole(tmp_path: Path) -> None:
+    """Finished, failed, half-written, torn and foreign folders together: the numbers are those of the whole ones."""
+    root, rng = tmp_path / "runs", np.random.default_rng(3)
+    for seed in range(2):
+        make_run(root, make_spec("alpha", seed), noisy(rng, 1.0))
+        make_run(root, make_spec("beta", seed), noisy(rng, 2.0))
+    make_run(root, make_spec("gamma"), failure=Failure(kind="diverged", reason="loss is NaN"))
+    alone = make_report(collect([root]), count_parameters=False)
+    half = make_run(root, make_spec("alpha", 2), noisy(rng, 50.0)).folder
+    half.file("result.json").rename(half.file(".result.json.tmp"))
+    torn = make_run(root, make_spec("alpha", 3), noisy(rng, 50.0)).folder
+    torn.file("result.json").write_text(torn.file("result.json").read_text()[:200])
+    (root / "holiday").mkdir()
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["report", str(root), "--format", "md,csv,latex,html,png", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert f"left out {half.path}: not finished" in done.output
+    assert f"left out {torn.path}: " in done.output
+    assert "holiday: not a run folder" in done.output
+    page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
+    for said in ("holiday", half.path.name, torn.path.name):
+        assert said in page
+        assert said in text
+    assert "gamma: seed 0 diverged: loss is NaN." in text
+    lines = list(csv.DictReader((out / "summary.csv").open()))
+    means = {line["row"]: line["mean"] for line in lines if line["metric"] == "mse_frame"}
+    assert means == {row.label: repr(row.cells["mse_frame"].mean) if row.cells else "" for row in alone.tables[0].rows}
+
+
 def test_mistakes_are_named(runs: Path, tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, ["report", str(runs), "--format", "htm"])
     assert isinstance(wrong.exception, UserError)
