@@ -25,7 +25,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for method, mean in (("mid", 2.0), ("low", 1.0), ("high", 3.0)):
         for seed in range(2):
-            record = make_run(root / "runs", make_spec(method, seed), noisy(rng, mean), seconds_per_epoch=mean)
+            costs = {"seconds_per_epoch": mean, "train_seconds": 60 * mean, "macs": int(mean * 2e8)}
+            record = make_run(root / "runs", make_spec(method, seed), noisy(rng, mean), **costs)
             write_samples(record.folder)
     still = make_run(root / "runs", make_spec("still", training=None), noisy(rng, 4.0), seconds_per_epoch=None)
     write_samples(still.folder)
@@ -90,6 +91,32 @@ def test_page_loads_and_sorts(page: Path, tmp_path: Path) -> None:
         "down": ["still", "high", "mid", "low", "broken"],
         "again": "descending",
     }
+    assert console == []
+
+
+@in_browser
+def test_costs_are_seconds_or_multiply_adds_and_no_label_covers_another(page: Path, tmp_path: Path) -> None:
+    steps = (
+        TICK
+        + """
+      const chart = document.querySelector('[data-chart="cost"]'), choice = document.querySelector('[data-cost]');
+      const labels = () => [...chart.querySelectorAll('text.halo')].map((text) => text.getBoundingClientRect());
+      const clash = (all) => all.some((a, i) => all.some((b, j) => i < j && a.left < b.right && b.left < a.right
+        && a.top < b.bottom - 3 && b.top < a.bottom - 3));
+      const title = () => chart.querySelector('svg').getAttribute('aria-label');
+      const seen = [[title(), labels().length, clash(labels())]];
+      choice.value = 'macs'; choice.dispatchEvent(new Event('input'));
+      seen.push([title(), labels().length, clash(labels())]);
+      const head = [...document.querySelectorAll('.scores thead th')].map((cell) => cell.textContent);
+      return {seen, costs: head.slice(-5)};
+    """
+    )
+    seen, console = drive(page, steps, tmp_path)
+    assert seen["seen"] == [
+        ["mse_frame against training seconds per epoch", 4, False],
+        ["mse_frame against MACs per predicted clip", 4, False],
+    ]
+    assert seen["costs"] == ["n", "params", "MACs", "s/epoch", "training"]
     assert console == []
 
 
