@@ -37,7 +37,12 @@ def cost_columns(table: Table) -> list[Column]:
     """The columns that hold a number for some row."""
     known = [
         Column("n", "n", lambda row: len(row.seeds), str),
-        Column("parameters", "params", lambda row: row.parameters, lambda v: format_count(round(v))),
+        Column(
+            "parameters",
+            "params",
+            lambda row: row.parameters if row.finished else None,
+            lambda v: format_count(round(v)),
+        ),
         Column("macs", "MACs", lambda row: row.macs, format_large),
         Column("seconds", "s/epoch", lambda row: _mean(row.seconds_per_epoch), lambda v: f"{v:.1f}"),
         Column("train_seconds", "training", lambda row: _mean(row.train_seconds), format_duration),

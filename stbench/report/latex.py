@@ -95,9 +95,9 @@ def _row(table: Table, row: Row, out: Path) -> list[str]:
     return [escape(row.label), *linked, *(escape(column.text(row)) for column in cost_columns(table))]
 
 
-def _tabular(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table that is shrunk to the line's width where it is wider."""
-    columns = "l" + "r" * (len(head) - 1)
+def _tabular(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
+    """A table that is shrunk to the line's width where it is wider; after ``names`` columns of text come numbers."""
+    columns = "l" * names + "r" * (len(head) - names)
     return [
         rf"\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{\begin{{tabular}}{{{columns}}}",
         r"\toprule",
@@ -125,7 +125,7 @@ def _published(section: Section) -> list[str]:
         r"\begin{table}[htbp]",
         r"\centering\small",
         rf"\caption{{{escape(title)}}}",
-        *_tabular(["method", "table", "setting", *metrics, "params", "note"], rows),
+        *_tabular(["method", "table", "setting", *metrics, "params", "note"], rows, names=3),
         _notes([*notes, *map(str, section.published_findings)]),
         r"\end{table}",
     ]

@@ -57,7 +57,9 @@ def test_failed_cells_keep_their_reason(tmp_path: Path) -> None:
     text = table_markdown(1, table, tmp_path)
     assert "alpha: seed 1 diverged: loss is NaN." in text
     assert "beta: seed 0 out_of_memory: 8 GiB wanted." in text
-    assert "failed" in next(line for line in text.splitlines() if line.startswith("| beta"))
+    line = next(line for line in text.splitlines() if line.startswith("| beta"))
+    assert line.count("[failed]") == 2
+    assert line.count("[–]") == 2  # no parameters and no time where nothing was trained
 
 
 def test_one_seed_claims_nothing(tmp_path: Path) -> None:
