@@ -33,8 +33,6 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             near = did_you_mean(str(problem["loc"][-1]), known)
             listing = f" Known keys: {', '.join(known)}." if known else ""
             lines.append(f"{where}: unknown key {path!r}.{near}{listing}")
-        elif isinstance(problem.get("ctx", {}).get("error"), UserError):  # a record inside that explains itself
-            lines.append(f"{where}: {problem['ctx']['error']}")
         elif problem["type"] == "missing":
             lines.append(f"{where}: {path!r} is missing.")
         else:

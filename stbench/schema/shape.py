@@ -34,6 +34,9 @@ class ClipShape(Record):
             except ValidationError as error:
                 raise UserError(explain(error, type(self), type(self).__name__)) from None
 
+        # pydantic then takes it for its own, and a shape inside another record is explained there, by its whole path
+        __init__.__pydantic_base_init__ = True
+
     @property
     def frame(self) -> tuple[int, int, int]:
         """(C, H, W)."""

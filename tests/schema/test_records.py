@@ -22,23 +22,23 @@ SIZES = {"t_in": 4, "t_out": 4, "channels": 1, "height": 8, "width": 8}
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({**SIZES, "t_in": 0}, "ClipShape: t_in = 0: Input should be greater than 0."),
-        ({**SIZES, "width": 2.5}, "ClipShape: width = 2.5"),
-        ({**SIZES, "tin": 3}, "ClipShape: unknown key 'tin'. Did you mean 't_in'?"),
-        ({"t_in": 4, "t_out": 4, "channels": 1, "height": 8}, "ClipShape: 'width' is missing."),
+        ({**SIZES, "t_in": 0}, "{}t_in = 0: Input should be greater than 0."),
+        ({**SIZES, "width": 2.5}, "{}width = 2.5"),
+        ({**SIZES, "tin": 3}, "unknown key '{}tin'. Did you mean 't_in'?"),
+        ({"t_in": 4, "t_out": 4, "channels": 1, "height": 8}, "'{}width' is missing."),
     ],
 )
 def test_an_impossible_shape_is_the_caller_s_mistake(values: dict, message: str) -> None:
     benchmark = {"name": "x", "version": 1, "title": "", "dataset": {"reader": "r"}, "units": "", "protocols": {}}
     makers = {
-        "": lambda: ClipShape(**values),
-        "--shape: ": lambda: ClipShape.parse(values, "--shape"),
-        "protocol.yaml: ": lambda: Benchmark.parse({**benchmark, "shape": values}, "protocol.yaml"),
+        ("ClipShape", ""): lambda: ClipShape(**values),
+        ("--shape", ""): lambda: ClipShape.parse(values, "--shape"),
+        ("protocol.yaml", "shape."): lambda: Benchmark.parse({**benchmark, "shape": values}, "protocol.yaml"),
     }
-    for where, make in makers.items():
+    for (where, above), make in makers.items():
         with pytest.raises(UserError) as error:
             make()
-        assert str(error.value).startswith(where + message)
+        assert str(error.value).startswith(f"{where}: {message.format(above)}")
 
 
 def test_records_are_frozen() -> None:
