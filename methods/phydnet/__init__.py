@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stbench.errors import UserError
-from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec
+from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec, run_chain
 from stbench.nn.infer import known, size
 from stbench.schema import Benchmark, ClipShape
 
-from .codec import GROUPS, DownBlock, PhyCodec, UpBlock
+from .codec import GROUPS, ActivatedConv, DownBlock, PhyCodec, UpBlock
 from .moments import moment_basis, moment_loss
 
 DERIVATIVE_KERNEL = 7
@@ -182,13 +182,13 @@ class PhyDNet(RecurrentForecaster):
     def step(self, frame: Tensor, state: PhyState) -> tuple[Tensor, PhyState]:
         """Frame (B, C, H, W) through both branches -> guess of the next frame, new state."""
         features, skip = self.codec.encode(frame)
-        physical = self.cell(self.enter_physical(features), state.physical)
-        x = self.enter_residual(features)
+        physical = self.cell(_through(self.enter_physical, features), state.physical)
+        x = _through(self.enter_residual, features)
         layers = []
         for cell, (h, c) in zip(self.residual, state.layers, strict=True):
             x, c = cell(x, h, c)
             layers.append((x, c))
-        guess = self.codec.decode(self.leave_physical(physical) + self.leave_residual(x), skip)
+        guess = self.codec.decode(_through(self.leave_physical, physical) + _through(self.leave_residual, x), skip)
         if self.config.output_activation == "sigmoid":
             guess = torch.sigmoid(guess)
         return guess, PhyState(physical, layers)
@@ -211,3 +211,7 @@ class PhyDNet(RecurrentForecaster):
         frames = F.mse_loss(emissions, clip[:, 1:]) * emissions.shape[1]
         moments = self.moment_loss()
         return {"loss": frames + self.config.moment_weight * moments, "mse_sum": frames, "moment": moments}
+
+
+def _through(blocks: nn.Sequential, x: Tensor) -> Tensor:
+    return run_chain(cast("list[ActivatedConv]", list(blocks)), x)

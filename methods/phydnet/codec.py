@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
-from stbench.nn import check_divisible
+from stbench.nn import check_divisible, convolve_chain, recompute, run_chain
 from stbench.schema import ClipShape
 
 GROUPS = 16
 SLOPE = 0.2
 
 
-class DownBlock(nn.Module):
-    """conv 3×3 → GroupNorm(16) → LeakyReLU(0.2)."""
+class ActivatedConv(nn.Module):
+    """A conv → GroupNorm(16) → LeakyReLU(0.2)."""
 
-    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
+    def __init__(self, conv: nn.Module, c_out: int) -> None:
         super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv2d(c_in, c_out, 3, stride, padding=1), nn.GroupNorm(GROUPS, c_out), nn.LeakyReLU(SLOPE)
-        )
+        self.main = nn.Sequential(conv, nn.GroupNorm(GROUPS, c_out), nn.LeakyReLU(SLOPE, inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H/stride, W/stride)."""
+        """(B, C_in, H, W) -> (B, C_out, H', W')."""
         return self.main(x)  # type: ignore[no-any-return]
 
+    def convolve(self, x: Tensor) -> Tensor:
+        """The conv alone."""
+        return self.main[0](x)  # type: ignore[no-any-return]
 
-class UpBlock(nn.Module):
-    """Transposed conv 3×3 → GroupNorm(16) → LeakyReLU(0.2)."""
+    def activate(self, features: Tensor) -> Tensor:
+        """What follows the conv; same shape."""
+        return self.main[2](self.main[1](features))  # type: ignore[no-any-return]
+
+
+class DownBlock(ActivatedConv):
+    """conv 3×3; a frame shrinks by ``stride``."""
 
     def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.ConvTranspose2d(c_in, c_out, 3, stride, padding=1, output_padding=stride - 1),
-            nn.GroupNorm(GROUPS, c_out),
-            nn.LeakyReLU(SLOPE),
-        )
+        super().__init__(nn.Conv2d(c_in, c_out, 3, stride, padding=1), c_out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H·stride, W·stride)."""
-        return self.main(x)  # type: ignore[no-any-return]
+
+class UpBlock(ActivatedConv):
+    """Transposed conv 3×3; a frame grows by ``stride``."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
+        super().__init__(nn.ConvTranspose2d(c_in, c_out, 3, stride, padding=1, output_padding=stride - 1), c_out)
 
 
 class PhyCodec(nn.Module):
@@ -59,8 +65,9 @@ class PhyCodec(nn.Module):
 
     def encode(self, frame: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, C, H, W) -> (B, w, H/p, W/p), no skip."""
-        return self.c3(self.c2(self.c1(frame))), None
+        return run_chain([self.c1, self.c2, self.c3], frame), None
 
     def decode(self, features: Tensor, skip: Tensor | None) -> Tensor:  # noqa: ARG002 - one interface
         """(B, w, H/p, W/p) -> (B, C, H, W), before the output activation."""
-        return self.upc3(self.upc2(self.upc1(features)))  # type: ignore[no-any-return]
+        x = convolve_chain([self.upc1, self.upc2], features)
+        return recompute(lambda inner: cast("Tensor", self.upc3(self.upc2.activate(inner))), x)

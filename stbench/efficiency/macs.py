@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from stbench.efficiency.subject import build, by_shape, random_clip
 from stbench.nn import Method, ParallelForecaster
@@ -108,6 +107,8 @@ def training_step_macs(make: Callable[[], Method], batch: int) -> int:
 
 def operator_macs(module: nn.Module, *inputs: Tensor) -> int:
     """Multiply-adds of a forward pass by torch's operator counter, with fvcore's prices for norms and pooling."""
+    from torch.utils.flop_counter import FlopCounterMode  # brings triton along: 80 MB
+
     with FlopCounterMode(display=False, custom_mapping=_prices()) as counter:
         module(*inputs)
     return int(counter.get_total_flops()) // 2

@@ -1,5 +1,6 @@
 """What methods share: the contract, encoders/decoders, the two forecaster kinds, sampling schedules."""
 
+from stbench.nn.chain import ConvActivation, convolve_chain, run_chain
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec
 from stbench.nn.method import (
     METHODS,
@@ -17,6 +18,7 @@ from stbench.nn.method import (
 from stbench.nn.parallel import ParallelForecaster
 from stbench.nn.patch import depth_to_space, space_to_depth
 from stbench.nn.public import PublicLayout
+from stbench.nn.recompute import recompute
 from stbench.nn.recurrent import RecurrentForecaster
 from stbench.nn.sampling import Sampling, feed_mask, prediction_mask
 from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, check_odd, downsampling
@@ -24,6 +26,7 @@ from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, 
 __all__ = [
     "METHODS",
     "Codec",
+    "ConvActivation",
     "EncoderConfig",
     "Method",
     "MethodConfig",
@@ -40,12 +43,15 @@ __all__ = [
     "Times",
     "check_divisible",
     "check_odd",
+    "convolve_chain",
     "create_method",
     "depth_to_space",
     "downsampling",
     "feed_mask",
     "list_methods",
     "prediction_mask",
+    "recompute",
+    "run_chain",
     "space_to_depth",
     "split_name",
     "variant_settings",

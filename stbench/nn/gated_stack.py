@@ -11,8 +11,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from stbench.errors import UserError
+from stbench.nn.recompute import recompute
 
 LAYER_SCALE = 1e-2
 FIRST_DROP_PATH = 1e-2
@@ -34,13 +36,42 @@ class DropPath(nn.Module):
         return x * (mask.to(x.dtype) / keep)
 
 
+class DilatedConv(nn.Conv2d):
+    """Depth-wise "same" conv with dilation d, on a CPU computed densely on the d×d grids of every d-th pixel.
+
+    The products are the same; only libraries for dense convolutions are several times faster.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        reach = dilation * (kernel // 2)
+        super().__init__(channels, channels, kernel, padding=reach, dilation=dilation, groups=channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W), same shape. A tracer sees the one convolution that it is."""
+        if input.device.type != "cpu" or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            return super().forward(input)
+        (batch, channels, height, width), d = input.shape, self.dilation[0]
+        padded = F.pad(input, (0, -width % d, 0, -height % d)).permute(0, 2, 3, 1)
+        rows, columns = padded.shape[1] // d, padded.shape[2] // d
+        grids = padded.reshape(batch, rows, d, columns, d, channels).permute(0, 2, 4, 5, 1, 3).flatten(0, 2)
+        dense = F.conv2d(
+            grids.contiguous(memory_format=torch.channels_last),
+            self.weight,
+            self.bias,
+            padding=self.kernel_size[0] // 2,
+            groups=self.groups,
+        )
+        pixels = dense.reshape(batch, d, d, channels, rows, columns).permute(0, 4, 1, 5, 2, 3)
+        return pixels.reshape(batch, rows * d, columns * d, channels)[:, :height, :width].permute(0, 3, 1, 2)
+
+
 class DecomposedConv(nn.Module):
     """A 21×21 depth-wise receptive field: 5×5 depth-wise → 7×7 depth-wise with dilation 3 → 1×1 to ``c_out``."""
 
     def __init__(self, channels: int, c_out: int) -> None:
         super().__init__()
         self.local = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.dilated = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
+        self.dilated = DilatedConv(channels, 7, dilation=3)
         self.mix = nn.Conv2d(channels, c_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +91,11 @@ class GatedAttention(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """(B, C, H, W), same shape."""
-        return u + self.proj_2(self.gate(self.act(self.proj_1(u))))  # type: ignore[no-any-return]
+        return u + recompute(self._gated, self.proj_1(u))
+
+    def _gated(self, v: Tensor) -> Tensor:
+        """The depth-wise convs and what is elementwise, of which training keeps ``v`` alone."""
+        return self.proj_2(self.gate(self.act(v)))  # type: ignore[no-any-return]
 
 
 class ConvFeedForward(nn.Module):
@@ -79,8 +114,11 @@ class ConvFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), same shape."""
-        x = self.drop(self.act(self.depthwise(self.expand(x))))
-        return self.drop(self.shrink(x))  # type: ignore[no-any-return]
+        return self.drop(recompute(self._shrunk, self.expand(x), draws=self.drop.p > 0))  # type: ignore[no-any-return]
+
+    def _shrunk(self, wide: Tensor) -> Tensor:
+        """What follows the wide conv, of which training keeps ``wide`` alone."""
+        return self.shrink(self.drop(self.act(self.depthwise(wide))))  # type: ignore[no-any-return]
 
 
 class GatedBlock(nn.Module):

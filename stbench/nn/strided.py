@@ -10,6 +10,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from stbench.errors import UserError
+from stbench.nn.chain import convolve_chain, run_chain
+from stbench.nn.recompute import recompute
 
 GROUPS = 2
 
@@ -38,7 +40,15 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) -> (N, C_out, H/stride, W/stride) or the doubled frame."""
-        return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
+        return self.activate(self.convolve(x))
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The block up to its normalisation."""
+        return self.conv(x)  # type: ignore[no-any-return]
+
+    def activate(self, features: Tensor) -> Tensor:
+        """The conv's output, normalised and activated; same shape."""
+        return self.act(self.norm(features))  # type: ignore[no-any-return]
 
 
 class StridedEncoder(nn.Module):
@@ -56,10 +66,9 @@ class StridedEncoder(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) -> features (N, hid_s, H', W') and skip (N, hid_s, H, W)."""
-        skip = x = self.blocks[0](x_NCHW)
-        for block in self.blocks[1:]:
-            x = block(x)
-        return x, skip
+        first, *rest = cast("list[ConvBlock]", list(self.blocks))
+        skip = recompute(first, x_NCHW)
+        return (run_chain(rest, skip) if rest else skip), skip
 
 
 class StridedDecoder(nn.Module):
@@ -75,9 +84,13 @@ class StridedDecoder(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Features (N, hid_s, H', W') and skip (N, hid_s, H, W) -> frames (N, C, H, W)."""
-        for block in self.blocks[:-1]:
-            x = block(x)
-        return self.readout(self.blocks[-1](x + skip))  # type: ignore[no-any-return]
+        *front, last = cast("list[ConvBlock]", list(self.blocks))
+        if front:
+            x = convolve_chain(front, x)
+            x = recompute(lambda inner, skip: last.convolve(front[-1].activate(inner) + skip), x, skip)
+        else:
+            x = last.convolve(x + skip)
+        return recompute(lambda inner: cast("Tensor", self.readout(last.activate(inner))), x)
 
 
 def downsampling(n_s: int) -> int:
