@@ -46,6 +46,10 @@ class Split(ABC):
         """
         return None
 
+    def unaugmented(self) -> Split:
+        """The same clips as recorded: what untrained methods are fitted to. A split that augments says how."""
+        return self
+
 
 @dataclass(frozen=True)
 class DatasetContext:

@@ -5,6 +5,8 @@ Axes: B batch, T time, C channels, H, W, N windows.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -54,3 +56,9 @@ class StoredSplit(Split):
         """Minutes since 1970-01-01, (B, T); None where they are not known."""
         minutes: Indices = self.prepared.minutes[self.windows_NT[indices]]
         return None if (minutes == NO_TIME).any() else minutes
+
+    def unaugmented(self) -> StoredSplit:
+        """The same windows, nothing done to them."""
+        plain = copy(self)
+        plain.augment = UNCHANGED
+        return plain

@@ -143,9 +143,11 @@ class Run:
         return trainer.run()
 
     def _training_clips(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Every training clip and its times, on the device: all of them on every process."""
+        """Every training clip as recorded and its times, on the device: all of them on every process."""
         to_device = self.engine.to_device
-        for _, clip, times in self._loader("train", shared_out=False).dated_epoch(0):
+        batch_size = self.spec.evaluation.batch_size
+        loader = ClipLoader(self.dataset.train.unaugmented(), batch_size, shuffle=False, workers=self.workplace.workers)
+        for _, clip, times in loader.dated_epoch(0):
             yield to_device(clip), None if times is None else to_device(times)
 
     @cached_property
@@ -157,8 +159,8 @@ class Run:
         except Exception:  # a plugin is foreign code, and a run does not depend on its count
             return None
 
-    def _loader(self, split: str, *, shared_out: bool = True) -> ClipLoader:
-        """Batches of a split: this process's share of them, or (``shared_out`` False) all."""
+    def _loader(self, split: str) -> ClipLoader:
+        """This process's share of a split's batches."""
         training, evaluation = self.spec.training, self.spec.evaluation
         is_train = split == "train" and training is not None
         limits = {
@@ -173,8 +175,8 @@ class Run:
             seed=derive(self.spec.seed, "order"),
             limit=limits[split],
             drop_last=is_train,
-            rank=self.engine.rank if shared_out else 0,
-            world_size=self.engine.world_size if shared_out else 1,
+            rank=self.engine.rank,
+            world_size=self.engine.world_size,
             workers=self.workplace.workers,
             pin_memory=self.engine.device.type == "cuda",
         )

@@ -62,6 +62,13 @@ def test_name_and_protocols(name):
     assert selections == ["validation", "test", "validation"]
 
 
+def test_every_table_has_both_baselines():
+    """Persistence first: skill is measured against it."""
+    for benchmark in (*map(load_benchmark, NAMES), load_template()):
+        for name, protocol in benchmark.protocols.items():
+            assert protocol.baselines == ("persistence", "climatology"), (benchmark.name, name)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_reader_accepts_the_options(name, protocol):

@@ -64,7 +64,7 @@ def test_table_names_its_runs(whole: Path) -> None:
     assert f"[{folder.name}](runs/{folder.name})" in markdown
     assert "single seed" in markdown
     lines = (whole / "table.csv").read_text().splitlines()
-    assert len(lines) == 1 + 2 * 5
+    assert len(lines) == 1 + 3 * 5
     assert any(folder.name in line and ",mse_frame," in line for line in lines)
 
 
@@ -73,7 +73,7 @@ def test_a_finished_plan_is_found_not_redone(whole: Path) -> None:
     before = result.stat().st_mtime_ns
     again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(whole))
     assert again.returncode == 0
-    assert again.stdout.count("already done") == 2
+    assert again.stdout.count("already done") == 3
     assert "changed since" not in again.stdout
     assert result.stat().st_mtime_ns == before
 
@@ -166,7 +166,7 @@ def test_a_diverging_run_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -
         *("--set", "convlstm:kernel=3.lr=1e30", "--epochs", "1"),
     )
     assert done.returncode == 1, done.stderr
-    assert "1 of 3 runs failed" in done.stdout
+    assert "1 of 4 runs failed" in done.stdout
     assert "Traceback" not in done.stderr
     assert "diverged" in done.stdout
     table = (tmp_path / "table.md").read_text()

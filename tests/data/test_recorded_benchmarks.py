@@ -42,6 +42,15 @@ def test_no_two_splits_share_a_frame(case, coded, hold_out):
     assert (frames["val"] == frames["test"]) is not hold_out
 
 
+def test_clips_are_to_be_had_as_recorded(human, tmp_path):
+    human.write(tmp_path, ".png")
+    plain, augmented = build("human", tmp_path, augment={}).train, build("human", tmp_path).train
+    everything = np.arange(len(plain))
+    assert (augmented.clips(everything, 0) != plain.clips(everything, 0)).any()
+    assert (augmented.unaugmented().clips(everything, 0) == plain.clips(everything, 0)).all()
+    assert (augmented.clips(everything, 0) != plain.clips(everything, 0)).any()  # of itself nothing has changed
+
+
 def test_values_come_back(case):
     name, folder = case
     dataset = build(name, folder)

@@ -13,22 +13,23 @@ def request(*methods: str, **changes: object) -> Request:
     return Request(**{"methods": methods or ("tau",), "benchmark": "taxinyc", "protocol": "quick", **changes})
 
 
-def test_baseline_comes_first_and_once_per_plan() -> None:
+def test_baselines_come_first_and_once_per_plan() -> None:
     plan = make_plan(request("tau", "convlstm", "tau", seeds=(0, 1)))
     assert [(s.method, s.seed) for s in plan.specs] == [
         ("persistence", 0),
+        ("climatology", 0),
         ("tau", 0),
         ("tau", 1),
         ("convlstm", 0),
         ("convlstm", 1),
     ]
-    assert plan.specs[0].training is None
+    assert [spec.training for spec in plan.specs[:2]] == [None, None]
 
 
 def test_order_of_precedence_and_origins() -> None:
     overrides = [parse_override(t) for t in ("tau.lr=1e-3", "tau.hid_t=96", "schedule.kind=constant")]
     plan = make_plan(request("tau:no_sa", training={"epochs": 2}, overrides=overrides))
-    spec = plan.specs[1]
+    spec = plan.specs[-1]
     assert spec.training is not None
     assert (spec.training.lr, spec.training.epochs, spec.training.schedule.kind) == (1e-3, 2, "constant")
     assert spec.config["hid_t"] == 96
@@ -57,23 +58,23 @@ def test_nested_training_keys_of_one_method() -> None:
 
 
 def test_inline_values_make_a_variant() -> None:
-    spec = make_plan(request("tau:hid_t=48")).specs[1]
+    spec = make_plan(request("tau:hid_t=48")).specs[-1]
     assert (spec.method, spec.plugin, spec.config["hid_t"]) == ("tau:hid_t=48", "tau", 48)
 
 
 def test_sections_reach_dataset_and_evaluation() -> None:
     overrides = [parse_override(t) for t in ("dataset.train_clips=32", "evaluation.val_clips=8")]
-    spec = make_plan(request("tau", benchmark="moving_digits", overrides=overrides)).specs[1]
+    spec = make_plan(request("tau", benchmark="moving_digits", overrides=overrides)).specs[-1]
     assert spec.dataset.options["train_clips"] == 32
     assert spec.evaluation.val_clips == 8
     assert spec.origins["dataset.train_clips"] == "--set"
 
 
 def test_run_id_follows_what_decides_the_numbers() -> None:
-    base = make_plan(request()).specs[1]
-    same = make_plan(request(training={"epochs": base.training.epochs if base.training else 0})).specs[1]
-    other = make_plan(request(training={"epochs": 99})).specs[1]
-    seeded = make_plan(request(seeds=(1,))).specs[1]
+    base = make_plan(request()).specs[-1]
+    same = make_plan(request(training={"epochs": base.training.epochs if base.training else 0})).specs[-1]
+    other = make_plan(request(training={"epochs": 99})).specs[-1]
+    seeded = make_plan(request(seeds=(1,))).specs[-1]
     assert same.origins != base.origins
     assert same.run_id == base.run_id
     assert len({base.run_id, other.run_id, seeded.run_id}) == 3
@@ -121,7 +122,7 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
 
     scores = module.load_benchmark("taxinyc").model_copy(update={"value_range": None})
     monkeypatch.setattr(module, "load_benchmark", lambda name: scores)
-    spec = make_plan(request("phydnet")).specs[1]
+    spec = make_plan(request("phydnet")).specs[-1]
     assert spec.config["output_activation"] == "none"
     assert "value range" in spec.origins["config.output_activation"]
 
@@ -157,7 +158,7 @@ def test_refusals_name_the_value_and_the_near_miss(change: dict, message: str) -
 
 
 def test_a_plan_takes_no_memory_for_the_methods_it_looks_at() -> None:
-    spec = make_plan(request("tau:hid_t=10000000")).specs[1]  # 400 TB of weights
+    spec = make_plan(request("tau:hid_t=10000000")).specs[-1]  # 400 TB of weights
     assert spec.training is not None
     assert spec.config["hid_t"] == 10_000_000
 
@@ -170,7 +171,7 @@ def test_a_constructor_that_reads_values_is_planned_on_the_cpu(monkeypatch: pyte
             self.start = float(self.scale.detach().sum())
 
     monkeypatch.setitem(METHODS._loaded, "reads", Reads)
-    assert make_plan(request("reads")).specs[1].training is not None
+    assert make_plan(request("reads")).specs[-1].training is not None
 
 
 @pytest.mark.parametrize("text", ["tau.lr", "=3", ""])

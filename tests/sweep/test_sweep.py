@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stbench.data import Dataset
+from stbench.data.custom import CustomOptions, custom_benchmark
 from stbench.errors import UserError
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep import sweep as module
@@ -41,7 +43,7 @@ def place(tmp_path: Path) -> Workplace:
 def specs() -> tuple[RunSpec, ...]:
     overrides = [parse_override("dataset.test_clips=4"), parse_override("dataset.train_clips=8")]
     request = Request(methods=["persistence"], benchmark="moving_digits", protocol="quick", overrides=overrides)
-    return make_plan(request).specs
+    return make_plan(request).specs[:1]
 
 
 def test_a_run_that_another_process_finished_meanwhile_is_not_scored_again(
@@ -78,6 +80,21 @@ def test_a_finished_run_needs_no_data(
     monkeypatch.setattr(module, "is_done", lambda *_: False)
     with pytest.raises(UserError, match="files are missing"):
         sweep(specs, place, again)
+
+
+def test_what_is_not_trained_is_fitted_to_clips_as_recorded(place: Workplace, tmp_path: Path) -> None:
+    """Augmentation is for training: a mean of turned frames would be the mean of nothing that was seen."""
+    clips = np.random.default_rng(0).random((10, 6, 8, 8), dtype=np.float32) * np.linspace(0, 1, 8, dtype=np.float32)
+    np.save(tmp_path / "clips.npy", clips)
+    benchmark = custom_benchmark(str(tmp_path / "clips.npy"), CustomOptions(t_in=3, t_out=3))
+    errors = []
+    for augment in ("{}", "{flips: [horizontal]}"):
+        overrides = [parse_override(f"dataset.augment={augment}")]
+        specs = make_plan(Request(["climatology"], benchmark, "quick", overrides=overrides)).specs
+        sweep(specs, place, Listener())
+        (spec,) = (spec for spec in specs if spec.method == "climatology")
+        errors.append(place.folder(spec).result().test["mse_frame"].total)
+    assert errors[0] == errors[1]
 
 
 def test_notes_on_what_was_found_done(place: Workplace, specs: tuple[RunSpec, ...]) -> None:
