@@ -11,11 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from stbench.data import ClipLoader, Dataset
 from stbench.evaluate.sequences import SequenceWriter
-from stbench.metrics import MetricAccumulator, check_against_skimage, frame_values, get_metric, unavailable
+from stbench.metrics import (
+    MetricAccumulator,
+    check_against_skimage,
+    frame_values,
+    get_metric,
+    latitude_weights,
+    unavailable,
+)
 from stbench.schema import Evaluation, Score
 from stbench.schema.folder import RunFolder, write_with
 
@@ -96,10 +104,12 @@ class Scorer:
         )
 
     def _values(self, names: Sequence[str], pred: Tensor, future: Tensor) -> dict[str, Tensor]:
-        physical = None
+        physical = weights = None
         if any(get_metric(name).needs_physical for name in names):
             physical = self.dataset.to_physical(pred), self.dataset.to_physical(future)
-        return frame_values(names, pred, future, data_range=self.data_range, physical=physical)
+        if self.evaluation.latitudes is not None:
+            weights = latitude_weights(torch.linspace(*self.evaluation.latitudes, pred.shape[-2], dtype=torch.float64))
+        return frame_values(names, pred, future, data_range=self.data_range, physical=physical, row_weights=weights)
 
 
 class _Samples:

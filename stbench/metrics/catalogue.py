@@ -13,7 +13,7 @@ from typing import Literal
 from stbench.errors import UserError, unknown_name
 
 Reduction = Literal["mean", "rms"]
-Family = Literal["error", "clipped", "ssim", "lpips", "physical"]
+Family = Literal["error", "clipped", "ssim", "lpips", "physical", "latitude"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,12 @@ class Metric:
     @property
     def needs_physical(self) -> bool:
         """Whether it is computed on frames in physical units."""
-        return self.family == "physical"
+        return self.family in ("physical", "latitude")
+
+    @property
+    def needs_latitudes(self) -> bool:
+        """Whether it weights rows by their latitude."""
+        return self.family == "latitude"
 
 
 def _lower(name: str, description: str, unit: str, family: Family = "error", reduction: Reduction = "mean") -> Metric:
@@ -56,6 +61,8 @@ def _higher(name: str, description: str, unit: str, family: Family) -> Metric:
 
 
 _LPIPS = "learned perceptual distance v0.1, {} trunk, frames in [-1, 1], grey as three channels; mean of frames"
+
+_BY_LATITUDE = "with rows weighted by the cosine of their latitude (weights of mean 1)"
 
 _TABLE = (
     _lower("mse_frame", "Σ(ŷ−y)² over C, H, W; mean of frames (the field's table unit)", "model²"),
@@ -77,14 +84,16 @@ _TABLE = (
     _lower("lpips_alex", _LPIPS.format("AlexNet"), "", "lpips"),
     _lower("lpips_vgg", _LPIPS.format("VGG-16"), "", "lpips"),
     _lower("lpips_squeeze", _LPIPS.format("SqueezeNet 1.1"), "", "lpips"),
-    _lower("mae_physical", "mean of w·|ŷ−y| over C, H, W in physical units; mean of frames", "physical", "physical"),
+    _lower("mae_physical", "mean of |ŷ−y| over C, H, W in physical units; mean of frames", "physical", "physical"),
     _lower(
         "rmse_physical",
-        "root of the mean of w·(ŷ−y)² over C, H, W and frames in physical units",
+        "root of the mean of (ŷ−y)² over C, H, W and frames in physical units",
         "physical",
         "physical",
         "rms",
     ),
+    _lower("mae_latitude", f"mae_physical {_BY_LATITUDE}", "physical", "latitude"),
+    _lower("rmse_latitude", f"rmse_physical {_BY_LATITUDE}", "physical", "latitude", "rms"),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
@@ -101,11 +110,14 @@ def get_metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def check_metrics(names: Iterable[str], *, data_range: float | None) -> tuple[Metric, ...]:
+def check_metrics(
+    names: Iterable[str], *, data_range: float | None, latitudes_known: bool = True
+) -> tuple[Metric, ...]:
     """Resolve names and check that what they need is stated.
 
     Raises:
-        UserError: an unknown name, a name given twice, or a data range that is needed and absent or not positive.
+        UserError: an unknown name, a name given twice, a data range that is needed and absent or not positive, or
+            latitudes that are needed and not known.
     """
     metrics = tuple(get_metric(name) for name in names)
     listed = [metric.name for metric in metrics]
@@ -117,5 +129,11 @@ def check_metrics(names: Iterable[str], *, data_range: float | None) -> tuple[Me
         raise UserError(
             f"{needy}: the peak of the data must be known and positive, data_range is {data_range}. "
             "State data_range in the benchmark, or leave these metrics out."
+        )
+    needy = ", ".join(metric.name for metric in metrics if metric.needs_latitudes)
+    if needy and not latitudes_known:
+        raise UserError(
+            f"{needy}: the latitudes of the rows are not known. State those of the first and the last row "
+            "(evaluation.latitudes: [60.0, 50.0]), or leave these metrics out."
         )
     return metrics

@@ -34,16 +34,16 @@ def frame_values(
         true_BTCHW: true frames, same shape and device.
         data_range: peak R of the data, for the metrics that clip or normalise; None where it has none.
         physical: (predicted, true) frames in physical units, same shape, for the ``*_physical`` metrics.
-        row_weights: (H,) weights of the rows for the ``*_physical`` metrics, of mean 1
-            (:func:`latitude_weights`); equal weights when absent.
+        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, of mean 1 (:func:`latitude_weights`).
 
     Returns:
         One (B, T) float64 tensor per name, on the frames' device. A frame with a NaN scores NaN; others are untouched.
 
     Raises:
-        UserError: an unknown metric, shapes that differ, a missing data range, frames too small for a metric.
+        UserError: an unknown metric, shapes that differ, a missing data range or missing weights, frames too small for
+            a metric.
     """
-    metrics = check_metrics(names, data_range=data_range)
+    metrics = check_metrics(names, data_range=data_range, latitudes_known=row_weights is not None)
     _check_shapes(pred_BTCHW, true_BTCHW)
     if pred_BTCHW.device.type == "mps":  # it has no float64
         pred_BTCHW, true_BTCHW = pred_BTCHW.cpu(), true_BTCHW.cpu()
@@ -70,23 +70,24 @@ def _check_shapes(pred: Tensor, true: Tensor) -> None:
 def _physical_values(
     like: Tensor, physical: tuple[Tensor, Tensor] | None, row_weights: Tensor | None
 ) -> dict[str, Tensor]:
-    """Weighted errors in physical units, (F,) each."""
+    """Errors in physical units, with weights also those by latitude, (F,) each."""
     if physical is None:
-        raise UserError(
-            "mae_physical, rmse_physical: no frames in physical units were given. Pass physical=(pred, true)."
-        )
+        raise UserError("Metrics in physical units: no frames in such units were given. Pass physical=(pred, true).")
     pred, true = physical
     _check_shapes(pred, true)
     if pred.shape != like.shape:
         raise UserError(f"Physical frames {tuple(pred.shape)} do not match the model-space frames {tuple(like.shape)}.")
     error = (pred.double() - true).flatten(0, 1)
-    weights = error.new_ones(error.shape[-2]) if row_weights is None else row_weights.to(error)
-    if weights.shape != error.shape[-2:-1]:
-        raise UserError(f"Row weights {tuple(weights.shape)} do not match frames of {error.shape[-2]} rows.")
-    return {
-        "mae_physical": (error.abs() * weights[:, None]).mean((1, 2, 3)),
-        "rmse_physical": (error.square() * weights[:, None]).mean((1, 2, 3)).sqrt(),
-    }
+    kinds = {"physical": error.new_ones(error.shape[-2])}
+    if row_weights is not None:
+        kinds["latitude"] = row_weights.to(error)
+    values = {}
+    for kind, weights in kinds.items():
+        if weights.shape != error.shape[-2:-1]:
+            raise UserError(f"Row weights {tuple(weights.shape)} do not match frames of {error.shape[-2]} rows.")
+        values[f"mae_{kind}"] = (error.abs() * weights[:, None]).mean((1, 2, 3))
+        values[f"rmse_{kind}"] = (error.square() * weights[:, None]).mean((1, 2, 3)).sqrt()
+    return values
 
 
 def latitude_weights(degrees_H: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from stbench.schema.shape import ClipShape
 Precision = Literal["32", "bf16"]
 Selection = Literal["validation", "test"]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
 
 
 class Adam(Record):
@@ -121,12 +122,22 @@ class Training(Record):
 
 
 class Evaluation(Record):
-    """How predictions are scored; ``val_clips`` and ``test_clips`` cap a split to its evenly spaced clips."""
+    """How predictions are scored; ``val_clips`` and ``test_clips`` cap a split to its evenly spaced clips.
+
+    ``latitudes`` are those of a frame's first and last row in degrees, for metrics that weight the rows between them.
+    """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     batch_size: PositiveInt = 16
     val_clips: PositiveInt | None = None
     test_clips: PositiveInt | None = None
+    latitudes: tuple[Latitude, Latitude] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave latitudes out where there are none, so that a run without them keeps its name."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if value is not None or key != "latitudes"}
 
 
 class MethodSettings(Record):

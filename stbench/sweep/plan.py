@@ -189,7 +189,8 @@ class _Resolver:
         self._layer("evaluation", values, self.protocol.evaluation.model_dump(mode="json"), self.where)
         self._layer("evaluation", values, self._section("evaluation"), "--set")
         evaluation = Evaluation.parse(values, "evaluation")
-        check_metrics(evaluation.metrics, data_range=self.benchmark.data_range)
+        known = evaluation.latitudes is not None
+        check_metrics(evaluation.metrics, data_range=self.benchmark.data_range, latitudes_known=known)
         return evaluation
 
     def _dataset(self) -> DatasetSpec:

@@ -17,7 +17,7 @@ from stbench.train.engine import Engine
 
 SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=8, width=9)
 CLIPS = 11
-METRICS = ("mse_frame", "mae_frame", "mse_pixel", "psnr", "ssim", "rmse_physical")
+METRICS = ("mse_frame", "mae_frame", "mse_pixel", "psnr", "ssim", "rmse_physical", "rmse_latitude")
 
 
 class Noise(Split):
@@ -55,7 +55,7 @@ class LastPlus(Method):
 def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, object]:
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     data = NoiseData()
-    evaluation = Evaluation(metrics=METRICS)
+    evaluation = Evaluation(metrics=METRICS, latitudes=(80.0, -30.0))
     scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), evaluation, 1.0, Engine("cpu"))
     return folder, scorer.score(LastPlus(SHAPE, MethodConfig()), folder)
 
@@ -74,6 +74,10 @@ def test_totals_are_brute_force(scored: tuple) -> None:
     assert totals["mae_frame"] == pytest.approx(np.abs(error).sum((2, 3, 4)).mean(), rel=1e-6)
     assert totals["mse_pixel"] == pytest.approx(np.square(error).mean(), rel=1e-6)
     assert totals["rmse_physical"] == pytest.approx(100 * np.sqrt(np.square(error).mean()), rel=1e-6)
+    rows = np.cos(np.deg2rad(np.linspace(80, -30, true.shape[-2])))[:, None]
+    weighted = 100 * np.sqrt((rows / rows.mean() * np.square(error)).mean())
+    assert totals["rmse_latitude"] == pytest.approx(weighted, rel=1e-6)
+    assert abs(totals["rmse_latitude"] - totals["rmse_physical"]) > 1e-3
     clipped = np.square(pred.clip(0, 1) - true.clip(0, 1)).mean((2, 3, 4))
     assert totals["psnr"] == pytest.approx((-10 * np.log10(clipped)).mean(), rel=1e-6)
     leads = np.square(error).sum((2, 3, 4)).mean(0)
@@ -116,7 +120,13 @@ def test_a_failed_pass_leaves_no_half_file(tmp_path: Path) -> None:
             return super().forward(past)
 
     data = NoiseData()
-    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=METRICS), 1.0, Engine("cpu"))
+    scorer = Scorer(
+        data,
+        ClipLoader(data.test, 4, shuffle=False),
+        Evaluation(metrics=METRICS, latitudes=(80.0, -30.0)),
+        1.0,
+        Engine("cpu"),
+    )
     with pytest.raises(RuntimeError, match="broken"):
         scorer.score(Dies(SHAPE, MethodConfig()), RunFolder(tmp_path))
     assert list(tmp_path.iterdir()) == []

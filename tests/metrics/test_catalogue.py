@@ -11,6 +11,7 @@ from stbench.metrics.statistics import FORMULAS
 
 def test_every_metric_is_described_and_computed() -> None:
     computed = {*FORMULAS, *(f"lpips_{net}" for net in SMALLEST_FRAME), "mae_physical", "rmse_physical"}
+    computed |= {"mae_latitude", "rmse_latitude"}
     assert set(METRICS) == computed
     assert all(metric.description and metric.name == name for name, metric in METRICS.items())
 
@@ -30,6 +31,14 @@ def test_data_range_must_be_stated(data_range: float | None) -> None:
     with pytest.raises(UserError, match=r"psnr, ssim: the peak .* data_range is"):
         check_metrics(["mse_frame", "psnr", "ssim"], data_range=data_range)
     assert check_metrics(["mse_frame"], data_range=data_range)[0].name == "mse_frame"
+
+
+def test_latitudes_must_be_stated() -> None:
+    with pytest.raises(
+        UserError, match=r"rmse_latitude: the latitudes of the rows are not known.*evaluation\.latitudes"
+    ):
+        check_metrics(["rmse_physical", "rmse_latitude"], data_range=None, latitudes_known=False)
+    assert check_metrics(["rmse_physical"], data_range=None, latitudes_known=False)
 
 
 def test_a_name_given_twice_is_refused() -> None:

@@ -139,7 +139,7 @@ def test_physical_errors_with_row_weights() -> None:
     pred, true = frames("random", (2, 3, 2, 4, 5))
     weights = latitude_weights(torch.tensor([-60.0, 0.0, 60.0, 80.0]))
     values = frame_values(
-        ["mae_physical", "rmse_physical", "mse_pixel"],
+        ["mae_physical", "rmse_physical", "mae_latitude", "rmse_latitude", "mse_pixel"],
         pred,
         true,
         data_range=None,
@@ -148,10 +148,11 @@ def test_physical_errors_with_row_weights() -> None:
     )
     rows = np.cos(np.deg2rad([-60.0, 0.0, 60.0, 80.0]))
     rows = (rows / rows.mean())[:, None]
-    mae = per_frame(lambda p, t: 10 * (rows * np.abs(p - t)).mean(), pred, true)
-    rmse = per_frame(lambda p, t: 10 * np.sqrt((rows * (p - t) ** 2).mean()), pred, true)
-    torch.testing.assert_close(values["mae_physical"], mae)
-    torch.testing.assert_close(values["rmse_physical"], rmse)
+    for kind, weight in (("physical", np.ones((4, 1))), ("latitude", rows)):
+        mae = per_frame(lambda p, t, w=weight: 10 * (w * np.abs(p - t)).mean(), pred, true)
+        rmse = per_frame(lambda p, t, w=weight: 10 * np.sqrt((w * (p - t) ** 2).mean()), pred, true)
+        torch.testing.assert_close(values[f"mae_{kind}"], mae)
+        torch.testing.assert_close(values[f"rmse_{kind}"], rmse)
     assert weights.mean().item() == pytest.approx(1)
 
 

@@ -70,6 +70,14 @@ def test_sections_reach_dataset_and_evaluation() -> None:
     assert spec.origins["dataset.train_clips"] == "--set"
 
 
+def test_latitudes_are_part_of_a_run_that_has_some() -> None:
+    overrides = [parse_override("evaluation.latitudes=[60, 50]"), parse_override("evaluation.metrics=[rmse_latitude]")]
+    spec = make_plan(request(overrides=overrides)).specs[-1]
+    assert spec.evaluation.latitudes == (60.0, 50.0)
+    assert "latitudes" in spec.evaluation.model_dump()
+    assert "latitudes" not in make_plan(request()).specs[-1].evaluation.model_dump()  # older runs keep their names
+
+
 def test_run_id_follows_what_decides_the_numbers() -> None:
     base = make_plan(request()).specs[-1]
     same = make_plan(request(training={"epochs": base.training.epochs if base.training else 0})).specs[-1]
@@ -146,6 +154,8 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
         ({"overrides": [("accumulate", "3")]}, "training of 'tau': batch_size 16 is not a multiple of accumulate 3"),
         ({"overrides": [("tau.lr", "-1")]}, "lr = -1"),
         ({"overrides": [("evaluation.metrics", "[mse]")]}, "Unknown metric 'mse'. Did you mean 'mse_frame'?"),
+        ({"overrides": [("evaluation.metrics", "[rmse_latitude]")]}, "latitudes of the rows are not known"),
+        ({"overrides": [("evaluation.latitudes", "[91, 0]")]}, "latitudes.0 = 91"),
         ({"methods": ("tau:",)}, "Method 'tau:': nothing stands beside a colon"),
         ({"overrides": [("tau.mlp_ratio", "0.001")]}, "mlp_ratio = 0.001"),
         ({"overrides": [("tau.n_s", "12")]}, "does not divide by 64"),
