@@ -55,12 +55,13 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
 
 
 def _shares(text: str) -> tuple[float, ...]:
+    from stbench.data.custom import add_up
+
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:
         shares = ()
-    fits = len(shares) == 3 and all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6
-    if not fits:  # as NaN does not: it fails every comparison
+    if not add_up(shares):
         raise UserError(
             f"--split {text!r}: expected three shares between 0 and 1 that add up to 1, for training, validation and "
             "test, as 0.7,0.1,0.2."

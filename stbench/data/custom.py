@@ -44,9 +44,18 @@ class CustomOptions(Record):
     @field_validator("shares")
     @classmethod
     def _shares_add_up(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
-        if not (all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6):  # NaN fails every comparison
+        if not add_up(shares):
             raise ValueError("three shares between 0 and 1 that add up to 1 are expected, as --split 0.7,0.1,0.2")
         return shares
+
+
+def add_up(shares: Sequence[float]) -> bool:
+    """Whether these are three shares between 0 and 1 that add up to 1; NaN is none, it fails every comparison.
+
+    >>> add_up((0.7, 0.1, 0.2)), add_up((0.5, 0.5)), add_up((float("nan"), 0.5, 0.5))
+    (True, False, False)
+    """
+    return len(shares) == 3 and all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6
 
 
 def is_path(dataset: str) -> bool:
