@@ -34,7 +34,7 @@ def test_own_data_run_end_to_end(clips: tuple[Path, dict[str, str]], tmp_path: P
         env=env,
     )
     assert done.returncode == 0, done.stderr
-    result = json.loads((only(out / "runs", "custom-clips*") / "result.json").read_text())
+    result = json.loads((only(out / "runs", "custom-clips*persistence*") / "result.json").read_text())
     assert result["test_clips"] == 3
     assert "clips: 6 train, 3 validation, 3 test" in result["data_report"]
     values = np.load(folder / "all.npy")[9:].astype(np.float64) / 255
