@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stbench.errors import UserError
-from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec, run_chain
+from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec, recompute, run_chain
 from stbench.nn.infer import known, size
 from stbench.schema import Benchmark, ClipShape
 
@@ -80,9 +80,13 @@ class ResidualCell(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """X (B, C_in, H', W'), h and c (B, n, H', W') -> new h, c."""
-        i, f, o, g = self.conv(torch.cat([x, h], dim=1)).chunk(4, dim=1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        return recompute(_lstm, self.conv(torch.cat([x, h], dim=1)), c)
+
+
+def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    i, f, o, g = gates.chunk(4, dim=1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
 
 
 class PhyDNet(RecurrentForecaster):

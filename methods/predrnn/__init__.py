@@ -39,6 +39,7 @@ class SpatiotemporalLSTMCell(nn.Module):
         delta_m = torch.sigmoid(ix_m + im) * torch.tanh(gx_m + gm)
         m = delta_m if m is None else torch.sigmoid(fx_m + fm + 1.0) * m + delta_m
         memories = torch.cat([c, m], dim=1)
+        c = memories[:, : c.shape[1]]  # the backward pass keeps one copy for this step and the next
         o = torch.sigmoid(ox + oh + self.conv_o(memories))
         return o * torch.tanh(self.conv_last(memories)), c, m, (delta_c, delta_m)
 

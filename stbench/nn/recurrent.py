@@ -19,6 +19,9 @@ class RecurrentForecaster(Method):
     :meth:`step` and :meth:`draw_feed`.
     """
 
+    between_steps: Callable[[], None] = staticmethod(lambda: None)
+    """Called before each step of a training rollout; the engine sets it."""
+
     def initial_state(self, frame: Tensor) -> Any:
         """State before the first step, on the device and with the batch size of ``frame`` (B, C, H, W)."""
         raise NotImplementedError
@@ -58,6 +61,8 @@ class RecurrentForecaster(Method):
         guess = clip[:, 0]
         emissions = []
         for t in range(feed.shape[1]):
+            if torch.is_grad_enabled():
+                self.between_steps()
             guess, state = self.step(_fed_frame(clip, feed, t, guess), state)
             emissions.append(guess)
         return torch.stack(emissions, dim=1), state

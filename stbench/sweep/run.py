@@ -162,18 +162,20 @@ class Run:
     def _loader(self, split: str) -> ClipLoader:
         """This process's share of a split's batches."""
         training, evaluation = self.spec.training, self.spec.evaluation
-        is_train = split == "train" and training is not None
-        limits = {
-            "train": training.train_clips if training is not None else None,
-            "val": evaluation.val_clips,
-            "test": evaluation.test_clips,
+        sizes = {
+            "val": (evaluation.batch_size, evaluation.val_clips),
+            "test": (evaluation.batch_size, evaluation.test_clips),
         }
+        if training is not None:
+            sizes["train"] = training.batch_size, training.train_clips
+        batch_size, limit = sizes[split]
+        is_train = split == "train"
         return ClipLoader(
             getattr(self.dataset, split),
-            training.batch_size if is_train and training is not None else evaluation.batch_size,
+            batch_size,
             shuffle=is_train,
             seed=derive(self.spec.seed, "order"),
-            limit=limits[split],
+            limit=limit,
             drop_last=is_train,
             rank=self.engine.rank,
             world_size=self.engine.world_size,

@@ -23,6 +23,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BLOCK = 1 << 30
+_MOST_UNUSED = 1 << 26
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says itself what runs where
 
 
@@ -105,6 +106,7 @@ class Engine:
         """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
+        method.between_steps = release_unused
         return TrainingModule(self._fabric, module, wrapped)
 
     @torch.inference_mode()
@@ -150,6 +152,7 @@ class TrainingModule:
             last = number == len(parts) - 1
             with self._fabric.no_backward_sync(self._module, enabled=not last):
                 losses = self._losses(part, progress)
+                release_unused()
                 self._fabric.backward(losses["loss"] * share)
             for name, value in losses.items():
                 terms[name] = terms.get(name, torch.zeros_like(value)) + value.detach() * share
@@ -172,3 +175,32 @@ def keep_large_blocks() -> None:
         if hasattr(libc, "mallopt"):
             libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
             libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_KEPT_BLOCK)
+
+
+class _HeapState(ctypes.Structure):
+    """What glibc's ``mallinfo2`` tells, in bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+def release_unused() -> None:
+    """Return the heap's free pages to the kernel where they are many: :func:`keep_large_blocks` leaves gaps."""
+    if _HEAP is not None and _HEAP.mallinfo2().fordblks > _MOST_UNUSED:
+        _HEAP.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library where it is glibc 2.33 or newer."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        return None
+    libc.mallinfo2.restype = _HeapState
+    return libc
+
+
+_HEAP = _glibc()
