@@ -32,7 +32,8 @@ def load(run_dir: Path | str, device: DeviceName = "auto") -> Predictor:
         device: "auto" takes CUDA when there is one.
 
     Raises:
-        UserError: it is no finished run, it was made before runs recorded their scaling, or its method's code changed.
+        UserError: it is no finished run, its weights are damaged, it was made before runs recorded their scaling, or
+            its method's code changed.
     """
     folder = finished_run(Path(run_dir))
     spec, scaling = folder.spec(), folder.result().scaling
@@ -48,7 +49,7 @@ def load_best(folder: RunFolder, method: Method) -> None:
     """Load a run's best weights.
 
     Raises:
-        UserError: there are none, or they do not fit the method as its code is now.
+        UserError: there are none, they are damaged, or they do not fit the method as its code is now.
     """
     path = find_best(folder)
     try:
@@ -94,9 +95,14 @@ class Predictor:
             (T, C, H, W) or (B, T, C, H, W) float32 in physical units, of the same kind (and on the same device).
 
         Raises:
-            UserError: another shape, values that are not finite, a horizon that the method cannot do, or times that
-                do not fit the clips.
+            UserError: no array of numbers, another shape, values that are not finite, a horizon that the method cannot
+                do, or times that do not fit the clips.
         """
+        if not isinstance(past, np.ndarray | Tensor) or (
+            isinstance(past, np.ndarray) and past.dtype.kind not in "biuf"
+        ):
+            seen = f"an array of {past.dtype}" if isinstance(past, np.ndarray) else f"a {type(past).__name__}"
+            raise UserError(f"The past is {seen}. Give a numpy array or a torch tensor of numbers.")
         horizon = self.spec.shape.t_out if horizon is None else horizon
         method = self._method(horizon)
         clips = torch.as_tensor(past.astype(np.float32) if isinstance(past, np.ndarray) else past).float()

@@ -12,12 +12,15 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 
 from stbench.errors import UserError
+from stbench.schema.base import Record
 from stbench.schema.run import RunResult, RunSpec
+
+R = TypeVar("R", bound=Record)
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
@@ -94,7 +97,7 @@ class RunFolder:
         Raises:
             UserError: it is missing or not a spec.
         """
-        return RunSpec.parse(self._load("spec.yaml", yaml.safe_load), str(self.file("spec.yaml")))
+        return _one_line(RunSpec, self._load("spec.yaml", yaml.safe_load), self.file("spec.yaml"))
 
     def result(self) -> RunResult:
         """The result of a complete run.
@@ -102,7 +105,7 @@ class RunFolder:
         Raises:
             UserError: it is missing or not a result.
         """
-        return RunResult.parse(self._load("result.json", json.loads), str(self.file("result.json")))
+        return _one_line(RunResult, self._load("result.json", json.loads), self.file("result.json"))
 
     def environment(self) -> dict[str, Any]:
         """What the run ran on; empty when it was not recorded."""
@@ -145,7 +148,28 @@ class RunFolder:
         try:
             return read(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{path} cannot be read: {error}. Put it right, or move its run folder away.") from error
+            reason = _yaml_reason(error) if isinstance(error, yaml.YAMLError) else str(error)
+            raise UserError(f"{path} cannot be read: {reason}. Put it right, or move its run folder away.") from error
+
+
+def _one_line(record: type[R], values: Any, path: Path) -> R:
+    """Parse a file that stbench wrote: of many problems the first says enough, the file is torn or of another version.
+
+    Raises:
+        UserError: it is no such record.
+    """
+    try:
+        return record.parse(values, str(path))
+    except UserError as error:
+        first, *others = str(error).splitlines()
+        raise UserError(f"{first} {len(others)} more problems of this kind." if others else first) from None
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the excerpt of the file that YAML shows."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem} (line {error.problem_mark.line + 1})"
+    return " ".join(str(error).split())
 
 
 def finished_run(path: Path) -> RunFolder:

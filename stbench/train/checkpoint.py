@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,7 +19,8 @@ from stbench.schema.folder import RunFolder, write_with
 
 LAST = "last.pt"
 _BEST = "best-{epoch:05d}.safetensors"
-_BEST_PATTERN = re.compile(r"best-(\d+)\.safetensors")
+BEST_PATTERN = re.compile(r"best-(\d+)\.safetensors")
+RESUME_KEYS = frozenset({"state", "method", "optimizer"})
 
 
 @dataclass
@@ -53,8 +55,8 @@ def save_last(folder: RunFolder, state: TrainState, method: Method, optimizer: t
 def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer) -> TrainState | None:
     """Restore weights and moments in place and return the state; None when there is nothing (whole) to resume.
 
-    A damaged resume point, or one whose best weights are gone, is put aside: training from the start gives the same
-    numbers.
+    A damaged resume point, or one whose best weights are gone or damaged, is put aside: training from the start gives
+    the same numbers.
 
     Raises:
         UserError: the file is whole but of another model.
@@ -64,7 +66,7 @@ def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimize
         return None
     content = _read_whole(path)
     best = None if content is None else content["state"]["best_epoch"]
-    if content is None or (best is not None and not best_path(folder, best).is_file()):
+    if content is None or (best is not None and not _is_whole(best_path(folder, best))):
         path.replace(path.with_name(f"{LAST}.damaged"))
         return None
     try:
@@ -81,7 +83,16 @@ def _read_whole(path: Path) -> dict[str, Any] | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError):
         return None
-    return content if isinstance(content, dict) and {"state", "method", "optimizer"} <= set(content) else None
+    return content if isinstance(content, dict) and set(content) >= RESUME_KEYS else None
+
+
+def _is_whole(weights: Path) -> bool:
+    """Whether a safetensors file is there and as long as its header says."""
+    try:
+        with safe_open(weights, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
 
 
 def best_path(folder: RunFolder, epoch: int | None) -> Path:
@@ -95,7 +106,7 @@ def find_best(folder: RunFolder) -> Path:
     Raises:
         UserError: there are none.
     """
-    found = [path for path in folder.checkpoints.glob("best-*") if _BEST_PATTERN.fullmatch(path.name)]
+    found = [path for path in folder.checkpoints.glob("best-*") if BEST_PATTERN.fullmatch(path.name)]
     if not found:
         raise UserError(f"{folder.checkpoints} holds no best-*.safetensors; was the run finished?")
     return max(found)
@@ -108,5 +119,14 @@ def save_weights(path: Path, method: Method) -> None:
 
 
 def load_weights(path: Path, method: Method) -> None:
-    """Read a method's state dict from safetensors."""
-    method.load_state_dict(load_file(path))
+    """Read a method's state dict from safetensors.
+
+    Raises:
+        UserError: the file is damaged.
+        RuntimeError: the weights are of another model.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}). Copy it anew, or do its run again with --redo.") from error
+    method.load_state_dict(tensors)

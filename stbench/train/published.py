@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
+from stbench.train.checkpoint import BEST_PATTERN, RESUME_KEYS
 
 PREFIXES = ("model.", "module.")
 """What Lightning and data-parallel wrappers put before every key."""
-SHOWN = 100
 _OBJECT = re.compile(r"(?:GLOBAL|class|global:?)\s+`?([\w.]+\.[\w.]+)`?")
 
 
@@ -24,10 +24,12 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """The state dict in a ``.pth`` or ``.ckpt`` file: bare, or under ``"state_dict"`` as Lightning writes it.
 
     Raises:
-        UserError: the file is missing, is no checkpoint, holds objects besides tensors (refused unopened), or holds no
-            state dict.
+        UserError: the file is missing, is no checkpoint or one of stbench's own, holds objects besides tensors (refused
+            unopened), or holds no state dict.
     """
     content = _read(path)
+    if isinstance(content, Mapping) and set(content) >= RESUME_KEYS:
+        raise _own(path)
     state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping) or not state or not all(isinstance(key, str) for key in state):
         raise UserError(f"{path} holds no state dict but a {type(content).__name__}. {_keys(content)}")
@@ -48,23 +50,33 @@ def file_hash(path: Path) -> str:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path} is not a file. Give the checkpoint's path.")
+    if BEST_PATTERN.fullmatch(path.name):
+        raise _own(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = _OBJECT.search(str(error))
         if found is None:
-            raise UserError(f"{path} is not a torch checkpoint ({_first_line(error)}).") from error
+            raise _no_checkpoint(path) from error
         raise UserError(
             f"{path} holds a Python object ({found[1]}), which could run code when opened; nothing was executed. "
             "Give a file of tensors only: torch.save(model.state_dict(), FILE) where you trust the source."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a torch checkpoint ({_first_line(error)}).") from error
+        raise _no_checkpoint(path) from error
 
 
-def _first_line(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+def _no_checkpoint(path: Path) -> UserError:
+    """What torch says of such a file is about pickles, and of no use to its owner."""
+    return UserError(
+        f"{path} is not a torch checkpoint, or a damaged one ({path.stat().st_size} bytes). "
+        "Give a file that torch.save wrote."
+    )
+
+
+def _own(path: Path) -> UserError:
+    run = path.absolute().parent.parent
+    return UserError(f"{path} is stbench's own checkpoint, not a published one. Use --run {run}.")
 
 
 def _keys(content: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,23 @@ def test_weights_of_other_code_are_refused(runs: dict[str, Path], tmp_path: Path
     for read in (stbench.load, lambda path: rescore(path, (), Engine("cpu"))):
         with pytest.raises(UserError, match=r"does not fit TAU as its code is now .*Missing key.*run it again"):
             read(folder.path)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 400, -20])
+def test_damaged_weights_are_one_line(kept: int, runs: dict[str, Path], tmp_path: Path) -> None:
+    folder = RunFolder(Path(shutil.copytree(runs["tau"], tmp_path / "run")))
+    best = find_best(folder)
+    best.write_bytes(best.read_bytes()[:kept])
+    for read in (stbench.load, lambda path: rescore(path, (), Engine("cpu"))):
+        with pytest.raises(UserError, match=r"best-\d+\.safetensors is damaged") as raised:
+            read(folder.path)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("past", "seen"), [(None, "a NoneType"), ([1.0], "a list"), (np.array(["a"]), "array of <U1")])
+def test_a_past_that_is_no_array_of_numbers_is_refused(past: Any, seen: str, runs: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=f"The past is .*{seen}.*Give a numpy array or a torch tensor of numbers"):
+        stbench.load(runs["tau"]).predict(past)
 
 
 def test_scaling_is_undone_by_its_inverse() -> None:

@@ -197,10 +197,19 @@ def test_files_without_a_state_dict_are_refused(content: object, message: str, t
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken"])
 def test_files_that_are_no_checkpoint_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.pth is not a torch checkpoint"):
+    with pytest.raises(UserError, match=r"a\.pth is not a torch checkpoint") as raised:
         read_published(tmp_path / "a.pth")
+    assert "Error:" not in str(raised.value)
+    assert "weights_only" not in str(raised.value)
     with pytest.raises(UserError, match="is not a file"):
         read_published(tmp_path / "b.pth")
+
+
+@pytest.mark.parametrize("pattern", ["best-*.safetensors", "last.pt"])
+def test_a_run_s_own_checkpoint_is_sent_to_its_run(pattern: str, runs: dict[str, Path]) -> None:
+    (own,) = (runs["tau"] / "checkpoints").glob(pattern)
+    with pytest.raises(UserError, match=rf"stbench's own checkpoint.*Use --run {runs['tau']}\."):
+        read_published(own)
 
 
 @pytest.mark.parametrize("name", ["persistence", "tau", "convlstm"])

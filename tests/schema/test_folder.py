@@ -30,6 +30,21 @@ def test_write_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
+@pytest.mark.parametrize("kept", [100, 333, 777])
+def test_a_torn_spec_is_one_line(kept: int, tmp_path: Path, spec: RunSpec) -> None:
+    folder = RunFolder(tmp_path / spec.folder)
+    folder.create(spec)
+    file = folder.file("spec.yaml")
+    file.write_text(file.read_text()[:kept])
+    with pytest.raises(UserError, match=r"spec\.yaml") as raised:
+        folder.spec()
+    assert "\n" not in str(raised.value)
+    file.write_text("method: [persistence\nconfig: }")
+    with pytest.raises(UserError, match=r"spec\.yaml cannot be read: .*\(line 2\)\. Put it right") as raised:
+        folder.spec()
+    assert "\n" not in str(raised.value)
+
+
 def test_round_trip(tmp_path: Path, spec: RunSpec) -> None:
     folder = RunFolder(tmp_path / spec.folder)
     folder.create(spec)

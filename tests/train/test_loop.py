@@ -177,7 +177,7 @@ def test_clipping_bounds_the_gradient(tmp_path: Path, engine: Engine) -> None:
     assert norms[1] == pytest.approx(1e-3, rel=1e-2)
 
 
-@pytest.mark.parametrize("damage", ["last.pt cut short", "best weights gone"])
+@pytest.mark.parametrize("damage", ["last.pt cut short", "best weights gone", "best weights cut short"])
 def test_a_damaged_resume_point_is_put_aside_and_training_starts_anew(
     tmp_path: Path, engine: Engine, damage: str
 ) -> None:
@@ -186,8 +186,11 @@ def test_a_damaged_resume_point_is_put_aside_and_training_starts_anew(
     last = tmp_path / "checkpoints" / "last.pt"
     if damage == "last.pt cut short":
         last.write_bytes(last.read_bytes()[:500])
-    else:
+    elif damage == "best weights gone":
         find_best(whole.folder).unlink()
+    else:
+        best = find_best(whole.folder)
+        best.write_bytes(best.read_bytes()[:-20])
     again = make_trainer(tmp_path, engine, tiny_training(epochs=1))
     assert again.state.step == 0
     assert last.with_name("last.pt.damaged").is_file()
