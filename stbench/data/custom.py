@@ -15,6 +15,7 @@ from stbench.data.benchmarks import TEMPLATE, load_template
 from stbench.data.recordings import SUFFIXES, Recording, open_recordings
 from stbench.data.recordings.arrays import Layout
 from stbench.data.spans import MANY_CLIPS, ByFraction, ByName, split_spans, windows_of
+from stbench.data.split_folders import by_folders
 from stbench.data.store import Stored
 from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
@@ -22,7 +23,6 @@ from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
 MULTIPLE = 4  # what the methods' strides and patches divide
 USUAL_LENGTH = 10
 MOST_EPOCHS = 40
-SPLIT_FOLDERS = {"train": "train", "val": "val|valid|validation", "test": "test"}
 
 
 class CustomOptions(Record):
@@ -76,7 +76,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     root = path if path.is_dir() else path.parent
     files = _files(path)
     recordings = open_recordings(files, root, variable=options.variable, layout=options.layout)
-    split = _split(recordings, options.shares)
+    split = _split(recordings, options)
     t_in, t_out = _lengths(recordings, split, options)
     channels = max(recording.frame[2] for recording in recordings)
     height, width = options.size or _common_size(recordings)
@@ -129,19 +129,23 @@ def _name(path: Path) -> str:
     return "custom-" + (re.sub(r"[^A-Za-z0-9_]+", "-", path.stem).strip("-") or "data")
 
 
-def _split(recordings: Sequence[Recording], shares: tuple[float, float, float]) -> ByFraction | ByName:
-    """By subfolders named train, val and test where all are there, else by shares."""
-    names = {split: rf"^({folders})(/|$)" for split, folders in SPLIT_FOLDERS.items()}
-    if all(any(re.search(pattern, recording.name) for recording in recordings) for pattern in names.values()):
-        return ByName(**names)
-    return ByFraction(shares=shares)
+def _split(recordings: Sequence[Recording], options: CustomOptions) -> ByFraction | ByName:
+    """By folders named after splits where there are any, else by shares."""
+    named = by_folders([recording.name for recording in recordings])
+    if named is None:
+        return ByFraction(shares=options.shares)
+    if "shares" in options.model_fields_set:
+        raise UserError(
+            "--split: the folders named train, val and test already say which clips belong where. Leave --split out, "
+            "or rename the folders to have everything cut by it."
+        )
+    return named
 
 
 def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, options: CustomOptions) -> tuple[int, int]:
     """Frames in and out: those asked for, else ten each, less where the shortest split has no room for them."""
     lengths = [recording.length for recording in recordings]
-    by_time = isinstance(split, ByFraction) and len(recordings) < MANY_CLIPS
-    room = round(max(lengths) * min(options.shares)) if by_time else min(lengths)
+    by_time, room = _room(recordings, split)
     if options.t_in is not None or options.t_out is not None:
         given = options.t_in or options.t_out
         usual = min(USUAL_LENGTH, max(1, room - (given or 0)))
@@ -153,6 +157,20 @@ def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, option
             f"{room}. Give longer ones, or other shares with --split."
         )
     return usual, usual
+
+
+def _room(recordings: Sequence[Recording], split: ByFraction | ByName) -> tuple[bool, int]:
+    """Whether a split is the end of recordings rather than whole ones, and the most frames that surely fit a clip."""
+    whole = min(recording.length for recording in recordings)
+    if isinstance(split, ByName):
+        cut = [recording.length for recording in recordings if re.search(split.train, recording.name)]
+        share = split.val if isinstance(split.val, float) else None
+    else:
+        cut, share = [recording.length for recording in recordings], min(split.shares)
+    if share is None or len(cut) >= MANY_CLIPS:
+        return False, whole
+    room = round(max(cut) * share)
+    return True, room if isinstance(split, ByFraction) else min(room, whole)
 
 
 def _sizes(recordings: Sequence[Recording]) -> int:

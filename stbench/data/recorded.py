@@ -23,6 +23,7 @@ from stbench.data.recordings import SUFFIXES, Recording, open_recordings
 from stbench.data.recordings.arrays import Layout
 from stbench.data.spans import (
     SPLITS,
+    ByName,
     ByYear,
     NameRule,
     Span,
@@ -152,6 +153,9 @@ class Recorded(Dataset):
         index = self.prepared.index
         notes = sorted({recording.note for recording in index.recordings if recording.note})
         val = f"{len(self.val)} validation" if self.context.hold_out else "validation = test"
+        rule = self.options.split
+        if self.context.hold_out and isinstance(rule, ByName) and isinstance(rule.val, float):
+            val += f" (none is named so: the last {rule.val:.3g} of training)"
         return (
             f"read {self.prepared.count} frames of {_counted(len(index.recordings), 'recording')} from "
             f"{_counted(index.files, 'file')}"

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
 from stbench.data.store import NO_TIME, Stored
-from stbench.data.windows import Windows
 from stbench.errors import UserError
 from stbench.schema import Record
+
+if TYPE_CHECKING:  # windows need torch, which what only describes data must not wait for
+    from stbench.data.windows import Windows
 
 Minutes = npt.NDArray[np.int64]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -47,11 +49,15 @@ class ByFraction(Record):
 
 
 class ByName(Record):
-    """A recording goes where its name matches a pattern (searched for); one that matches none is left out."""
+    """A recording goes where its name matches a pattern (searched for); one that matches none is left out.
+
+    ``val`` may be a share of training instead, cut from its end: whole recordings where training has at least ten, else
+    frames of each.
+    """
 
     kind: Literal["name"] = "name"
     train: str
-    val: str
+    val: str | Share
     test: str
 
 
@@ -131,13 +137,26 @@ def _cut(count: int, shares: tuple[float, float, float]) -> dict[str, tuple[int,
 
 def _by_name(rule: ByName, recordings: Sequence[Stored], where: str) -> Spans:
     spans: Spans = {split: [] for split in SPLITS}
+    patterns = {split: pattern for split in SPLITS if isinstance(pattern := getattr(rule, split), str)}
     for recording in recordings:
-        matching = [split for split in SPLITS if re.search(getattr(rule, split), recording.name)]
+        matching = [split for split, pattern in patterns.items() if re.search(pattern, recording.name)]
         if len(matching) > 1:
             raise UserError(f"{where}: the recording {recording.name!r} belongs to {' and '.join(matching)}.")
         for split in matching:
             spans[split].append(_span(recording))
+    if isinstance(rule.val, float):
+        spans["train"], spans["val"] = _tail_off(spans["train"], rule.val)
     return spans
+
+
+def _tail_off(spans: list[Span], share: float) -> tuple[list[Span], list[Span]]:
+    """Spans less a share of them, and that share: the last spans where there are many, else the end of each."""
+    if len(spans) >= MANY_CLIPS:
+        kept = len(spans) - max(1, round(len(spans) * share))
+        return spans[:kept], spans[kept:]
+    cuts = [span.stop - max(1, round((span.stop - span.start) * share)) for span in spans]
+    pairs = list(zip(spans, cuts, strict=True))
+    return [Span(span.start, cut) for span, cut in pairs], [Span(cut, span.stop) for span, cut in pairs]
 
 
 def _by_year(rule: ByYear, recordings: Sequence[Stored], minutes_F: Minutes, where: str) -> Spans:

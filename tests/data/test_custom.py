@@ -1,6 +1,8 @@
 """A user's own files as a dataset: layouts, lengths, splits, scales, and what cannot be."""
 
 import math
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -101,6 +103,52 @@ def test_subfolders_name_the_splits(tmp_path):
     _, dataset = opened(tmp_path, t_in=2, t_out=2)
     for number, split in enumerate(("train", "val", "test")):
         assert set(frames_of(dataset, split).ravel() // 100) == {number}
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("train", "test"), ("Training", "Testing"), ("TRAIN", "validation", "Test"), ("train.npy", "test.npy")],
+)
+def test_what_is_named_test_is_never_trained_on(tmp_path, folders):
+    for number, name in enumerate(folders):
+        path = tmp_path / name if "." in name else tmp_path / name / "a.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, numbered(40) + 100 * (2 if number == len(folders) - 1 else number))
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    train, val, test = (set(frames_of(dataset, split).ravel()) for split in ("train", "val", "test"))
+    assert test == set(range(200, 240))
+    assert train | val == set(range(40)) | (set(range(100, 140)) if len(folders) == 3 else set())
+    assert not train & val
+    assert ("the last 0.125 of training" in dataset.report) == (len(folders) == 2)
+
+
+def test_validation_is_cut_from_training_by_whole_clips_where_there_are_many(tmp_path):
+    clips = numbered(24 * 12).reshape(24, 12, 16, 12)
+    np.save(tmp_path / "train.npy", clips[:16])
+    np.save(tmp_path / "test.npy", clips[16:])
+    benchmark, dataset = opened(tmp_path)
+    assert benchmark.shape.length == 12
+    for split, first, last in (("train", 0, 14), ("val", 14, 16), ("test", 16, 24)):
+        np.testing.assert_array_equal(frames_of(dataset, split), np.arange(first * 12, last * 12).reshape(-1, 12))
+
+
+@pytest.mark.parametrize(
+    ("folders", "options", "message"),
+    [
+        (("train", "val"), {}, "found \\(train, val\\), and nothing else: no test"),
+        (("train", "tset"), {}, "found \\(train\\), and tset: no test"),
+        (("train", "tests2"), {}, "and tests2: no test"),
+        (("train", "test", "vall"), {}, "and vall: nearly a split's name"),
+        (("train", "test"), {"shares": (0.5, 0.25, 0.25)}, "--split: the folders .* Leave --split out"),
+        (("all/train", "all/test"), {}, "lie deeper"),
+    ],
+)
+def test_split_folders_that_leave_doubt_are_refused(tmp_path, folders, options, message):
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+        np.save(tmp_path / name / "a.npy", numbered(40))
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path, **options)
 
 
 def test_folders_of_pictures(tmp_path):
@@ -254,3 +302,8 @@ def test_quick_gives_little_data_more_epochs(tmp_path, frames, shares, clips, ep
     assert len(dataset.train) == clips
     assert benchmark.protocols["quick"].training.epochs == epochs
     assert benchmark.protocols["paper"].training.epochs == 100
+
+
+def test_describing_data_does_not_wait_for_torch():
+    code = "import sys, stbench.data.custom; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
