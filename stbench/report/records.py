@@ -20,6 +20,8 @@ from stbench.errors import UserError
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 
+DAMAGED = "cannot be read; the run's totals are shown, its intervals, tests and curves are missing"
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -46,6 +48,17 @@ class RunRecord:
             return pd.read_parquet(file).sort_values(["sequence", "lead_time"], kind="stable")
         except (OSError, ValueError, KeyError):
             return None
+
+    @property
+    def damaged(self) -> Path | None:
+        """The file of values per sequence, where there is one that cannot be read."""
+        file = self.folder.file("per_sequence.parquet")
+        return file if self._frames is None and file.exists() else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has numbers, of every sequence too."""
+        return self.finished and self._frames is not None
 
     @cached_property
     def sequences(self) -> tuple[int, ...]:
@@ -82,6 +95,9 @@ class Collected:
 def collect(roots: Iterable[Path]) -> Collected:
     """Read every run folder at or directly below the given folders.
 
+    Of several copies of a run, the first one with all its numbers counts. Where nothing is trained, runs of other seeds
+    are copies too.
+
     Raises:
         UserError: a given folder does not exist.
     """
@@ -100,9 +116,13 @@ def collect(roots: Iterable[Path]) -> Collected:
             except UserError as error:
                 left_out[path] = str(error)
             else:
-                first = records.setdefault(record.result.run_id, record)
+                key = _identity(record)
+                first = records.setdefault(key, record)
                 if first is not record:
-                    left_out[path] = f"the same run as {first.folder.path}"
+                    kept, copy = (record, first) if record.complete and not first.complete else (first, record)
+                    records[key] = kept
+                    left_out[copy.folder.path] = _why_copy(copy, kept)
+    left_out |= {file: DAMAGED for file in (record.damaged for record in records.values()) if file is not None}
     return Collected(tuple(records.values()), left_out)
 
 
@@ -110,6 +130,20 @@ def records_of(specs: Sequence[RunSpec], root: Path) -> tuple[RunRecord, ...]:
     """The complete runs among those of a plan."""
     folders = [RunFolder(root / spec.folder) for spec in specs]
     return tuple(RunRecord(f, f.spec(), f.result()) for f in folders if f.is_complete)
+
+
+def _identity(record: RunRecord) -> str:
+    """The same for runs that have the same numbers."""
+    spec = record.spec
+    if spec.trained:
+        return spec.run_id
+    return f"{spec.model_copy(update={'seed': 0}).run_id} {record.result.data_fingerprint}"
+
+
+def _why_copy(copy: RunRecord, kept: RunRecord) -> str:
+    same = "the same run as" if copy.spec.seed == kept.spec.seed else "no training, so no seed: the same numbers as"
+    damage = f", and its {copy.damaged.name} cannot be read" if copy.damaged is not None else ""
+    return f"{same} {kept.folder.path}{damage}"
 
 
 def _check(record: RunRecord) -> None:

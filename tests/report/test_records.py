@@ -55,6 +55,44 @@ def test_folders_of_several_machines_are_merged(tmp_path: Path) -> None:
     assert found.left_out == {copy: f"the same run as {here / copy.name}"}
 
 
+@pytest.mark.parametrize("damaged", ["here", "there"])
+def test_of_two_copies_the_intact_one_counts(damaged: str, tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        record = make_run(tmp_path / place, make_spec(), ERRORS)
+        if place == damaged:
+            record.folder.file("per_sequence.parquet").write_bytes(b"PAR1 torn")
+    found = collect([tmp_path / "here", tmp_path / "there"])
+    (kept,) = found.records
+    assert kept.folder.path.parent.name != damaged
+    assert kept.sequences == (0, 1, 2, 3)
+    assert found.left_out == {
+        tmp_path / damaged / kept.name: (
+            f"the same run as {kept.folder.path}, and its per_sequence.parquet cannot be read"
+        )
+    }
+
+
+def test_a_damaged_file_of_the_only_copy_is_named(tmp_path: Path) -> None:
+    file = make_run(tmp_path, make_spec(), ERRORS).folder.file("per_sequence.parquet")
+    file.write_bytes(file.read_bytes()[:-50])
+    found = collect([tmp_path])
+    assert len(found.records) == 1
+    assert list(found.left_out) == [file]
+    assert found.left_out[file].startswith("cannot be read")
+
+
+def test_what_is_not_trained_counts_once_whatever_the_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path, make_spec("still", seed, training=None), ERRORS)
+        make_run(tmp_path, make_spec("alpha", seed), ERRORS)
+    make_run(tmp_path, make_spec("still", 2, training=None), ERRORS, data_fingerprint="other data")
+    found = collect([tmp_path])
+    seeds = [(r.spec.method, r.spec.seed) for r in found.records]
+    assert sorted(seeds) == [("alpha", 0), ("alpha", 1), ("still", 0), ("still", 2)]
+    (reason,) = found.left_out.values()
+    assert "no training, so no seed" in reason
+
+
 def test_one_run_folder_can_be_named(tmp_path: Path) -> None:
     run = make_run(tmp_path, make_spec(), ERRORS)
     assert [r.name for r in collect([run.folder.path]).records] == [run.name]
