@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from stbench.data.base import Dataset, Split
+from stbench.data.copies import frame_contents, shared_clips
 from stbench.data.dirs import candidate_folders
 from stbench.data.downloads import Download, check_hash
 from stbench.data.loader import evenly_spaced
+from stbench.data.stored_split import StoredSplit
 from stbench.errors import UserError
 from stbench.schema import Benchmark
 
@@ -65,8 +67,8 @@ def check_dataset(dataset: Dataset, benchmark: Benchmark) -> list[Finding]:
         dates = _dates(split)
         if dates:
             findings.append(Finding(f"{name} dates", True, dates))
-    findings += [_leakage(pair, splits) for pair in combinations(splits, 2) if _apart(pair, dataset)]
-    return findings
+    pairs = [pair for pair in combinations(splits, 2) if _apart(pair, dataset)]
+    return findings + [_leakage(pair, splits) for pair in pairs] + _copies(pairs, splits)
 
 
 def _apart(pair: tuple[str, str], dataset: Dataset) -> bool:
@@ -93,6 +95,21 @@ def _leakage(pair: tuple[str, str], splits: dict[str, Split]) -> Finding:
     return Finding(
         what, not shared, f"{shared} frames in both" if shared else f"no frame in both ({SAMPLE} clips each)"
     )
+
+
+def _copies(pairs: Sequence[tuple[str, str]], splits: dict[str, Split]) -> list[Finding]:
+    """Whether clips of two splits have the same content, as where a file was copied; only of prepared frames."""
+    stored = {name: split for name, split in splits.items() if isinstance(split, StoredSplit)}
+    if not stored:
+        return []
+    contents_F = frame_contents(next(iter(stored.values())).prepared.frames)
+    findings = []
+    for name, other in pairs:
+        clips_NT = stored[other].windows_NT
+        shared = shared_clips(contents_F, stored[name].windows_NT, clips_NT)
+        seen = f"{shared} of the {len(clips_NT)} clips of {other} have a copy in {name}"
+        findings.append(Finding(f"{name} and {other} by content", not shared, seen))
+    return findings
 
 
 def _contents(split: Split) -> set[bytes]:
