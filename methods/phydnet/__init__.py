@@ -15,7 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stbench.errors import UserError
-from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout, RecurrentForecaster, StridedCodec, recompute, run_chain
+from stbench.nn import (
+    EncoderConfig,
+    Paper,
+    Progress,
+    PublicLayout,
+    RecurrentForecaster,
+    StridedCodec,
+    recompute,
+    run_chain,
+)
 from stbench.nn.infer import known, size
 from stbench.schema import Benchmark, ClipShape
 

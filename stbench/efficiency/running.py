@@ -18,7 +18,7 @@ class Runner:
         spec: which method, and how it is trained.
         engine: device and precision.
         shape: instead of the run's.
-        compiled: run the prediction through torch.compile.
+        compiled: run the method through torch.compile, whether its training says so or not.
     """
 
     def __init__(
@@ -27,8 +27,10 @@ class Runner:
         self.spec = spec
         self.engine = engine
         self.method: Method = engine.place(build(spec, shape))
-        if compiled:
-            self.method.compile()
+        training = spec.training
+        self.method.activation_checkpointing = training is not None and training.activation_checkpointing
+        if compiled or (training is not None and training.compile):
+            engine.compile(self.method)
         self._module: TrainingModule | None = None
 
     def work(self, mode: Mode, batch: int) -> Callable[[], object]:

@@ -89,6 +89,9 @@ class Method(nn.Module):
     small: ClassVar[Mapping[str, Any]] = {}
     """Settings of Config that make the method cheap to build and train; ``stbench check`` and tests use them."""
 
+    activation_checkpointing: bool = False
+    """Whether training keeps as little of a rollout as it can; set where a run is set up."""
+
     def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
         super().__init__()
         self.shape = shape
@@ -145,6 +148,13 @@ class Method(nn.Module):
             (B, T_out, C, H, W).
         """
         return self(past)  # type: ignore[no-any-return]
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Run :meth:`forward` through torch.compile from now on; arguments are torch.compile's.
+
+        A forecaster compiles the part that it repeats.
+        """
+        self.forward = torch.compile(self.forward, *args, **kwargs)  # type: ignore[method-assign]
 
     def check_past(self, past: Tensor) -> None:
         """Refuse a past that is not a tensor (B, T_in, C, H, W) of this method's shape and number type.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,10 @@ class ParallelForecaster(Method):
     def one_pass(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> the next T_in frames, same shape."""
         raise NotImplementedError
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile :meth:`one_pass`."""
+        self.one_pass = torch.compile(self.one_pass, *args, **kwargs)  # type: ignore[method-assign]
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> (B, T_out, C, H, W); each further pass reads the pass before."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from stbench.errors import UserError
 from stbench.nn.method import Method, Progress
+from stbench.nn.recompute import recompute
 from stbench.nn.sampling import prediction_mask
 
 
@@ -29,6 +32,10 @@ class RecurrentForecaster(Method):
     def step(self, frame: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One time step: frame (B, C, H, W) and state -> guess of the next frame (B, C, H, W) and new state."""
         raise NotImplementedError
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile :meth:`step`: one graph serves every step of a rollout, however long."""
+        self.step = torch.compile(self.step, *args, **kwargs)  # type: ignore[method-assign]
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
         """Which steps of a training rollout are fed the true frame: (B, T_in+T_out−1) bool."""
@@ -58,12 +65,13 @@ class RecurrentForecaster(Method):
         """
         feed = self._checked_feed(clip, feed_true)
         state = self.initial_state(clip[:, 0]) if state is None else state
+        step = partial(recompute, self.step, draws=True) if self.activation_checkpointing else self.step
         guess = clip[:, 0]
         emissions = []
         for t in range(feed.shape[1]):
             if torch.is_grad_enabled():
                 self.between_steps()
-            guess, state = self.step(_fed_frame(clip, feed, t, guess), state)
+            guess, state = step(_fed_frame(clip, feed, t, guess), state)
             emissions.append(guess)
         return torch.stack(emissions, dim=1), state
 

@@ -73,6 +73,10 @@ class Training(Record):
     ``train_clips`` caps the clips of one epoch (a seeded subset, drawn anew each epoch). ``patience`` stops early after
     that many epochs without a better validation MSE.
 
+    ``activation_checkpointing`` keeps only the state between the steps of a rollout and computes each step twice, for
+    horizons that would not fit; methods of one pass are as they were. ``compile`` runs passes and rollout steps through
+    torch.compile, on CUDA as CUDA graphs.
+
     ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
     time ends training with the first epoch that exceeds it; a schedule by steps follows the share that is spent, one by
     epochs the number that fit by the first. A budget of multiply-adds or epochs is resolved into ``steps`` or
@@ -93,6 +97,8 @@ class Training(Record):
     train_clips: PositiveInt | None = None
     steps: PositiveInt | None = None
     budget: Budget | None = None
+    activation_checkpointing: bool = False
+    compile: bool = False
 
     @property
     def time_limit(self) -> float | None:
@@ -110,9 +116,10 @@ class Training(Record):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the optional ends of training out, so that a run without them keeps its name."""
+        """Leave out what is optional and not asked for, so that a run without it keeps its name."""
+        unset = {"steps": None, "budget": None, "activation_checkpointing": False, "compile": False}
         values: dict[str, Any] = dump(self)
-        return {key: value for key, value in values.items() if value is not None or key not in ("steps", "budget")}
+        return {key: value for key, value in values.items() if key not in unset or value is not unset[key]}
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Training:

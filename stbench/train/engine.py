@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.nn import Method, Progress, Times
+from stbench.nn import Method, Progress, RecurrentForecaster, Times
 from stbench.schema import Adam
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -66,6 +66,7 @@ class Engine:
             precision=cast("Any", _FABRIC_PRECISION[precision]),
         )
         self._fabric.launch()
+        self._records_graphs = False
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +92,16 @@ class Engine:
         """Move a method to the device, convolutions in channels-last order (faster on CPU and CUDA, same numbers)."""
         return method.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
+    def compile(self, method: Method) -> None:
+        """Run the part of a placed method that it repeats through torch.compile, on CUDA as recorded CUDA graphs."""
+        self._records_graphs = self.device.type == "cuda"
+        method.compile(mode="reduce-overhead" if self._records_graphs else None)
+
+    def new_iteration(self) -> None:
+        """Tell recorded CUDA graphs that what the last iteration gave is no longer needed."""
+        if self._records_graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
     def adam(self, method: Method, settings: Adam, lr: float) -> torch.optim.Adam:
         """Adam over a method's parameters, fused into one kernel."""
         return torch.optim.Adam(
@@ -106,8 +117,9 @@ class Engine:
         """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
-        method.between_steps = release_unused
-        return TrainingModule(self._fabric, module, wrapped)
+        if isinstance(method, RecurrentForecaster):
+            method.between_steps = release_unused
+        return TrainingModule(self, self._fabric, module, wrapped)
 
     @torch.inference_mode()
     def predict(self, method: Method, past: Tensor, times: Times | None = None) -> Tensor:
@@ -115,6 +127,7 @@ class Engine:
 
         ``times`` (B, T_in+T_out) are the dates of past and future frames, on any device.
         """
+        self.new_iteration()
         with self._fabric.autocast():
             return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
@@ -138,7 +151,8 @@ class Engine:
 class TrainingModule:
     """A method set up for training on an engine."""
 
-    def __init__(self, fabric: Fabric, module: Any, optimizer: Any) -> None:
+    def __init__(self, engine: Engine, fabric: Fabric, module: Any, optimizer: Any) -> None:
+        self._engine = engine
         self._fabric = fabric
         self._module = module
         self._optimizer = optimizer
@@ -151,6 +165,7 @@ class TrainingModule:
             share = part.shape[0] / clip.shape[0]
             last = number == len(parts) - 1
             with self._fabric.no_backward_sync(self._module, enabled=not last):
+                self._engine.new_iteration()
                 losses = self._losses(part, progress)
                 release_unused()
                 self._fabric.backward(losses["loss"] * share)
@@ -182,7 +197,18 @@ class _HeapState(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
     ]
 
 

@@ -84,6 +84,9 @@ class Trainer:
         self.stop = stop
         self.macs_per_step = macs_per_step
         self.steps = self.train_loader.steps_per_epoch
+        method.activation_checkpointing = training.activation_checkpointing
+        if training.compile:
+            engine.compile(method)
         self.optimizer = engine.adam(method, training.optimizer, training.lr)
         self.state = load_last(folder, method, self.optimizer) or TrainState()
         self.module = engine.wrap(method, self.optimizer)

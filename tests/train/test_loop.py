@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from stbench.errors import UserError
-from stbench.schema import Cosine
+from stbench.nn import METHODS, Progress, create_method
+from stbench.schema import Adam, ClipShape, Cosine
 from stbench.schema.folder import RunFolder
+from stbench.train import engine as engine_module
 from stbench.train import loop
 from stbench.train.checkpoint import best_path, find_best, load_weights
 from stbench.train.engine import Engine
@@ -211,3 +214,50 @@ def test_a_resume_point_of_another_model_is_refused(tmp_path: Path, engine: Engi
 def test_batch_must_divide() -> None:
     with pytest.raises(ValueError, match="batch_size 4 is not a multiple of accumulate 3"):
         tiny_training(accumulate=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["simvp", "convlstm"])
+def test_compiled_training_gives_the_same_losses(name: str) -> None:
+    shape = ClipShape(t_in=3, t_out=3, channels=1, height=8, width=8)
+    clip = torch.rand(2, 6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        engine = Engine("cpu")
+        method = engine.place(create_method(name, shape, **METHODS.get(name).small)).train()
+        if compiled:
+            engine.compile(method)
+        module = engine.wrap(method, engine.adam(method, Adam(), 1e-3))
+        steps = [module.step(clip, Progress(step=i), accumulate=1, clip_norm=None)["loss"].item() for i in range(3)]
+        losses.append(steps)
+    assert losses[0][2] < losses[0][0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_settings_of_training_reach_the_method(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(Engine, "compile", lambda _, method: compiled.append(method))
+    plain = make_trainer(tmp_path / "plain", engine, tiny_training())
+    assert not plain.method.activation_checkpointing
+    assert not compiled
+    asked = make_trainer(tmp_path / "asked", engine, tiny_training(activation_checkpointing=True, compile=True))
+    assert asked.method.activation_checkpointing
+    assert compiled == [asked.method]
+
+
+def test_unused_heap_goes_back_to_the_kernel() -> None:
+    if engine_module._HEAP is None:
+        pytest.skip("no glibc >= 2.33 here")
+    engine_module.keep_large_blocks()
+    blocks = [torch.ones(1 << 20) for _ in range(64)]
+    kept = blocks[::2]
+    blocks = []
+    before = resident()
+    engine_module.release_unused()
+    assert before - resident() > 64 << 20
+    assert all(block.sum() == 1 << 20 for block in kept)
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,106 @@
+"""What training keeps: less than everything, and the same gradients."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from stbench.nn import METHODS, Progress, RecurrentForecaster, recompute
+from stbench.nn.gated_stack import DilatedConv
+from stbench.schema import ClipShape
+
+SHAPE = ClipShape(t_in=4, t_out=6, channels=1, height=16, width=16)
+RECURRENT = [name for name in METHODS.names() if issubclass(METHODS.get(name), RecurrentForecaster)]
+
+
+class ConvCounter(TorchDispatchMode):
+    """Counts convolutions by their number of output channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_width: Counter[int] = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution.default:
+            self.by_width[args[1].shape[0]] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def kept_bytes(work) -> int:
+    """Bytes that autograd holds after ``work``, every storage once."""
+    storages: dict[int, int] = {}
+    alive = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        alive.append(tensor)
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        work()
+    return sum(storages.values())
+
+
+def test_a_conv_at_the_end_is_not_run_again() -> None:
+    first, last = nn.Conv2d(2, 3, 3), nn.Conv2d(3, 4, 3)
+    x = torch.rand(1, 2, 8, 8, requires_grad=True)
+    with ConvCounter() as counter:
+        recompute(lambda x: last(torch.sigmoid(first(x))), x).sum().backward()
+    assert counter.by_width == {3: 2, 4: 1}
+    with torch.no_grad(), ConvCounter() as counter:
+        recompute(first, x)
+    assert counter.by_width == {3: 1}
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_random_numbers_are_the_same_again_when_told(draws: bool) -> None:
+    x = torch.rand(64, requires_grad=True)
+    masks = []
+
+    def dropped(x: Tensor) -> Tensor:
+        masks.append(torch.rand(64) < 0.5)
+        return (x * masks[-1]).square()
+
+    recompute(dropped, x, draws=draws).sum().backward()
+    assert torch.equal(*masks) == draws
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_checkpointed_rollouts_keep_less_and_have_the_same_gradients(name: str) -> None:
+    past, future = torch.rand(2, SHAPE.length, *SHAPE.frame).split([SHAPE.t_in, SHAPE.t_out], dim=1)
+    gradients, kept = [], []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        plugin = METHODS.get(name)
+        method = plugin.create(SHAPE, plugin.small, name).train()
+        method.activation_checkpointing = checkpointing
+
+        def losses(method=method) -> dict[str, Tensor]:
+            return method.training_losses(past, future, Progress(generator=torch.Generator().manual_seed(0)))
+
+        kept.append(kept_bytes(losses))
+        losses()["loss"].backward()
+        gradients.append([p.grad for p in method.parameters()])
+    assert kept[1] < 0.6 * kept[0]
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(again, plain, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 12), (7, 20), (2, 1), (1, 31)])
+@pytest.mark.parametrize(("kernel", "dilation"), [(7, 3), (3, 2), (5, 1), (3, 4)])
+def test_a_dilated_conv_on_grids_is_the_dilated_conv(height: int, width: int, kernel: int, dilation: int) -> None:
+    conv = DilatedConv(3, kernel, dilation).double()
+    x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    reach = dilation * (kernel // 2)
+    plain = F.conv2d(x, conv.weight, conv.bias, padding=reach, dilation=dilation, groups=3)
+    ours = conv(x)
+    torch.testing.assert_close(ours, plain)
+    weight = torch.rand_like(plain)
+    inputs = (x, conv.weight, conv.bias)
+    expected = torch.autograd.grad((plain * weight).sum(), inputs)
+    torch.testing.assert_close(torch.autograd.grad((ours * weight).sum(), inputs), expected)
