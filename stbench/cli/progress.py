@@ -106,10 +106,10 @@ class Progress:
         self.note(text)
 
     def table(self, tables: Sequence[Table], out: Path) -> None:
-        """Show the result tables and where they were written."""
+        """Show the result tables of a plan, and where those of every run in the folder were written."""
         for table in tables:
             self.console.print(to_rich(table, self.console.width))
-        self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'}; run folders in {out / 'runs'}")
+        self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'}, of every run in {out / 'runs'}")
 
     def close(self) -> None:
         """Take the bars away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def report_command(
     from rich.markup import escape
 
     from stbench.report.produce import Format, produce
-    from stbench.report.profiles import find_profiles
+    from stbench.report.profiles import find_profiles, unused
     from stbench.report.records import collect
     from stbench.report.section import make_report
     from stbench.report.terminal import plain_width, to_rich
@@ -41,11 +42,16 @@ def report_command(
     collected = collect(roots)
     profiles, unread = find_profiles(roots, profile or [])
     console = plain_width(Console())
-    for path, reason in {**collected.left_out, **unread}.items():
-        console.print(escape(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
+
+    def tell(left_out: Mapping[Path, str]) -> None:
+        for path, reason in left_out.items():
+            console.print(escape(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
+
+    tell({**collected.left_out, **unread})
     if not collected.records:
         raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes some.")
-    report = make_report(collected, profiles=profiles)
+    report = make_report(collected, profiles=list(profiles.values()))
+    tell(unused(profile or [], profiles, report.tables))
     for table in report.tables:
         console.print(to_rich(table, console.width))
     try:

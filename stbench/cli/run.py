@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stbench.sweep.run import Workplace
 
 
-EXIT_RUN_FAILED = 1
+EXIT_NOT_ALL_FINISHED = 1
 COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
@@ -85,15 +85,15 @@ def run_command(
 ) -> None:
     """Train and score methods on one dataset under one protocol; the same command again resumes.
 
-    Exit code: 0 when every run finished, 1 when one failed, 2 for a mistake, 130 when stopped.
+    Exit code: 0 when every run finished, 1 when one failed or is another process's, 2 for a mistake, 130 when stopped.
     """
     from stbench.cli.progress import Progress
     from stbench.data.dirs import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
-    from stbench.sweep.plan import Request, make_plan, parse_override
+    from stbench.sweep.plan import Request, check_devices, make_plan, parse_override
     from stbench.sweep.run import Workplace
-    from stbench.sweep.sweep import set_aside
+    from stbench.sweep.sweep import check_out, set_aside
     from stbench.train.engine import Engine, takes_cuda
 
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
@@ -113,6 +113,8 @@ def run_command(
         )
     )
     precision_name = _precision(plan)
+    check_devices(plan.specs, devices)
+    check_out(out / "runs")
     uses_cuda = takes_cuda(device.value, devices)
     progress = Progress()
     progress.plan(plan, plan_times(plan.specs, out / "runs", device_name("cuda" if uses_cuda else "cpu")))
@@ -125,7 +127,7 @@ def run_command(
     engine.barrier()
     _carry_out(plan, workplace, progress, retry_failed)
     if engine.is_main and _show(plan, out, progress):
-        raise typer.Exit(EXIT_RUN_FAILED)
+        raise typer.Exit(EXIT_NOT_ALL_FINISHED)
 
 
 def _carry_out(plan: Plan, workplace: Workplace, progress: Progress, retry_failed: bool) -> None:
@@ -141,29 +143,39 @@ def _carry_out(plan: Plan, workplace: Workplace, progress: Progress, retry_faile
 
 
 def _show(plan: Plan, out: Path, progress: Progress) -> int:
-    """Write and print the tables of a plan's runs; returns how many failed."""
+    """Print the tables of a plan's runs and write those of all; returns how many runs have no numbers."""
     from stbench.report.records import records_of
+    from stbench.report.table import make_tables
 
     records = records_of(plan.specs, out / "runs")
-    progress.table(write_tables(records, out), out)
+    write_tables(records, out)
+    progress.table(make_tables(records), out)
     failed = sum(record.result.status == "failed" for record in records)
     if failed:
-        progress.note(f"{failed} of {len(records)} runs failed; see error.txt in their folders, or --retry-failed.")
-    return failed
+        progress.note(f"{failed} of {len(plan.specs)} runs failed; see error.txt in their folders, or --retry-failed.")
+    busy = len(plan.specs) - len(records)
+    if busy:
+        progress.note(
+            f"{busy} of {len(plan.specs)} runs are not in the table: another process is working on them. "
+            "The same command shows them when they are done."
+        )
+    return failed + busy
 
 
-def write_tables(records: Sequence[RunRecord], out: Path) -> Any:
-    """Write ``table.md`` and ``table.csv`` and return the tables."""
+def write_tables(first: Sequence[RunRecord], out: Path) -> None:
+    """Write ``table.md`` and ``table.csv`` of every run below a folder, a plan's own before the others."""
     from stbench.report.markdown import to_markdown
-    from stbench.report.records import Collected
+    from stbench.report.records import Collected, collect
     from stbench.report.section import make_report
     from stbench.report.tidy import to_csv
     from stbench.schema.folder import write_text
 
-    report = make_report(Collected(tuple(records), {}))
+    found = collect([out / "runs"])
+    places = {record.name: place for place, record in enumerate(first)}
+    records = sorted(found.records, key=lambda record: places.get(record.name, len(places)))
+    report = make_report(Collected(tuple(records), found.left_out))
     write_text(out / "table.md", to_markdown(report, out))
-    write_text(out / "table.csv", to_csv(records))
-    return report.tables
+    write_text(out / "table.csv", to_csv(report.records))
 
 
 def _precision(plan: Plan) -> str:
@@ -178,7 +190,19 @@ def _names(text: str) -> list[str]:
     names = [name.strip() for name in re.split(COMMA_OUTSIDE_BRACKETS, text) if name.strip()]
     if not names:
         raise UserError("--methods is empty. Name at least one, e.g. --methods tau,predrnn.")
+    for plugin in dict.fromkeys(name.partition(":")[0] for name in names):
+        _check_installed(plugin)
     return names
+
+
+def _check_installed(plugin: str) -> None:
+    """A name that is unknown while a package of that name lies here was most likely not installed yet."""
+    from stbench.nn import METHODS
+
+    if plugin not in METHODS.names() and (Path(plugin) / "pyproject.toml").is_file():
+        raise UserError(
+            f"The method {plugin!r} is not installed; its package is the folder {plugin}. Run: pip install -e {plugin}"
+        )
 
 
 def _seeds(text: str) -> list[int]:

@@ -53,10 +53,12 @@ def find_class(location: Location) -> type[Method]:
 def methods_in_file(path: Path) -> list[type[Method]]:
     """The method classes that a file defines, without those that others in it build on.
 
+    A folder is its package, or the module of the same name in it.
+
     Raises:
         UserError: the file is missing, cannot be imported, or defines none.
     """
-    path = path / "__init__.py" if path.is_dir() else path
+    path = _module_of(path) if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path} is not a file. Give a Python file with a Method class, or a registered name.")
     try:
@@ -68,6 +70,12 @@ def methods_in_file(path: Path) -> list[type[Method]]:
     if not leaves:
         raise UserError(f"{path} defines no subclass of stbench.Method. Write class MyMethod(stbench.Method): …")
     return leaves
+
+
+def _module_of(folder: Path) -> Path:
+    """The file of a package, or of what ``stbench new-method`` writes: a module in a folder of the same name."""
+    package, module = folder / "__init__.py", folder / f"{folder.absolute().name}.py"
+    return module if module.is_file() and not package.is_file() else package
 
 
 def load_module(path: Path) -> ModuleType:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stbench.errors import UserError
+from stbench.report.columns import profiles_of
+from stbench.report.table import Table
 
 if TYPE_CHECKING:
     from stbench.efficiency.records import Profile
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 FOLDER = "profile"
 
 
-def find_profiles(roots: Sequence[Path], given: Sequence[Path] = ()) -> tuple[list[Profile], dict[Path, str]]:
-    """The given profiles and those in a folder ``profile`` in or beside the roots; left-out files with the reason.
+def find_profiles(roots: Sequence[Path], given: Sequence[Path] = ()) -> tuple[dict[Path, Profile], dict[Path, str]]:
+    """The given profiles and those in a folder ``profile`` in or beside the roots, by file; left-out files and why.
 
     Args:
         roots: folders that hold runs.
@@ -39,7 +41,15 @@ def find_profiles(roots: Sequence[Path], given: Sequence[Path] = ()) -> tuple[li
                 found[file] = _read(file)
             except UserError as error:
                 left_out[file] = str(error)
-    return list(found.values()), left_out
+    return found, left_out
+
+
+def unused(given: Sequence[Path], found: Mapping[Path, Profile], tables: Sequence[Table]) -> dict[Path, str]:
+    """The given files and folders of which no profile is shown in any table, with the reason."""
+    shown = [profile for table in tables for profile in profiles_of(table)]
+    files = [file for file, profile in found.items() if any(profile is other for other in shown)]
+    reason = "it measured no method of these runs at their sizes; nothing of it is shown"
+    return {path: reason for path in given if not any(file.is_relative_to(path.resolve()) for file in files)}
 
 
 def _read(file: Path) -> Profile:

@@ -56,10 +56,10 @@ def parse_override(text: str) -> tuple[str, str]:
     """Split ``key=value`` of ``--set`` at its last "=" (a method's name may hold one).
 
     Raises:
-        UserError: there is no "=".
+        UserError: there is no "=", or a key is empty.
     """
     key, equals, value = text.rpartition("=")
-    if not equals or not key.strip():
+    if not equals or not all(part.strip() for part in key.split(".")):
         raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set tau.lr=1e-3 or --set epochs=3.")
     return key.strip(), value.strip()
 
@@ -92,13 +92,34 @@ def make_plan(request: Request) -> Plan:
     return Plan(benchmark, protocol, tuple(specs), skipped)
 
 
+def check_devices(specs: Sequence[RunSpec], devices: int) -> None:
+    """Refuse global batches that do not divide among data-parallel processes.
+
+    Raises:
+        UserError: the batch of some run does not.
+    """
+    for spec in specs:
+        size = devices if spec.training is None else spec.training.batch_size
+        if size % devices:
+            below = size // devices * devices
+            near = f"{below} or {below + devices}" if below else f"{devices}"
+            raise UserError(
+                f"--devices {devices}: the global batch of {size} clips of {spec.method!r} does not divide among "
+                f"{devices} processes. Use --batch-size {near}."
+            )
+
+
 def _check_targets(overrides: Sequence[tuple[str, str]], methods: Sequence[str]) -> None:
     """Refuse ``--set x.key`` for a method that is not in the run."""
     plugins = {split_name(name)[0] for name in methods} | set(methods)
-    for key, _ in overrides:
+    for key, value in overrides:
         if any(key.startswith(f"{plugin}.") for plugin in plugins):
             continue
-        head, dot, _rest = key.partition(".")
+        head, dot, rest = key.partition(".")
+        if head == "training" and dot:
+            raise UserError(f"--set {key}={value}: keys of training stand alone. Use --set {rest}={value}.")
+        if key in Evaluation.model_fields and key not in TRAINING_KEYS:
+            raise UserError(f"--set {key}={value}: {key!r} is a key of evaluation. Use --set evaluation.{key}={value}.")
         if dot and head not in (*TRAINING_KEYS, *SECTIONS):
             raise unknown_name("method in --set", key.rpartition(".")[0], plugins)
         if not dot and head not in TRAINING_KEYS:

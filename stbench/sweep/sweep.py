@@ -50,6 +50,17 @@ def check_writable(root: Path) -> None:
         ) from error
 
 
+def check_out(root: Path) -> None:
+    """Look whether the output folder can be one; nothing is made.
+
+    Raises:
+        UserError: it, or a folder above it, is a file.
+    """
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"Cannot write to the output folder {root}: {there} is a file. Choose another one with --out.")
+
+
 def note_on(spec: RunSpec, result: RunResult, fingerprint: str | None) -> str:
     """What a reader of a result found done should know; empty when there is nothing.
 

@@ -36,10 +36,18 @@ def test_a_new_plugin_passes_the_suite(recurrent: bool, tmp_path: Path, monkeypa
     name = "fresh_rnn" if recurrent else "fresh_net"
     written = invoke("new-method", name, *(["--recurrent"] if recurrent else []))
     assert written.exit_code == 0, written.output
-    result = invoke("check", f"{name}/{name}.py")
+    result = invoke("check", f"{name}/{name}.py" if recurrent else name)
     assert result.exit_code == 0, result.output
     assert result.output.count("passed") == 14
     assert "Fresh" in result.output
+
+
+def test_a_plugin_that_is_not_installed_yet_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_plugin("drift_two", tmp_path / "drift_two", recurrent=False)
+    message = refused("run", "-m", "tau,drift_two:width=4", "-d", "moving_digits", "--protocol", "quick", "--dry-run")
+    assert "'drift_two' is not installed" in message
+    assert "pip install -e drift_two" in message
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .commands import TINY_CONVLSTM, command, only, stbench
+from stbench.schema.folder import RunFolder
+
+from .commands import TINY, TINY_CONVLSTM, command, only, stbench
 
 
 def deterministic(path: Path) -> dict:
@@ -114,6 +116,30 @@ def test_the_plan_says_what_is_done_and_how_long_the_rest_takes(whole: Path) -> 
     assert "~" not in other
 
 
+def test_a_run_in_other_hands_is_not_a_success(whole: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "out"))
+    folder = RunFolder(only(out / "runs", "*convlstm*"))
+    folder.file("result.json").unlink()
+    with folder.locked() as mine:
+        assert mine
+        done = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
+    assert done.returncode == 1
+    assert "busy" in done.stdout
+    assert "1 of 3 runs are not in the table: another process is working on them." in done.stdout
+
+
+def test_the_tables_keep_what_earlier_commands_measured(whole: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "out"))
+    done = stbench("run", "--methods", "persistence", *TINY, "--set", "dataset.test_clips=5", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "convlstm" not in done.stdout
+    markdown = (out / "table.md").read_text()
+    assert markdown.index("5 test clips") < markdown.index("8 test clips")
+    assert only(out / "runs", "*convlstm*").name in markdown
+    lines = (out / "table.csv").read_text().splitlines()
+    assert len(lines) == 1 + (2 + 3) * 5
+
+
 def test_a_damaged_result_is_put_aside_and_done_again(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole, out)
@@ -214,6 +240,10 @@ def test_unwritable_output_folder(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Cannot write to the output folder" in done.stderr
     assert "--out" in done.stderr
+    planned = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(blocked), "--dry-run")
+    assert planned.returncode == 2
+    assert f"{blocked} is a file" in planned.stderr
+    assert planned.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -222,6 +252,10 @@ def test_unwritable_output_folder(tmp_path: Path) -> None:
         (["--set", "dataset.test_clip=8"], ["dataset.options: unknown key 'test_clip'", "Did you mean 'test_clips'"]),
         (["--set", "dataset.test_clips=many"], ["test_clips = 'many'"]),
         (["--device", "cuda"], ["--device cuda", "--device cpu"]),
+        (
+            ["--batch-size", "7", "--devices", "2", "--device", "cpu"],
+            ["--devices 2: the global batch of 7 clips of 'convlstm'", "Use --batch-size 6 or 8."],
+        ),
     ],
 )
 def test_a_dry_run_finds_what_a_run_would(arguments: list[str], expected: list[str], tmp_path: Path) -> None:

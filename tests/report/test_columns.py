@@ -12,7 +12,7 @@ from stbench.efficiency.records import Cost, Profile, Speed
 from stbench.efficiency.sampling import Spread
 from stbench.errors import UserError
 from stbench.report.columns import cost_columns, cost_notes
-from stbench.report.profiles import find_profiles
+from stbench.report.profiles import find_profiles, unused
 from stbench.report.records import collect
 from stbench.report.section import make_report
 from stbench.report.table import Table, make_tables
@@ -110,10 +110,21 @@ def test_profiles_are_found_beside_the_runs_or_given(tmp_path: Path) -> None:
     (folder / "a.json").write_text(make_profile(make_cost("alpha")).model_dump_json())
     (folder / "b.json").write_text("{}")
     found, left_out = find_profiles([runs])
-    assert [profile.costs[0].method for profile in found] == ["alpha"]
+    assert [profile.costs[0].method for profile in found.values()] == ["alpha"]
     assert "'benchmark' is missing" in left_out[(folder / "b.json").resolve()]
     again, _ = find_profiles([runs], [folder / "a.json"])
     assert len(again) == 1
+
+
+def test_a_given_profile_that_fits_no_run_is_named(tmp_path: Path) -> None:
+    fits, other = tmp_path / "fits.json", tmp_path / "other.json"
+    fits.write_text(make_profile(make_cost("alpha")).model_dump_json())
+    other.write_text(make_profile(make_cost("stranger")).model_dump_json())
+    given = [fits, other, tmp_path]
+    found, _ = find_profiles([], given)
+    record = make_run(tmp_path / "runs", make_spec("alpha"), ERRORS)
+    assert list(unused(given, found, make_tables([record], list(found.values())))) == [other]
+    assert list(unused(given, found, make_tables([record]))) == given
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "cannot be read"), ("{", "cannot be read"), ("{}", "missing")])

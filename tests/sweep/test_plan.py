@@ -144,6 +144,8 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
         ({"methods": ("tau:no_sx",)}, "Unknown variant of 'tau' 'no_sx'. Did you mean 'no_sa'?"),
         ({"overrides": [("tau.hid_tt", "3")]}, "unknown key 'hid_tt'. Did you mean 'hid_t'?"),
         ({"overrides": [("epoch", "3")]}, "Unknown key in --set 'epoch'. Did you mean 'epochs'?"),
+        ({"overrides": [("training.steps", "4")]}, "Use --set steps=4."),
+        ({"overrides": [("metrics", "[psnr]")]}, "Use --set evaluation.metrics=[psnr]."),
         ({"overrides": [("ta.lr", "3")]}, "Unknown method in --set 'ta'. Did you mean 'tau'?"),
         ({"overrides": [("tau.hid_t", "many")]}, "hid_t = 'many'"),
         ({"overrides": [("tau.lr", "[1")]}, "--set tau.lr=[1: cannot read the value"),
@@ -184,7 +186,7 @@ def test_a_constructor_that_reads_values_is_planned_on_the_cpu(monkeypatch: pyte
     assert make_plan(request("reads")).specs[-1].training is not None
 
 
-@pytest.mark.parametrize("text", ["tau.lr", "=3", ""])
+@pytest.mark.parametrize("text", ["tau.lr", "=3", "", "tau.=", "tau.=3", ".lr=3", "tau..lr=3"])
 def test_override_without_value(text: str) -> None:
     with pytest.raises(UserError, match="expected KEY=VALUE"):
         parse_override(text)
