@@ -14,7 +14,7 @@ from pydantic import PositiveInt, field_validator
 from stbench.data.benchmarks import TEMPLATE, load_template
 from stbench.data.recordings import SUFFIXES, Recording, open_recordings
 from stbench.data.recordings.arrays import Layout
-from stbench.data.spans import MANY_CLIPS, ByFraction, ByName, split_spans, windows_of
+from stbench.data.spans import MANY_CLIPS, ByFraction, ByName, check_filled, split_spans, windows_of
 from stbench.data.split_folders import by_folders
 from stbench.data.store import Stored
 from stbench.errors import UserError
@@ -78,13 +78,13 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     recordings = open_recordings(files, root, variable=options.variable, layout=options.layout)
     split = _split(recordings, options)
     t_in, t_out = _lengths(recordings, split, options)
-    channels = max(recording.frame[2] for recording in recordings)
+    channels = _common_channels(recordings)
     height, width = options.size or _common_size(recordings)
     _check_size(height, width)
     patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
     scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
     shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
-    clips = _training_clips(recordings, split, shape.length, options.stride or 1)
+    clips = _training_clips(recordings, split, shape.length, options.stride or 1, _name(path))
     template = load_template()
     changes: dict[str, Any] = {
         "path": str(path),
@@ -183,6 +183,16 @@ def _common_size(recordings: Sequence[Recording]) -> tuple[int, int]:
     return height // MULTIPLE * MULTIPLE, width // MULTIPLE * MULTIPLE
 
 
+def _common_channels(recordings: Sequence[Recording]) -> int:
+    """The largest number of channels; grey recordings among coloured ones are repeated, nothing else can be adapted."""
+    found = sorted({recording.frame[2] for recording in recordings})
+    if len([number for number in found if number > 1]) > 1:
+        example = {recording.frame[2]: recording.name for recording in recordings}
+        listing = ", ".join(f"{number} ({example[number]})" for number in found)
+        raise UserError(f"Recordings of different numbers of channels: {listing}. Give data of one kind.")
+    return found[-1]
+
+
 def _check_size(height: int, width: int) -> None:
     if height % MULTIPLE or width % MULTIPLE or min(height, width) < 2 * MULTIPLE:
         raise UserError(
@@ -196,15 +206,20 @@ def _auto_scale(recordings: Sequence[Recording]) -> Literal["unit", "minmax"]:
     return "unit" if all(recording.dtype == np.uint8 for recording in recordings) else "minmax"
 
 
-def _training_clips(recordings: Sequence[Recording], split: ByFraction | ByName, length: int, stride: int) -> int:
-    """How many clips the training split will have, gaps in time left aside."""
+def _training_clips(
+    recordings: Sequence[Recording], split: ByFraction | ByName, length: int, stride: int, where: str
+) -> int:
+    """How many clips the training split will have, gaps in time left aside; refuses lengths that leave a split none."""
     ends = np.cumsum([recording.length for recording in recordings])
     places = [
         Stored(name=recording.name, first=int(end) - recording.length, length=recording.length)
         for recording, end in zip(recordings, ends, strict=True)
     ]
-    spans = split_spans(split, places, np.empty(0, dtype=np.int64), TEMPLATE)["train"]
-    return sum(len(windows_of(span, length, stride)) for span in spans)
+    spans = split_spans(split, places, np.empty(0, dtype=np.int64), TEMPLATE)
+    rows = {part: [windows_of(span, length, stride) for span in spans[part]] for part in spans}
+    windows = {part: np.concatenate([np.empty((0, length), dtype=np.int64), *rows[part]]) for part in rows}
+    check_filled(windows, spans, length, where)
+    return len(windows["train"])
 
 
 def _enough(training: Training, clips: int) -> Training:

@@ -5,6 +5,7 @@ Axes: T time, H height, W width, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -31,6 +32,24 @@ class FrameSize(Record):
     width: int
     channels: int
     fit: Fit = "cover"
+
+
+def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
+    """What is done to recordings whose frames (H, W, C) differ, for the report; empty where they are all alike.
+
+    >>> adapted([(32, 32, 1), (48, 40, 3)], FrameSize(height=32, width=32, channels=3))
+    '; frames of 32×32, 48×40 are brought to 32×32 (cover), of 1, 3 channels to 3'
+    """
+    sizes = sorted({frame[:2] for frame in frames})
+    channels = sorted({frame[2] for frame in frames})
+    said = []
+    if len(sizes) > 1:
+        shown = [f"{height}×{width}" for height, width in (sizes if len(sizes) <= 3 else (sizes[0], sizes[-1]))]
+        listing = ", ".join(shown) if len(sizes) <= 3 else f"{len(sizes)} sizes from {shown[0]} to {shown[1]}"
+        said.append(f"of {listing} are brought to {size.height}×{size.width} ({size.fit})")
+    if len(channels) > 1:
+        said.append(f"of {', '.join(map(str, channels))} channels to {size.channels}")
+    return "; frames " + ", ".join(said) if said else ""
 
 
 def fit_frames(frames_THWC: Frames, size: FrameSize) -> Frames:

@@ -17,7 +17,7 @@ from pydantic import PositiveInt
 from stbench.data.recorded import Recorded, RecordedOptions
 from stbench.data.recordings import Recording
 from stbench.data.recordings.images import open_images
-from stbench.data.spans import SPLITS, split_spans
+from stbench.data.spans import SPLITS, check_filled, split_spans
 from stbench.data.windows import Windows
 from stbench.errors import UserError
 from stbench.schema import Record
@@ -96,5 +96,5 @@ class Listed(Recorded):
             rows[split].append(first_of[prefix] + np.searchsorted(self.needed[prefix], self._frames(first)))
         length = self.context.shape.length
         windows = {split: np.array(rows[split], dtype=np.int64).reshape(-1, length) for split in SPLITS}
-        self._check_filled(windows, {split: [] for split in SPLITS})
+        check_filled(windows, {split: [] for split in SPLITS}, length, where)
         return windows

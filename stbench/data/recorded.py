@@ -16,7 +16,7 @@ from stbench.data.augment import Augment
 from stbench.data.base import Dataset, DatasetContext
 from stbench.data.channels import join_channels
 from stbench.data.dirs import Source, candidate_folders, missing_files_error
-from stbench.data.fit import Fit, FrameSize
+from stbench.data.fit import Fit, FrameSize, adapted
 from stbench.data.frame_ranges import read_ranges, spans_in_ranges
 from stbench.data.prepare import prepare
 from stbench.data.recordings import SUFFIXES, Recording, open_recordings
@@ -28,7 +28,7 @@ from stbench.data.spans import (
     NameRule,
     Span,
     SpanRule,
-    Spans,
+    check_filled,
     rule_for,
     split_spans,
     windows_of,
@@ -38,7 +38,6 @@ from stbench.data.statistics import Scale, scaling
 from stbench.data.store import Prepared
 from stbench.data.stored_split import StoredSplit
 from stbench.data.windows import Windows
-from stbench.errors import UserError
 from stbench.schema import Record
 
 
@@ -99,7 +98,9 @@ class Recorded(Dataset):
     def _prepared(self) -> Prepared:
         channels, height, width = self.context.shape.frame
         size = FrameSize(height=height, width=width, channels=channels, fit=self.options.fit)
-        return prepare(self.context.name, self._recordings(), size, keep=self._kept, progress=self.context.progress)
+        recordings = self._recordings()
+        self.adapted = adapted([recording.frame for recording in recordings], size)
+        return prepare(self.context.name, recordings, size, keep=self._kept, progress=self.context.progress)
 
     def _recordings(self) -> list[Recording]:
         return open_matching(self.options, self.folder)
@@ -117,7 +118,7 @@ class Recorded(Dataset):
             table = read_ranges(self.folder, self.options.ranges)
             spans = {split: spans_in_ranges(spans[split], index.recordings, table) for split in SPLITS}
         windows = {split: self._cut(spans[split]) for split in SPLITS}
-        self._check_filled(windows, spans)
+        check_filled(windows, spans, self.context.shape.length, where)
         return windows
 
     def _joined(self, windows: dict[str, Windows]) -> dict[str, Windows]:
@@ -127,16 +128,6 @@ class Recorded(Dataset):
         apart = isinstance(self.options.split, ByYear)
         train = windows["train"] if apart else np.concatenate([windows["train"], windows["val"]])
         return {"train": train, "val": windows["test"], "test": windows["test"]}
-
-    def _check_filled(self, windows: dict[str, Windows], spans: Spans) -> None:
-        for split in SPLITS:
-            if not len(windows[split]):
-                longest = max((stop - start for start, stop in spans[split]), default=0)
-                raise UserError(
-                    f"{self.context.name}: the {split} split has no clip of {self.context.shape.length} frames: its "
-                    f"longest run of frames is {longest}. Ask for shorter clips (--t-in, --t-out) or other shares "
-                    "(--split), give longer recordings, or check that none is missing ('stbench data check')."
-                )
 
     def _cut(self, spans: Sequence[Span]) -> Windows:
         found = [np.empty((0, self.context.shape.length), dtype=np.int64)]
@@ -159,7 +150,8 @@ class Recorded(Dataset):
         return (
             f"read {self.prepared.count} frames of {_counted(len(index.recordings), 'recording')} from "
             f"{_counted(index.files, 'file')}"
-            f"{''.join(f' ({note})' for note in notes[:1])}; {self.prepared.count - used} frames are in no clip; "
+            f"{''.join(f' ({note})' for note in notes[:1])}{self.adapted}; "
+            f"{self.prepared.count - used} frames are in no clip; "
             f"clips: {len(self.train)} train, {val}, {len(self.test)} test"
         )
 

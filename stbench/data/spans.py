@@ -7,7 +7,7 @@ Axes: N windows, T frames of a window, F stored frames.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -109,6 +109,22 @@ def windows_of(span: Span, length: int, stride: int) -> Windows:
     """Windows (N, T) inside a span, ``stride`` apart and counted back from its end, in time order."""
     starts = np.arange(span.stop - length, span.start - 1, -stride, dtype=np.int64)[::-1]
     return starts[:, None] + np.arange(length)
+
+
+def check_filled(windows: Mapping[str, Windows], spans: Spans, length: int, where: str) -> None:
+    """Refuse splits without a single window of ``length`` frames.
+
+    Raises:
+        UserError: a split has none.
+    """
+    for split in SPLITS:
+        if not len(windows[split]):
+            longest = max((stop - start for start, stop in spans[split]), default=0)
+            raise UserError(
+                f"{where}: the {split} split has no clip of {length} frames: its longest run of frames is {longest}. "
+                "Ask for shorter clips (--t-in, --t-out) or other shares (--split), give longer recordings, or check "
+                "that none is missing ('stbench data check')."
+            )
 
 
 def _by_fraction(rule: ByFraction, recordings: Sequence[Stored], where: str) -> Spans:

@@ -25,7 +25,7 @@ def by_folders(names: Sequence[str]) -> ByName | None:
     Raises:
         UserError: only some of the splits are there, a name is nearly that of a split, or the folders lie deeper.
     """
-    tops = sorted({re.split("[/#]", name, maxsplit=1)[0] for name in names})
+    tops = sorted({re.split("[/#]", name.removeprefix("./"), maxsplit=1)[0] for name in names})
     found = {split: [top for top in tops if top.lower() in SYNONYMS[split]] for split in SPLITS}
     named = [top for split in SPLITS for top in found[split]]
     if len(tops) < 2 or not named:
@@ -46,7 +46,7 @@ def by_folders(names: Sequence[str]) -> ByName | None:
 
 
 def _pattern(split: str) -> str:
-    return rf"(?i)^({'|'.join(SYNONYMS[split])})(/|#|$)"
+    return rf"(?i)^(\./)?({'|'.join(SYNONYMS[split])})(/|#|$)"
 
 
 def _is_near(top: str) -> bool:
@@ -59,7 +59,7 @@ def _is_near(top: str) -> bool:
 
 def _check_depth(names: Sequence[str]) -> None:
     """Refuse a folder whose subfolders hold the split folders: clips of all splits would be pooled."""
-    deeper = {part.lower(): name for name in names for part in name.split("#")[0].split("/")[1:]}
+    deeper = {part.lower(): name for name in names for part in name.removeprefix("./").split("#")[0].split("/")[1:]}
     train, test = (next((deeper[w] for w in SYNONYMS[split] if w in deeper), None) for split in ("train", "test"))
     if train and test:
         raise UserError(

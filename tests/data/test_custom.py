@@ -248,6 +248,26 @@ def test_size_covers_and_cuts(tmp_path):
         (lambda p: (p / "a.h5").write_bytes(b"torn"), {}, r"a\.h5 cannot be read as HDF5"),
         (lambda p: np.save(p / "a.npy", numbered(90)), {"shares": (0.5, 0.1, 0.1)}, "three shares .* add up to 1"),
         (lambda p: np.save(p / "a.npy", numbered(90)), {"shares": (float("nan"),) * 3}, "three shares .* add up to 1"),
+        (
+            lambda p: np.save(p / "a.npy", numbered(90)),
+            {"variable": "t"},
+            r"--variable t: .*a\.npy holds no named arrays",
+        ),
+        (
+            lambda p: np.save(p / "a.npy", np.array([numbered(9), numbered(8)], dtype=object), allow_pickle=True),
+            {},
+            r"a\.npy holds Python objects \(dtype object\)",
+        ),
+        (
+            lambda p: np.savez(p / "a.npz", a=np.full((9, 8, 8), None), allow_pickle=True),
+            {"variable": "a"},
+            r"a\.npz holds Python objects \(dtype object\)",
+        ),
+        (
+            lambda p: [np.save(p / f"{c}.npy", np.ones((40, 16, 16, c))) for c in (2, 3)],
+            {},
+            r"different numbers of channels: 2 \(2\), 3 \(3\)",
+        ),
         (lambda p: np.save(p / "a.npy", numbered(90)), {"layout": "NTHW"}, "has 3 axes .* layout NTHW has 4"),
     ],
 )
@@ -255,6 +275,31 @@ def test_what_cannot_be(tmp_path, make, options, message):
     make(tmp_path)
     with pytest.raises(UserError, match=message):
         opened(tmp_path, **options)
+
+
+def test_clips_longer_than_the_recordings_are_refused_before_anything_is_decoded(tmp_path):
+    np.save(tmp_path / "a.npy", numbered(40))
+    with pytest.raises(UserError, match=r"the train split has no clip of 101 frames: its longest .* is 28"):
+        custom_benchmark(str(tmp_path), CustomOptions(t_in=100))
+
+
+def test_recordings_of_different_kinds_are_brought_to_one_and_the_report_says_so(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.integers(0, 255, (60, 48, 40), dtype=np.uint8))
+    np.save(tmp_path / "b.npy", rng.integers(0, 255, (60, 32, 32, 3), dtype=np.uint8))
+    benchmark, dataset = opened(tmp_path, t_in=2, t_out=2)
+    assert benchmark.shape.frame == (3, 32, 32)
+    assert "frames of 32×32, 48×40 are brought to 32×32 (cover), of 1, 3 channels to 3" in dataset.report
+    (tmp_path / "b.npy").unlink()
+    assert "brought to" not in opened(tmp_path, t_in=2, t_out=2)[1].report
+
+
+def test_hdf5_files_named_after_splits_say_their_split(tmp_path):
+    for name in ("train", "test"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["x"] = numbered(40) + (100 if name == "test" else 0)
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    assert set(frames_of(dataset, "test").ravel()) == set(range(100, 140))
 
 
 def test_no_such_place(tmp_path):

@@ -20,6 +20,7 @@ Layout = Literal["auto", "THW", "THWC", "TCHW", "NTHW", "NTHWC", "NTCHW"]
 
 MOST_CHANNELS = 4
 TIME_KEYS = ("time", "times", "date", "dates", "timestamps")
+OBJECTS = ("Object arrays", "Python objects in dtype")  # what numpy says of dtype=object, npz and npy
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -112,7 +113,7 @@ def _load_npy(path: Path) -> Frames:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
     except DAMAGE as error:
-        raise UserError(f"{path} cannot be read as npy (cut short or damaged?): {error}.") from error
+        raise _unreadable(path, "npy", error) from error
 
 
 def _load_npz(path: Path, key: str) -> Frames:
@@ -120,7 +121,16 @@ def _load_npz(path: Path, key: str) -> Frames:
         with np.load(path, allow_pickle=False) as file:
             return file[key]  # type: ignore[no-any-return]
     except DAMAGE as error:
-        raise UserError(f"{path} cannot be read as npz (cut short or damaged?): {error}.") from error
+        raise _unreadable(path, "npz", error) from error
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> UserError:
+    if any(words in str(error) for words in OBJECTS):
+        return UserError(
+            f"{path} holds Python objects (dtype object), not an array of numbers, as where clips of different lengths "
+            "are put together. Save a file for each clip, or clips of one length as one array of numbers."
+        )
+    return UserError(f"{path} cannot be read as {kind} (cut short or damaged?): {error}.")
 
 
 def _npz_key(path: Path, key: str | None) -> str:
@@ -129,7 +139,7 @@ def _npz_key(path: Path, key: str | None) -> str:
             names = [name for name in file.files if f"{name}.npy" in file.zip.namelist()]
             long = [name for name in names if len(_shape(file, name)) >= 3]
     except DAMAGE as error:
-        raise UserError(f"{path} cannot be read as npz (cut short or damaged?): {error}.") from error
+        raise _unreadable(path, "npz", error) from error
     if key is not None and key not in names:
         raise UserError(f"{path} lacks the array {key!r}; it holds: {', '.join(names) or 'nothing'}.")
     if key is None and len(long) != 1:

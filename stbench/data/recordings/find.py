@@ -13,6 +13,7 @@ from stbench.data.recordings.seq import open_seq
 from stbench.errors import UserError
 
 ARRAYS = (".npy", ".npz")
+NAMELESS = (".npy", *images.SUFFIXES, *video.SUFFIXES, ".seq")  # hold one array, which has no name
 SUFFIXES = (*ARRAYS, *images.SUFFIXES, *video.SUFFIXES, *hdf5.SUFFIXES, *netcdf.SUFFIXES, ".seq")
 
 
@@ -24,8 +25,13 @@ def open_recordings(
     The pictures of one folder are one recording, and so are its one-frame HDF5 files; any other file stands alone.
 
     Raises:
-        UserError: a file cannot be read, or is of no known kind.
+        UserError: a file cannot be read, is of no known kind, or holds no variables though one is asked for.
     """
+    nameless = next((path for path in paths if path.suffix.lower() in NAMELESS), None)
+    if variable is not None and nameless is not None:
+        raise UserError(
+            f"--variable {variable}: {nameless} holds no named arrays (npz, HDF5 and NetCDF files do). Leave it out."
+        )
     found: list[Recording] = []
     ordered = sorted(paths, key=lambda path: natural(path.relative_to(root).as_posix()))
     for (folder, kind), members in groupby(ordered, key=lambda path: (path.parent, _kind(path))):
