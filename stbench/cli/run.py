@@ -91,34 +91,33 @@ def run_command(
     from stbench.data.dirs import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
-    from stbench.sweep.plan import Request, check_devices, make_plan, parse_override
+    from stbench.sweep.plan import Request, make_plan, parse_override
     from stbench.sweep.run import Workplace
-    from stbench.sweep.sweep import check_out, set_aside
+    from stbench.sweep.sweep import set_aside
     from stbench.train.engine import Engine, takes_cuda
 
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
-    flags = {"epochs": epochs, "budget": budget, "batch_size": batch_size, "patience": patience, "precision": precision}
+    flags = {"epochs": epochs, "budget": budget, "batch_size": batch_size, "patience": patience}
+    flags |= {"precision": precision and precision.value}
     plan = make_plan(
         Request(
             methods=_names(methods),
             benchmark=chosen,
             protocol=protocol,
             seeds=_seeds(seeds),
-            training={
-                key: str(value) if key == "precision" else value for key, value in flags.items() if value is not None
-            },
+            training={key: value for key, value in flags.items() if value is not None},
             overrides=[parse_override(text) for text in set_ or []],
             encoder=encoder.value,
         )
     )
     precision_name = _precision(plan)
-    check_devices(plan.specs, devices)
-    check_out(out / "runs")
+    _check_place(plan, devices, out)
     uses_cuda = takes_cuda(device.value, devices)
     progress = Progress()
     progress.plan(plan, plan_times(plan.specs, out / "runs", device_name("cuda" if uses_cuda else "cpu")))
     if dry_run:
+        _note_missing_data(plan, data_dirs(data_dir), progress)
         return
     engine = Engine(device.value, precision_name, devices)
     workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers)
@@ -128,6 +127,15 @@ def run_command(
     _carry_out(plan, workplace, progress, retry_failed)
     if engine.is_main and _show(plan, out, progress):
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
+
+
+def _note_missing_data(plan: Plan, dirs: Sequence[Path], progress: Progress) -> None:
+    """A plan may be made where the data are not, on a cluster's login node say; it says so."""
+    from stbench.data.dirs import note_missing
+
+    notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset.options, dirs) for spec in plan.specs)
+    for text in filter(None, notes):
+        progress.note(text)
 
 
 def _carry_out(plan: Plan, workplace: Workplace, progress: Progress, retry_failed: bool) -> None:
@@ -176,6 +184,15 @@ def write_tables(first: Sequence[RunRecord], out: Path) -> None:
     report = make_report(Collected(tuple(records), found.left_out))
     write_text(out / "table.md", to_markdown(report, out))
     write_text(out / "table.csv", to_csv(report.records))
+
+
+def _check_place(plan: Plan, devices: int, out: Path) -> None:
+    """Refuse processes that the batches do not divide among, and an output folder that is a file."""
+    from stbench.sweep.plan import check_devices
+    from stbench.sweep.sweep import check_out
+
+    check_devices(plan.specs, devices)
+    check_out(out / "runs")
 
 
 def _precision(plan: Plan) -> str:

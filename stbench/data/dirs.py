@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -49,6 +50,27 @@ def find_files(name: str, dirs: Sequence[Path], files: Sequence[str], also: Sequ
         if all(path.is_file() for path in paths):
             return paths
     return None
+
+
+def note_missing(name: str, options: Mapping[str, Any], dirs: Sequence[Path]) -> str:
+    """One line for a plan where a benchmark's files are not here (they may be where it will run); else empty.
+
+    Args:
+        name: the benchmark.
+        options: its dataset's: ``files`` (names or patterns), one ``prepared`` instead of them, ``folders``, ``path``.
+        dirs: the data folders.
+    """
+    patterns = list(options.get("files", ()))
+    if not patterns or options.get("path"):
+        return ""
+    folders = candidate_folders(name, dirs, options.get("folders", ()))
+    choices = [patterns] + [[file] for file in (options.get("prepared"),) if file]
+    for folder in (folder for folder in folders if folder.is_dir()):
+        if any(all(any(folder.glob(pattern)) for pattern in choice) for choice in choices):
+            return ""
+    listing = ", ".join(patterns[:2]) + (f" and {len(patterns) - 2} more" if len(patterns) > 2 else "")
+    looked = ", ".join(str(folder) for folder in folders)
+    return f"Data not found here: {listing} in none of {looked}. To get them: stbench data get {name}"
 
 
 def missing_files_error(

@@ -201,3 +201,12 @@ def test_help_imports_no_decoder() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_plan_says_that_data_are_not_here(tmp_path: Path) -> None:
+    """A plan is often made on a login node, so that missing files are no mistake."""
+    planned = stbench("run", "-m", "persistence", "-d", "taxinyc", "--data-dir", str(tmp_path), "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert "Data not found here:" in " ".join((planned.stdout + planned.stderr).split())
+    embedded = stbench("run", "-m", "persistence", "-d", "moving_digits", "--data-dir", str(tmp_path), "--dry-run")
+    assert "not found" not in embedded.stdout + embedded.stderr

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stbench.data.dirs import Source, data_dirs, find_files, missing_files_error
+from stbench.data.dirs import Source, data_dirs, find_files, missing_files_error, note_missing
 
 
 def test_order_of_precedence(monkeypatch, tmp_path):
@@ -36,3 +36,23 @@ def test_message_says_what_where_and_how(tmp_path):
     assert lines[2] == "Get them: ask http://x"
     assert lines[3] == f"Put them in {tmp_path / 'toy'}, or name their folder with --data-dir or $STBENCH_DATA."
     assert lines[4].startswith("No files are needed for: moving_digits")
+
+
+def test_a_plan_notes_missing_files(tmp_path):
+    options = {"files": ["a.h5", "b.h5", "c.h5"], "prepared": "all.npz", "folders": ["Toy"]}
+    note = note_missing("toy", options, [tmp_path])
+    assert "a.h5, b.h5 and 1 more in none of" in note
+    assert f"{tmp_path / 'Toy'}" in note
+    assert note.endswith("stbench data get toy")
+    (tmp_path / "Toy").mkdir()
+    for name in ("a.h5", "b.h5"):
+        (tmp_path / "Toy" / name).touch()
+    assert note_missing("toy", options, [tmp_path])
+    (tmp_path / "Toy" / "c.h5").touch()
+    assert not note_missing("toy", options, [tmp_path])
+    assert note_missing("toy", {**options, "files": ["**/*.avi"], "prepared": None}, [tmp_path])
+    assert not note_missing("toy", {"files": ["**/*.h5"]}, [tmp_path])
+    (tmp_path / "all.npz").touch()
+    assert not note_missing("toy", {**options, "files": ["**/*.avi"]}, [tmp_path])
+    assert not note_missing("toy", {"glyphs": "digits"}, [tmp_path])
+    assert not note_missing("own", {"files": ["x.npy"], "path": "/some/where"}, [tmp_path])
