@@ -78,7 +78,7 @@ class Training(Record):
     torch.compile, on CUDA as CUDA graphs.
 
     ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
-    time ends training with the first epoch that exceeds it; a schedule by steps follows the share that is spent, one by
+    time ends training with the step that exceeds it; a schedule by steps follows the share that is spent, one by
     epochs the number that fit by the first. A budget of multiply-adds or epochs is resolved into ``steps`` or
     ``epochs`` when the run is planned.
     """

@@ -28,7 +28,7 @@ def run_length(training: Training, steps_per_epoch: int, fitting_epochs: int | N
 
 
 def epochs_that_fit(seconds: float, first_epoch_seconds: float) -> int:
-    """Epochs until ``seconds`` are spent, judged by the first one.
+    """Epochs until ``seconds`` are spent, judged by the first one; the last of them is cut short.
 
     >>> epochs_that_fit(10.0, 4.0), epochs_that_fit(1.0, 4.0)
     (3, 1)

@@ -129,8 +129,12 @@ class Trainer:
                 terms[name] = terms[name] + value.double() if name in terms else value.double()
             state.step += 1
             state.step_in_epoch += 1
-            if state.step % CHECK_EVERY == 0 or self.steps == state.step_in_epoch or self.training.steps == state.step:
+            spent = self._is_spent(clock)
+            last = spent or self.steps == state.step_in_epoch or self.training.steps == state.step
+            if last or state.step % CHECK_EVERY == 0:
                 self._check_and_show(terms, lr)
+            if spent:
+                break
             if self.engine.any(self.stop.requested or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS):
                 clock = self._account(clock)
                 self._flush(terms)
@@ -177,11 +181,20 @@ class Trainer:
 
         A cycle over a budget of time is at the share of it that is spent: it never jumps, whatever the pace.
         """
-        schedule, limit, state = self.training.schedule, self.training.time_limit, self.state
+        schedule, limit = self.training.schedule, self.training.time_limit
         if limit is None or not isinstance(schedule, OneCycle):
-            return self._rate(state.step, state.epoch)
-        spent = self._mean_over_processes(state.train_seconds + state.epoch_seconds + time.monotonic() - since)
-        return one_cycle(schedule, self.training.lr, round(min(1.0, spent / limit) * (CLOCK_STEPS - 1)), CLOCK_STEPS)
+            return self._rate(self.state.step, self.state.epoch)
+        share = min(1.0, self._spent(since) / limit)
+        return one_cycle(schedule, self.training.lr, round(share * (CLOCK_STEPS - 1)), CLOCK_STEPS)
+
+    def _spent(self, since: float) -> float:
+        """Seconds of training so far; ``since`` is when those not yet accounted for began."""
+        return self._mean_over_processes(self.state.train_seconds + self.state.epoch_seconds + time.monotonic() - since)
+
+    def _is_spent(self, since: float) -> bool:
+        """Whether a budget of time is used up, in the middle of an epoch too, so that every method gets the same."""
+        limit = self.training.time_limit
+        return limit is not None and self._spent(since) >= limit
 
     def _apply(self, rate: Rate) -> float:
         for group in self.optimizer.param_groups:

@@ -12,6 +12,7 @@ import torch
 
 from stbench.schema import Budget, Cosine, OneCycle
 from stbench.train import loop
+from stbench.train.checkpoint import find_best
 from stbench.train.engine import Engine
 from stbench.train.length import Length, epochs_that_fit, run_length
 from stbench.train.loop import Trainer
@@ -21,6 +22,7 @@ from .test_loop import StopAfter, without_times
 from .tiny import Recorder, make_trainer, tiny_training
 
 STEPS_PER_EPOCH = 5
+TICKS_PER_STEP = 3
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:
@@ -92,23 +94,42 @@ class Ticking:
         return float(next(self.ticks))
 
 
-def test_time_ends_a_run_with_the_epoch_that_exceeds_it(
+def test_time_ends_a_run_with_the_step_that_exceeds_it(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "time", Ticking())
-    budget = Budget(kind="time", amount=20.0)
+    budget = Budget(kind="time", amount=18.0)
     trainer = make_trainer(tmp_path, engine, tiny_training(epochs=99, budget=budget, schedule=Cosine(min_lr=1e-6)))
     state = trainer.run()
     seconds = np.cumsum([record["train_seconds"] for record in state.history])
-    assert seconds[-1] == state.train_seconds >= 20.0
-    assert all(before < 20.0 for before in seconds[:-1])
-    assert state.fitting_epochs == math.ceil(20.0 / seconds[0])
+    assert seconds[-1] == state.train_seconds >= 18.0
+    assert seconds[-1] <= 18.0 + TICKS_PER_STEP
+    assert all(before < 18.0 for before in seconds[:-1])
+    assert state.step % STEPS_PER_EPOCH > 0
+    assert state.history[-1]["step"] == state.step
+    assert state.fitting_epochs == math.ceil(18.0 / seconds[0])
     assert len(state.history) == state.fitting_epochs  # every epoch takes as many ticks
     rates = np.load(trainer.folder.file("learning_rate.npy"))
     assert len(rates) == STEPS_PER_EPOCH * state.fitting_epochs
-    assert state.history[-1]["lr"] == rates[-1]
+    assert state.history[-1]["lr"] == rates[state.step - 1]
     assert rates[0] == pytest.approx(1e-2)
-    assert rates[-1] < 0.5e-2  # the schedule is that of the epochs that fit, not of 99
+    assert rates[-1] < 0.51e-2  # the schedule is that of the epochs that fit, not of 99
+
+
+def test_time_may_end_within_the_first_epoch_and_a_resume_adds_nothing(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "time", Ticking())
+    training = tiny_training(epochs=99, budget=Budget(kind="time", amount=3.0))
+    trainer = make_trainer(tmp_path, engine, training)
+    state = trainer.run()
+    assert 0 < state.step < STEPS_PER_EPOCH
+    assert [record["step"] for record in state.history] == [state.step]
+    assert state.history[0]["train_mse"] < state.history[0]["train_loss"] < 2 * state.history[0]["train_mse"]
+    assert find_best(trainer.folder).is_file()
+    again = make_trainer(tmp_path, engine, training)
+    assert again.run() == state
+    assert all(torch.equal(a, b) for a, b in zip(weights(trainer), weights(again), strict=True))
 
 
 class Applied:
