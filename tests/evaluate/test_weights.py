@@ -18,7 +18,7 @@ from stbench import ClipShape, Method, UserError, create_method
 from stbench.nn import METHODS
 from stbench.schema.folder import RunFolder
 from stbench.sweep.run import Workplace, open_dataset
-from stbench.sweep.weights import plan_published, rescore, score_published
+from stbench.sweep.weights import SAME, plan_published, rescore, score_published
 from stbench.train.checkpoint import find_best, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.published import read_published
@@ -88,7 +88,10 @@ def test_published_weights_score_as_the_run_they_come_from(
     assert published.spec.trained
     workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
     result = score_published(published, open_dataset(published.spec, ()), workplace)
-    assert result.test == RunFolder(runs["tau"]).result().test
+    run = RunFolder(runs["tau"]).result().test
+    assert result.test.keys() == run.keys()
+    for name, score in result.test.items():  # a buffer's place in memory may decide the order of a convolution's sums
+        assert [score.total, *score.lead_times] == pytest.approx([run[name].total, *run[name].lead_times], SAME)
     folder = workplace.folder(published.spec)
     assert folder.file("per_sequence.parquet").is_file()
     assert stbench.load(folder.path).spec.method == "tau@tau.pth"
