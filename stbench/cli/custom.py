@@ -34,8 +34,9 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
     """The name, or the benchmark made from a path; ``flags`` hold None where the user said nothing.
 
     Raises:
-        UserError: flags for own data beside a benchmark's name, the template's name, or a value that cannot be read.
+        UserError: flags for own data beside a benchmark's name, an unknown one, or a value that cannot be read.
     """
+    from stbench.data.benchmarks import load_benchmark
     from stbench.data.custom import CustomOptions, custom_benchmark, is_path
 
     given = {name: value for name, value in flags.items() if value is not None}
@@ -46,6 +47,7 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
                 f"{listing}: for data of your own only (--dataset path/to/folder); {dataset!r} is a benchmark's name, "
                 "whose protocol fixes this. Change a protocol's dataset options with --set dataset.KEY=VALUE."
             )
+        load_benchmark(dataset)  # an unknown name is said at once, before anything slow is imported
         return dataset
     if "split" in given:
         given["shares"] = _shares(given.pop("split"))

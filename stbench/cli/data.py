@@ -111,12 +111,13 @@ def check_command(
     scale: custom.Scale = None,
 ) -> None:
     """Check files, hashes, shapes, values, dates, counts and leakage; exit code 2 when something is wrong."""
-    from stbench.data import data_dirs
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
+
+    from stbench.data import data_dirs  # after the choice: a mistake in it does not wait for torch
     from stbench.data.check import check_dataset, check_files
     from stbench.data.downloads import downloads_of
 
-    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
-    chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
     benchmark = chosen.benchmark
     also = benchmark.dataset.options.get("folders", ())
     shipped = benchmark.name == dataset
@@ -163,9 +164,10 @@ def preview_command(
     scale: custom.Scale = None,
 ) -> None:
     """Write a contact sheet (PNG) and an animation (GIF) of a few clips of each split."""
-    from stbench.data.preview import write_preview
-
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
+
+    from stbench.data.preview import write_preview  # after the choice: a mistake in it does not wait for torch
+
     for path in write_preview(open_dataset(chosen, data_dir), chosen.benchmark, out):
         print(path)

@@ -87,7 +87,9 @@ def run_command(
 
     Exit code: 0 when every run finished, 1 when one failed or is another process's, 2 for a mistake, 130 when stopped.
     """
-    from stbench.cli.progress import Progress
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
+    from stbench.cli.progress import Progress  # after the choice: a mistake in it does not wait for torch
     from stbench.data.dirs import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
@@ -96,8 +98,6 @@ def run_command(
     from stbench.sweep.sweep import set_aside
     from stbench.train.engine import Engine, takes_cuda
 
-    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
-    chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
     flags = {"epochs": epochs, "budget": budget, "batch_size": batch_size, "patience": patience}
     flags |= {"precision": precision and precision.value}
     plan = make_plan(

@@ -210,3 +210,13 @@ def test_a_plan_says_that_data_are_not_here(tmp_path: Path) -> None:
     assert "Data not found here:" in " ".join((planned.stdout + planned.stderr).split())
     embedded = stbench("run", "-m", "persistence", "-d", "moving_digits", "--data-dir", str(tmp_path), "--dry-run")
     assert "not found" not in embedded.stdout + embedded.stderr
+
+
+@pytest.mark.parametrize("arguments", [["run", "-m", "tau", "-d"], ["data", "check"], ["data", "info"]])
+def test_a_mistyped_dataset_is_said_before_torch_is_loaded(arguments: list[str]) -> None:
+    code = "import sys; sys.modules['torch'] = None; from stbench.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "moving_digit"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Did you mean 'moving_digits'?" in done.stderr
