@@ -1,7 +1,8 @@
-"""``scripts/measure_speed.py``: targets, the dated record and the comparison with the last one (it is run by hand)."""
+"""``scripts/measure_speed.py``: that it runs, its targets, the dated record and the comparison with the last one."""
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -62,3 +63,16 @@ def test_every_reference_has_a_number(script: ModuleType) -> None:
     keys = {(benchmark, method) for benchmark in script.BATCHES for method in script.METHODS}
     assert set(script.REFERENCE_SHARES) == set(script.REFERENCE_MEMORY) == keys
     assert {name for targets in script.TARGETS.values() for name in targets} == set(script.METHODS)
+
+
+@pytest.mark.slow
+def test_the_quick_check_measures_everything_but_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "scripts/measure_speed.py", "--quick", "--budget", "0.01", "--repeats", "1"]
+    done = subprocess.run(
+        [*command, "--threads", "1", "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for part in ("taxibj b1 32 inference", "taxibj b1 bf16 training", "metrics / inference", "checkpoint", "start-up"):
+        assert any(part in line for line in lines), part
+    assert not list(tmp_path.iterdir())
