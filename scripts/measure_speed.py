@@ -295,6 +295,7 @@ def write(folder: Path, ratios: Mapping[str, Ratio], environment: dict[str, Any]
         for name, r in ratios.items()
     }
     record = {"environment": environment, "options": choices, "ratios": rows}
+    folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=2) + "\n")
     return path
 

@@ -115,6 +115,7 @@ class Engine:
 
     def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
         """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
+        release_unused()
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
         if isinstance(method, RecurrentForecaster):

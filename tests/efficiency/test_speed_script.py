@@ -40,14 +40,15 @@ def test_worse_by_more_than_a_tenth(script: ModuleType, value: float, lower: boo
 
 def test_record_is_found_again_on_the_same_hardware_only(script: ModuleType, tmp_path: Path) -> None:
     ratios = {"a": script.Ratio(2.0, 1.5, lower=False, detail={"seconds": 3})}
-    path = script.write(tmp_path, ratios, ENVIRONMENT, CHOICES)
+    folder = tmp_path / "new" / "speed"
+    path = script.write(folder, ratios, ENVIRONMENT, CHOICES)
     assert path.name.endswith("-acme-x1-t2.json")
     record = json.loads(path.read_text())
     assert record["environment"] == ENVIRONMENT
     assert record["ratios"]["a"] == {"value": 2.0, "target": 1.5, "met": True, "lower_is_better": False, "seconds": 3}
-    assert script.last_record(tmp_path, ENVIRONMENT, CHOICES) == {"a": 2.0}
-    assert script.last_record(tmp_path, {**ENVIRONMENT, "threads": 1}, CHOICES) == {}
-    assert script.last_record(tmp_path, ENVIRONMENT, {**CHOICES, "compile": True}) == {}
+    assert script.last_record(folder, ENVIRONMENT, CHOICES) == {"a": 2.0}
+    assert script.last_record(folder, {**ENVIRONMENT, "threads": 1}, CHOICES) == {}
+    assert script.last_record(folder, ENVIRONMENT, {**CHOICES, "compile": True}) == {}
 
 
 def test_a_regression_is_shown(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
