@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 
 import pytest
@@ -50,11 +51,37 @@ def test_a_conv_at_the_end_is_not_run_again() -> None:
     first, last = nn.Conv2d(2, 3, 3), nn.Conv2d(3, 4, 3)
     x = torch.rand(1, 2, 8, 8, requires_grad=True)
     with ConvCounter() as counter:
-        recompute(lambda x: last(torch.sigmoid(first(x))), x).sum().backward()
+        recompute(lambda x: last(torch.sigmoid(first(x))), x, least=0).sum().backward()
     assert counter.by_width == {3: 2, 4: 1}
     with torch.no_grad(), ConvCounter() as counter:
-        recompute(first, x)
+        recompute(first, x, least=0)
     assert counter.by_width == {3: 1}
+    with ConvCounter() as counter:
+        recompute(lambda x: torch.sigmoid(first(x)), x, least=x.numel() + 1).sum().backward()
+    assert counter.by_width == {3: 1}
+
+
+@pytest.mark.parametrize("name", ["tau", "phydnet"])
+def test_blocks_recomputed_have_the_same_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("stbench.nn.recompute")
+    past, future = torch.rand(2, SHAPE.length, *SHAPE.frame).split([SHAPE.t_in, SHAPE.t_out], dim=1)
+    gradients, kept = [], []
+    for least in (0, 1 << 60):
+        monkeypatch.setitem(module.recompute.__kwdefaults__, "least", least)
+        torch.manual_seed(0)
+        plugin = METHODS.get(name)
+        method = plugin.create(SHAPE, plugin.small, name).train()
+
+        def losses(method=method) -> dict[str, Tensor]:
+            torch.manual_seed(1)
+            return method.training_losses(past, future, Progress(generator=torch.Generator().manual_seed(0)))
+
+        kept.append(kept_bytes(losses))
+        losses()["loss"].backward()
+        gradients.append([p.grad for p in method.parameters()])
+    assert kept[0] < 0.9 * kept[1]
+    for again, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(again, plain, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("draws", [True, False])
@@ -66,7 +93,7 @@ def test_random_numbers_are_the_same_again_when_told(draws: bool) -> None:
         masks.append(torch.rand(64) < 0.5)
         return (x * masks[-1]).square()
 
-    recompute(dropped, x, draws=draws).sum().backward()
+    recompute(dropped, x, draws=draws, least=0).sum().backward()
     assert torch.equal(*masks) == draws
 
 
