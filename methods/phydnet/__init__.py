@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from stbench.errors import UserError
 from stbench.nn import (
+    ConvChain,
     EncoderConfig,
     Paper,
     Progress,
@@ -23,12 +24,11 @@ from stbench.nn import (
     RecurrentForecaster,
     StridedCodec,
     recompute,
-    run_chain,
 )
 from stbench.nn.infer import known, size
 from stbench.schema import Benchmark, ClipShape
 
-from .codec import GROUPS, ActivatedConv, DownBlock, PhyCodec, UpBlock
+from .codec import GROUPS, DownBlock, PhyCodec, UpBlock
 from .moments import moment_basis, moment_loss
 
 DERIVATIVE_KERNEL = 7
@@ -138,10 +138,10 @@ class PhyDNet(RecurrentForecaster):
         if width % multiple:
             raise UserError(f"hid_s = {width}: PhyDNet's normalisation needs a multiple of {multiple}.")
         self.codec = self._codec(shape, config)
-        self.enter_physical = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
-        self.enter_residual = nn.Sequential(DownBlock(width, width), DownBlock(width, width))
-        self.leave_physical = nn.Sequential(UpBlock(width, width), UpBlock(width, width))
-        self.leave_residual = nn.Sequential(UpBlock(width, width), UpBlock(width, width))
+        self.enter_physical = ConvChain(DownBlock(width, width), DownBlock(width, width))
+        self.enter_residual = ConvChain(DownBlock(width, width), DownBlock(width, width))
+        self.leave_physical = ConvChain(UpBlock(width, width), UpBlock(width, width))
+        self.leave_residual = ConvChain(UpBlock(width, width), UpBlock(width, width))
         self.cell = PhyCell(width)
         widths = [width] + [factor * width for factor in BRANCH_WIDTHS]
         self.residual = nn.ModuleList(ResidualCell(c_in, n) for c_in, n in pairwise(widths))
@@ -195,13 +195,13 @@ class PhyDNet(RecurrentForecaster):
     def step(self, frame: Tensor, state: PhyState) -> tuple[Tensor, PhyState]:
         """Frame (B, C, H, W) through both branches -> guess of the next frame, new state."""
         features, skip = self.codec.encode(frame)
-        physical = self.cell(_through(self.enter_physical, features), state.physical)
-        x = _through(self.enter_residual, features)
+        physical = self.cell(self.enter_physical(features), state.physical)
+        x = self.enter_residual(features)
         layers = []
         for cell, (h, c) in zip(self.residual, state.layers, strict=True):
             x, c = cell(x, h, c)
             layers.append((x, c))
-        guess = self.codec.decode(_through(self.leave_physical, physical) + _through(self.leave_residual, x), skip)
+        guess = self.codec.decode(self.leave_physical(physical) + self.leave_residual(x), skip)
         if self.config.output_activation == "sigmoid":
             guess = torch.sigmoid(guess)
         return guess, PhyState(physical, layers)
@@ -224,7 +224,3 @@ class PhyDNet(RecurrentForecaster):
         frames = F.mse_loss(emissions, clip[:, 1:]) * emissions.shape[1]
         moments = self.moment_loss()
         return {"loss": frames + self.config.moment_weight * moments, "mse_sum": frames, "moment": moments}
-
-
-def _through(blocks: nn.Sequential, x: Tensor) -> Tensor:
-    return run_chain(cast("list[ActivatedConv]", list(blocks)), x)

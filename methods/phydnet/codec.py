@@ -14,18 +14,14 @@ SLOPE = 0.2
 
 
 class ActivatedConv(nn.Module):
-    """A conv → GroupNorm(16) → LeakyReLU(0.2)."""
+    """A conv → GroupNorm(16) → LeakyReLU(0.2), run by the chain it stands in."""
 
     def __init__(self, conv: nn.Module, c_out: int) -> None:
         super().__init__()
         self.main = nn.Sequential(conv, nn.GroupNorm(GROUPS, c_out), nn.LeakyReLU(SLOPE, inplace=True))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H', W')."""
-        return self.main(x)  # type: ignore[no-any-return]
-
     def convolve(self, x: Tensor) -> Tensor:
-        """The conv alone."""
+        """The conv alone: (B, C_in, H, W) -> (B, C_out, H', W')."""
         return self.main[0](x)  # type: ignore[no-any-return]
 
     def activate(self, features: Tensor) -> Tensor:

@@ -46,17 +46,14 @@ def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -
 
 def set_pairs(sets: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Dataset options and sizes (``shape.KEY``) of ``--set KEY=VALUE``; a prefix ``dataset.`` may be left out."""
-    import yaml
+    from stbench.data.benchmarks import set_value
 
     options, sizes = {}, {}
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set stride=5.")
-        try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {text}: cannot read the value. Write it as in a YAML file.") from None
+        read = set_value(key, value)
         head, dot, rest = key.strip().partition(".")
         if dot and head == "shape":
             sizes[rest] = read

@@ -133,6 +133,21 @@ def benchmark_folder(name: str) -> Traversable:
     return plugin if isinstance(plugin, Path) else files(plugin)
 
 
+def set_value(key: str, text: str) -> Any:
+    """The value of ``--set key=text``, read as in a YAML file.
+
+    >>> set_value("stride", "5")
+    5
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {key}={text}: cannot read the value. Write it as in a YAML file.") from None
+
+
 def _read_yaml(file: Traversable) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file} is missing: a benchmark's folder must hold a protocol.yaml.")

@@ -1,6 +1,6 @@
 """What methods share: the contract, encoders/decoders, the two forecaster kinds, sampling schedules."""
 
-from stbench.nn.chain import ConvActivation, convolve_chain, run_chain
+from stbench.nn.chain import ConvActivation, ConvChain, convolve_chain, run_chain
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec
 from stbench.nn.method import (
     METHODS,
@@ -27,6 +27,7 @@ __all__ = [
     "METHODS",
     "Codec",
     "ConvActivation",
+    "ConvChain",
     "EncoderConfig",
     "Method",
     "MethodConfig",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from stbench.nn.recompute import recompute
 
@@ -35,6 +35,14 @@ def convolve_chain(blocks: Sequence[ConvActivation], x: Tensor) -> Tensor:
     for before, block in pairwise(blocks):
         x = recompute(partial(_follow, before, block), x)
     return x
+
+
+class ConvChain(nn.Sequential):
+    """Blocks in a row as one module; each is a :class:`ConvActivation`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What :func:`run_chain` makes of ``x``."""
+        return run_chain(cast("list[ConvActivation]", list(self)), x)
 
 
 def _follow(before: ConvActivation, block: ConvActivation, features: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-import yaml
 
 from stbench.data.base import DATASETS
-from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark, merge
+from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark, merge, set_value
 from stbench.errors import UserError, unknown_name
 from stbench.metrics import check_metrics
 from stbench.nn import METHODS, Method, split_name, variant_settings
@@ -226,7 +225,7 @@ class _Resolver:
         """``--set`` values of a section that all methods share: ``evaluation.key`` or ``dataset.key``."""
         prefix = f"{name}."
         chosen = [(key.removeprefix(prefix), text) for key, text in self.request.overrides if key.startswith(prefix)]
-        return {key: _value(prefix + key, text) for key, text in chosen}
+        return {key: set_value(prefix + key, text) for key, text in chosen}
 
     def _set_pairs(self, *, training: bool) -> dict[str, Any]:
         """``--set`` values meant for this method: ``method.key`` or a bare training ``key``, dotted for nested keys."""
@@ -238,7 +237,7 @@ class _Resolver:
             head = key.split(".")[0]
             for_others = key == full_key and head not in TRAINING_KEYS
             if not for_others and (head in TRAINING_KEYS) == training:
-                _put(pairs, key.split("."), _value(full_key, text))
+                _put(pairs, key.split("."), set_value(full_key, text))
         return pairs
 
     def _layer(self, part: str, values: dict[str, Any], over: Mapping[str, Any], origin: str) -> None:
@@ -255,13 +254,6 @@ def _sketch(make: Callable[[], Method]) -> Method:
             return make()
     except Exception:  # a plugin is foreign code; what is wrong for good is raised again here
         return make()
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--set {key}={text}: cannot read the value. Write it as in a YAML file.") from None
 
 
 def _put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -24,6 +24,7 @@ _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BLOCK = 1 << 30
 _MOST_UNUSED = 1 << 26
+"""Bytes that may lie unused in gaps of the heap."""
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says itself what runs where
 
 
@@ -102,6 +103,11 @@ class Engine:
         if self._records_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
+    def release_unused(self) -> None:
+        """Where tensors live on the heap: :func:`release_unused`."""
+        if self.device.type == "cpu":
+            release_unused()
+
     def adam(self, method: Method, settings: Adam, lr: float) -> torch.optim.Adam:
         """Adam over a method's parameters, fused into one kernel."""
         return torch.optim.Adam(
@@ -115,11 +121,11 @@ class Engine:
 
     def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
         """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
-        release_unused()
+        self.release_unused()
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
         if isinstance(method, RecurrentForecaster):
-            method.between_steps = release_unused
+            method.between_steps = self.release_unused
         return TrainingModule(self, self._fabric, module, wrapped)
 
     @torch.inference_mode()
@@ -168,7 +174,7 @@ class TrainingModule:
             with self._fabric.no_backward_sync(self._module, enabled=not last):
                 self._engine.new_iteration()
                 losses = self._losses(part, progress)
-                release_unused()
+                self._engine.release_unused()
                 self._fabric.backward(losses["loss"] * share)
             for name, value in losses.items():
                 terms[name] = terms.get(name, torch.zeros_like(value)) + value.detach() * share

@@ -80,11 +80,16 @@ def test_a_finished_plan_is_found_not_redone(whole: Path) -> None:
     assert result.stat().st_mtime_ns == before
 
 
-def test_changed_code_is_told_and_redone_on_demand(whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def altered(whole: Path, out: Path, **values: str) -> tuple[Path, Path]:
+    """A copy of a sweep whose ConvLSTM result says something else, and that result's path."""
     shutil.copytree(whole, out)
     path = only(out / "runs", "*convlstm*") / "result.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "method_source": "before"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    return out, path
+
+
+def test_changed_code_is_told_and_redone_on_demand(whole: Path, tmp_path: Path) -> None:
+    out, path = altered(whole, tmp_path / "out", method_source="before")
     found = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
     assert found.stdout.count("its code has changed since; --redo does it again") == 1
     again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out), "--redo")
@@ -95,10 +100,7 @@ def test_changed_code_is_told_and_redone_on_demand(whole: Path, tmp_path: Path) 
 
 
 def test_changed_data_are_told(whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    shutil.copytree(whole, out)
-    path = only(out / "runs", "*convlstm*") / "result.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "data_fingerprint": "before"}))
+    out, _ = altered(whole, tmp_path / "out", data_fingerprint="before")
     found = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
     assert found.returncode == 0
     assert found.stdout.count("the data have changed since; --redo does it again") == 1
