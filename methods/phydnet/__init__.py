@@ -6,6 +6,7 @@ Axes: B, T, C, H, W.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -52,11 +53,15 @@ class PhyDNetConfig(EncoderConfig):
     output_activation: Literal["sigmoid", "none"] = "sigmoid"
 
 
+Layers = list[tuple[Tensor, Tensor]]
+"""(h, c) of each layer of the residual branch."""
+
+
 class PhyState(NamedTuple):
-    """Hidden state of the physical branch, and (h, c) of each layer of the residual branch."""
+    """Hidden state of the physical branch, and of the residual branch's layers."""
 
     physical: Tensor
-    layers: list[tuple[Tensor, Tensor]]
+    layers: Layers
 
 
 class PhyCell(nn.Module):
@@ -87,9 +92,30 @@ class ResidualCell(nn.Module):
         self.n = n
         self.conv = nn.Conv2d(c_in + n, 4 * n, 3, padding=1)
 
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """X (B, C_in, H', W'), h and c (B, n, H', W') -> new h, c."""
-        return recompute(_lstm, self.conv(torch.cat([x, h], dim=1)), c)
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """X (B, C_in, H', W') and h (B, n, H', W') -> gates (B, 4n, H', W')."""
+        return self.conv(torch.cat([x, h], dim=1))  # type: ignore[no-any-return]
+
+
+class ResidualBranch(nn.ModuleList):
+    """The layers in a row. Training keeps the gates and states: a layer's output is computed again for the next."""
+
+    def forward(self, x: Tensor, layers: Layers) -> Layers:
+        """Features (B, C_in, H', W') and every layer's (h, c) -> every layer's new (h, c)."""
+        (h, c), *others = layers
+        gates = self[0](x, h)
+        updated = []
+        for cell, (next_h, next_c) in zip(list(self)[1:], others, strict=True):
+            h, c, gates = recompute(partial(_follow, cell), gates, c, next_h)
+            updated.append((h, c))
+            c = next_c
+        return [*updated, recompute(_lstm, gates, c)]
+
+
+def _follow(cell: nn.Module, gates: Tensor, c: Tensor, next_h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer's new h and c, and the gates of the next one."""
+    h, c = _lstm(gates, c)
+    return h, c, cell(h, next_h)
 
 
 def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +170,7 @@ class PhyDNet(RecurrentForecaster):
         self.leave_residual = ConvChain(UpBlock(width, width), UpBlock(width, width))
         self.cell = PhyCell(width)
         widths = [width] + [factor * width for factor in BRANCH_WIDTHS]
-        self.residual = nn.ModuleList(ResidualCell(c_in, n) for c_in, n in pairwise(widths))
+        self.residual = ResidualBranch(ResidualCell(c_in, n) for c_in, n in pairwise(widths))
         self.register_buffer("moment_basis", moment_basis(DERIVATIVE_KERNEL), persistent=False)
 
     @staticmethod
@@ -196,12 +222,8 @@ class PhyDNet(RecurrentForecaster):
         """Frame (B, C, H, W) through both branches -> guess of the next frame, new state."""
         features, skip = self.codec.encode(frame)
         physical = self.cell(self.enter_physical(features), state.physical)
-        x = self.enter_residual(features)
-        layers = []
-        for cell, (h, c) in zip(self.residual, state.layers, strict=True):
-            x, c = cell(x, h, c)
-            layers.append((x, c))
-        guess = self.codec.decode(self.leave_physical(physical) + self.leave_residual(x), skip)
+        layers = self.residual(self.enter_residual(features), state.layers)
+        guess = self.codec.decode(self.leave_physical(physical) + self.leave_residual(layers[-1][0]), skip)
         if self.config.output_activation == "sigmoid":
             guess = torch.sigmoid(guess)
         return guess, PhyState(physical, layers)

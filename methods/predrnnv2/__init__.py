@@ -78,7 +78,7 @@ class PredRNNv2(ConvRecurrent):
 
     def similarity(self, increments: Increments) -> Tensor:
         """Mean over batch and channels of |cosine| between the adapted increments of c and m, flattened over space."""
-        delta_c, delta_m = (self.adapter(delta).flatten(2) for delta in increments)
+        delta_c, delta_m = (self.adapter(delta).flatten(2).to(self.adapter.weight.dtype) for delta in increments)
         return F.cosine_similarity(delta_c, delta_m, dim=2).abs().mean()
 
     def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:

@@ -55,10 +55,10 @@ class TemporalAttention(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """(B, C, H, W), same shape."""
+        # before the statical branch: the gradient of v, a sum, takes the memory layout of the branch that ran last
+        weights = None if self.dynamical is None else self.dynamical(F.adaptive_avg_pool2d(v, 1).flatten(1))
         gated = v if self.statical is None else self.statical(v) * v
-        if self.dynamical is None:
-            return gated
-        return self.dynamical(F.adaptive_avg_pool2d(v, 1).flatten(1))[:, :, None, None] * gated  # type: ignore[no-any-return]
+        return gated if weights is None else weights[:, :, None, None] * gated
 
 
 def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:

@@ -11,9 +11,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stbench.errors import UserError
+from stbench.nn.depthwise import DepthwiseConv
 from stbench.nn.recompute import recompute
 
 LAYER_SCALE = 1e-2
@@ -36,42 +36,13 @@ class DropPath(nn.Module):
         return x * (mask.to(x.dtype) / keep)
 
 
-class DilatedConv(nn.Conv2d):
-    """Depth-wise "same" conv with dilation d, on a CPU computed densely on the d×d grids of every d-th pixel.
-
-    The products are the same; only libraries for dense convolutions are several times faster.
-    """
-
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
-        reach = dilation * (kernel // 2)
-        super().__init__(channels, channels, kernel, padding=reach, dilation=dilation, groups=channels)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W), same shape. A tracer sees the one convolution that it is."""
-        if input.device.type != "cpu" or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-            return super().forward(input)
-        (batch, channels, height, width), d = input.shape, self.dilation[0]
-        padded = F.pad(input, (0, -width % d, 0, -height % d)).permute(0, 2, 3, 1)
-        rows, columns = padded.shape[1] // d, padded.shape[2] // d
-        grids = padded.reshape(batch, rows, d, columns, d, channels).permute(0, 2, 4, 5, 1, 3).flatten(0, 2)
-        dense = F.conv2d(
-            grids.contiguous(memory_format=torch.channels_last),
-            self.weight,
-            self.bias,
-            padding=self.kernel_size[0] // 2,
-            groups=self.groups,
-        )
-        pixels = dense.reshape(batch, d, d, channels, rows, columns).permute(0, 4, 1, 5, 2, 3)
-        return pixels.reshape(batch, rows * d, columns * d, channels)[:, :height, :width].permute(0, 3, 1, 2)
-
-
 class DecomposedConv(nn.Module):
     """A 21×21 depth-wise receptive field: 5×5 depth-wise → 7×7 depth-wise with dilation 3 → 1×1 to ``c_out``."""
 
     def __init__(self, channels: int, c_out: int) -> None:
         super().__init__()
-        self.local = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.dilated = DilatedConv(channels, 7, dilation=3)
+        self.local = DepthwiseConv(channels, 5)
+        self.dilated = DepthwiseConv(channels, 7, dilation=3)
         self.mix = nn.Conv2d(channels, c_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:

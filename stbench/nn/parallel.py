@@ -22,10 +22,10 @@ class ParallelForecaster(Method):
         self.one_pass = torch.compile(self.one_pass, *args, **kwargs)  # type: ignore[method-assign]
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W); each further pass reads the pass before."""
+        """(B, T_in, C, H, W) -> (B, T_out, C, H, W) in its precision; each further pass reads the pass before."""
         self.check_past(past)
         passes = [self.one_pass(past)]
         while len(passes) * self.shape.t_in < self.shape.t_out:
             passes.append(self.one_pass(passes[-1]))
         future = passes[0] if len(passes) == 1 else torch.cat(passes, dim=1)
-        return future[:, : self.shape.t_out]
+        return future[:, : self.shape.t_out].to(past.dtype)

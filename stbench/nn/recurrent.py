@@ -14,6 +14,8 @@ from stbench.nn.method import Method, Progress
 from stbench.nn.recompute import recompute
 from stbench.nn.sampling import prediction_mask
 
+_STEPS_NEAR_PEAK = 2
+
 
 class RecurrentForecaster(Method):
     """Feeds a frame, gets a guess of the next one, T_in+T_out−1 times.
@@ -23,7 +25,10 @@ class RecurrentForecaster(Method):
     """
 
     between_steps: Callable[[], None] = staticmethod(lambda: None)
-    """Called before each step of a training rollout; the engine sets it."""
+    """Called around the last steps of a training rollout, forward and backward: where it holds most memory.
+
+    The engine sets it.
+    """
 
     def initial_state(self, frame: Tensor) -> Any:
         """State before the first step, on the device and with the batch size of ``frame`` (B, C, H, W)."""
@@ -49,7 +54,7 @@ class RecurrentForecaster(Method):
             feed_true: (B, T_in+T_out−1) bool; True feeds the true frame at that step, False the model's own last guess.
 
         Returns:
-            All emissions, (B, T_in+T_out−1, C, H, W); emission t is the guess of frame t+1.
+            All emissions in the clip's precision, (B, T_in+T_out−1, C, H, W); emission t is the guess of frame t+1.
 
         Raises:
             UserError: an argument is no tensor, or the mask has another shape, starts without a true frame, or asks
@@ -69,11 +74,14 @@ class RecurrentForecaster(Method):
         guess = clip[:, 0]
         emissions = []
         for t in range(feed.shape[1]):
-            if torch.is_grad_enabled():
+            near_peak = torch.is_grad_enabled() and t >= feed.shape[1] - _STEPS_NEAR_PEAK
+            if near_peak:
                 self.between_steps()
             guess, state = step(_fed_frame(clip, feed, t, guess), state)
+            if near_peak and guess.requires_grad:
+                guess.register_hook(lambda _: self.between_steps())  # type: ignore[no-untyped-call]
             emissions.append(guess)
-        return torch.stack(emissions, dim=1), state
+        return torch.stack(emissions, dim=1).to(clip.dtype), state
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> the last T_out emissions, (B, T_out, C, H, W)."""

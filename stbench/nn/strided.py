@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stbench.errors import UserError
 from stbench.nn.chain import convolve_chain, run_chain
-from stbench.nn.recompute import recompute
+from stbench.nn.recompute import in_groups, recompute
 
 GROUPS = 2
 
@@ -84,6 +84,9 @@ class StridedDecoder(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Features (N, hid_s, H', W') and skip (N, hid_s, H, W) -> frames (N, C, H, W)."""
+        return in_groups(self._decode, x, skip)
+
+    def _decode(self, x: Tensor, skip: Tensor) -> Tensor:
         *front, last = cast("list[ConvBlock]", list(self.blocks))
         if front:
             x = convolve_chain(front, x)

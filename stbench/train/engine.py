@@ -174,7 +174,6 @@ class TrainingModule:
             with self._fabric.no_backward_sync(self._module, enabled=not last):
                 self._engine.new_iteration()
                 losses = self._losses(part, progress)
-                self._engine.release_unused()
                 self._fabric.backward(losses["loss"] * share)
             for name, value in losses.items():
                 terms[name] = terms.get(name, torch.zeros_like(value)) + value.detach() * share
@@ -187,7 +186,8 @@ class TrainingModule:
     def _losses(self, clip: Tensor, progress: Progress) -> dict[str, Tensor]:
         t_in = self._module.shape.t_in
         losses: Callable[..., dict[str, Tensor]] = self._module.training_losses
-        return losses(clip[:, :t_in], clip[:, t_in:], progress)
+        with self._fabric.autocast():  # Fabric itself does so only where it wraps the module for several processes
+            return losses(clip[:, :t_in], clip[:, t_in:], progress)
 
 
 def keep_large_blocks() -> None:

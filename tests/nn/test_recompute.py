@@ -8,11 +8,10 @@ from collections import Counter
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stbench.nn import METHODS, Progress, RecurrentForecaster, recompute
-from stbench.nn.gated_stack import DilatedConv
+from stbench.nn import METHODS, Progress, RecurrentForecaster, create_method, recompute
+from stbench.nn.recompute import in_groups
 from stbench.schema import ClipShape
 
 SHAPE = ClipShape(t_in=4, t_out=6, channels=1, height=16, width=16)
@@ -112,16 +111,42 @@ def test_checkpointed_rollouts_keep_less_and_have_the_same_gradients(name: str) 
     torch.testing.assert_close(again, plain, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (9, 12), (7, 20), (2, 1), (1, 31)])
-@pytest.mark.parametrize(("kernel", "dilation"), [(7, 3), (3, 2), (5, 1), (3, 4)])
-def test_a_dilated_conv_on_grids_is_the_dilated_conv(height: int, width: int, kernel: int, dilation: int) -> None:
-    conv = DilatedConv(3, kernel, dilation).double()
-    x = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
-    reach = dilation * (kernel // 2)
-    plain = F.conv2d(x, conv.weight, conv.bias, padding=reach, dilation=dilation, groups=3)
-    ours = conv(x)
-    torch.testing.assert_close(ours, plain)
-    weight = torch.rand_like(plain)
-    inputs = (x, conv.weight, conv.bias)
-    expected = torch.autograd.grad((plain * weight).sum(), inputs)
-    torch.testing.assert_close(torch.autograd.grad((ours * weight).sum(), inputs), expected)
+def test_frames_go_in_groups_that_stay_small() -> None:
+    sizes = []
+
+    def function(x: Tensor, y: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return x.sum((1, 2)) * y
+
+    x, y = torch.rand(5, 1024, 1024, requires_grad=True), torch.rand(5)
+    found = in_groups(function, x, y)
+    assert sizes == [2, 2, 1]
+    assert torch.equal(found, x.sum((1, 2)) * y)
+    found.sum().backward()
+    assert torch.equal(x.grad, y[:, None, None].expand_as(x))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("frames", [1, 7])
+def test_few_or_small_frames_go_together(frames: int) -> None:
+    sizes = []
+    in_groups(lambda x: sizes.append(len(x)) or x, torch.rand(frames, 1, 2, 2))  # type: ignore[func-returns-value]
+    assert sizes == [frames]
+
+
+def test_a_frame_larger_than_a_group_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("stbench.nn.recompute"), "GROUP", 3)
+    x = torch.rand(3, 2, 2)
+    assert torch.equal(in_groups(lambda part: part * 2, x), x * 2)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_the_engine_is_called_where_a_rollout_holds_most(name: str) -> None:
+    method = create_method(name, SHAPE, **METHODS.get(name).small)
+    calls = []
+    method.between_steps = lambda: calls.append(torch._C._current_graph_task_id() >= 0)
+    clip = torch.rand(1, SHAPE.length, *SHAPE.frame)
+    method.training_losses(clip[:, : SHAPE.t_in], clip[:, SHAPE.t_in :], Progress())["loss"].backward()
+    assert calls == [False, False, True, True]
+    with torch.no_grad():
+        method(clip[:, : SHAPE.t_in])
+    assert len(calls) == 4

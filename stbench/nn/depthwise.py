@@ -1,0 +1,89 @@
+"""Depth-wise convolutions whose training step keeps pace with dense ones on a CPU. Axes: B, C, H, W."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+
+class DepthwiseConv(nn.Conv2d):
+    """Depth-wise "same" conv of an odd kernel k, with dilation d.
+
+    On a CPU the dilated one runs densely on the d×d grids of every d-th pixel, and the weight's gradient as one forward
+    convolution: the products are the same, only libraries are several times faster at them.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int = 1) -> None:
+        reach = dilation * (kernel // 2)
+        super().__init__(channels, channels, kernel, padding=reach, dilation=dilation, groups=channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W), same shape. A tracer sees the one convolution that it is."""
+        known = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
+        if known or input.device.type != "cpu":
+            return super().forward(input)
+        if torch.is_autocast_enabled("cpu"):
+            input = input.to(torch.get_autocast_dtype("cpu"))
+        return self._dense(input) if self.dilation[0] == 1 else self._on_grids(input)
+
+    def _on_grids(self, input: Tensor) -> Tensor:
+        (batch, channels, height, width), d = input.shape, self.dilation[0]
+        padded = F.pad(input, (0, -width % d, 0, -height % d)).permute(0, 2, 3, 1)
+        rows, columns = padded.shape[1] // d, padded.shape[2] // d
+        grids = padded.reshape(batch, rows, d, columns, d, channels).permute(0, 2, 4, 5, 1, 3).flatten(0, 2)
+        dense = self._dense(grids.contiguous(memory_format=torch.channels_last))
+        pixels = dense.reshape(batch, d, d, channels, rows, columns).permute(0, 4, 1, 5, 2, 3)
+        return pixels.reshape(batch, rows * d, columns * d, channels)[:, :height, :width].permute(0, 3, 1, 2)
+
+    def _dense(self, x: Tensor) -> Tensor:
+        assert self.bias is not None, "made with one"
+        return _Dense.apply(x, self.weight.to(x.dtype), self.bias.to(x.dtype))  # type: ignore[no-any-return]
+
+
+class _Dense(torch.autograd.Function):
+    """The conv without dilation."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        with torch.autocast("cpu", enabled=False):
+            return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        grad_x = (
+            F.conv2d(gradient, weight.flip(2, 3), padding=weight.shape[-1] // 2, groups=len(weight))
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        return grad_x, weight_gradient(x, gradient, weight.shape[-1]), gradient.sum((0, 2, 3))
+
+
+def weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
+    """Gradient of a depth-wise "same" conv's weight: each channel's input correlated with its output's gradient.
+
+    As one depth-wise convolution of B·C channels, in which the gradient is the kernel, where that is faster: on two
+    cores 2 to 5 times in bfloat16 and 1.4 to 2.2 times for 7×7 in float32, but not for 5×5.
+
+    Args:
+        x: input, (B, C, H, W).
+        gradient: of the output, the same shape.
+        kernel: odd width k of the weight.
+
+    Returns:
+        (C, 1, k, k).
+    """
+    batch, channels = x.shape[:2]
+    shape, padding = (channels, 1, kernel, kernel), kernel // 2
+    if min(x.shape[2:]) <= padding or (x.dtype != torch.bfloat16 and kernel < 7):
+        return conv2d_weight(x, shape, gradient, padding=padding, groups=channels)  # type: ignore[no-any-return, no-untyped-call]
+    folded, as_kernel = (
+        tensor.permute(2, 3, 0, 1).flatten(2).permute(2, 0, 1).unsqueeze(dim) for tensor, dim in ((x, 0), (gradient, 1))
+    )
+    products = F.conv2d(folded, as_kernel, padding=padding, groups=batch * channels)
+    return products.reshape(batch, *shape).sum(0)
