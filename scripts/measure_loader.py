@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from stbench.data import ClipLoader, Dataset, build_dataset, dataset_spec, get_protocol, load_benchmark
-from stbench.data.custom import CustomOptions, custom_benchmark
+from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.nn import METHODS
 from stbench.nn.method import Progress
 from stbench.schema import Benchmark

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from importlinter.cli import lint_imports
 
-from stbench.data.benchmarks import TEMPLATE
+from stbench.data.benchmarks.lookup import TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[1]
 HARNESS = sorted((ROOT / "stbench").rglob("*.py"))

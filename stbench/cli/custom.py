@@ -36,8 +36,8 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
     Raises:
         UserError: flags for own data beside a benchmark's name, an unknown one, or a value that cannot be read.
     """
-    from stbench.data.benchmarks import load_benchmark
-    from stbench.data.custom import CustomOptions, custom_benchmark, is_path
+    from stbench.data.benchmarks.lookup import load_benchmark
+    from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark, is_path
 
     given = {name: value for name, value in flags.items() if value is not None}
     if not is_path(dataset):
@@ -57,7 +57,7 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
 
 
 def _shares(text: str) -> tuple[float, ...]:
-    from stbench.data.custom import add_up
+    from stbench.data.benchmarks.own_data import add_up
 
     try:
         shares = tuple(float(part) for part in text.split(","))

@@ -39,8 +39,8 @@ def get_command(
 ) -> None:
     """Download what has a direct link, or take it from a folder; say how to get the rest."""
     from stbench.data import card, data_dirs, load_benchmark, needs_files
-    from stbench.data.custom import is_path
-    from stbench.data.downloads import by_hand, downloads_of, fetch
+    from stbench.data.benchmarks.downloads import by_hand, downloads_of, fetch
+    from stbench.data.benchmarks.own_data import is_path
 
     if is_path(dataset):
         print(f"{dataset}: data of your own are read where they are; there is nothing to fetch.")
@@ -115,8 +115,8 @@ def check_command(
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
 
     from stbench.data import data_dirs  # after the choice: a mistake in it does not wait for torch
-    from stbench.data.check import check_dataset, check_files
-    from stbench.data.downloads import downloads_of
+    from stbench.data.benchmarks.downloads import downloads_of
+    from stbench.data.inspect.check import check_dataset, check_files
 
     benchmark = chosen.benchmark
     also = benchmark.dataset.options.get("folders", ())
@@ -140,7 +140,7 @@ def info_command(dataset: Name) -> None:
     from rich.markdown import Markdown
 
     from stbench.data import card
-    from stbench.data.custom import is_path
+    from stbench.data.benchmarks.own_data import is_path
 
     text = own_card(dataset) if is_path(dataset) else card(dataset)
     console = Console()
@@ -167,7 +167,7 @@ def preview_command(
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
 
-    from stbench.data.preview import write_preview  # after the choice: a mistake in it does not wait for torch
+    from stbench.data.inspect.preview import write_preview  # after the choice: a mistake in it does not wait for torch
 
     for path in write_preview(open_dataset(chosen, data_dir), chosen.benchmark, out):
         print(path)

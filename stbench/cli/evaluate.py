@@ -43,7 +43,7 @@ def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stbench.data.dirs import data_dirs
+    from stbench.data.benchmarks.folders import data_dirs
     from stbench.schema.folder import finished_run
     from stbench.sweep.weights import rescore
     from stbench.train.engine import Engine
@@ -74,7 +74,7 @@ def _score(
     out: Path,
 ) -> None:
     from stbench.cli.progress import Progress
-    from stbench.data.dirs import data_dirs
+    from stbench.data.benchmarks.folders import data_dirs
     from stbench.report.records import records_of
     from stbench.report.table import make_tables
     from stbench.report.terminal import to_rich

@@ -48,7 +48,7 @@ def _methods() -> Listing:
 
 
 def _benchmarks() -> Listing:
-    from stbench.data.benchmarks import BENCHMARKS, load_benchmark, needs_files
+    from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
 
     rows = []
     for name in BENCHMARKS.names():
@@ -68,7 +68,7 @@ def _metrics() -> Listing:
 
 
 def _protocols() -> Listing:
-    from stbench.data.benchmarks import BENCHMARKS, load_benchmark
+    from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
 
     rows = []
     for name in BENCHMARKS.names():

@@ -28,7 +28,7 @@ class Chosen:
 def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -> Chosen:
     """The benchmark (or the user's own data, as the flags say) under a protocol, with what ``--set`` changes."""
     from stbench.data import dataset_spec, get_protocol, load_benchmark
-    from stbench.data.benchmarks import merge
+    from stbench.data.benchmarks.lookup import merge
     from stbench.schema import ClipShape
 
     named = custom.resolve_dataset(dataset, **own)
@@ -46,7 +46,7 @@ def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -
 
 def set_pairs(sets: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Dataset options and sizes (``shape.KEY``) of ``--set KEY=VALUE``; a prefix ``dataset.`` may be left out."""
-    from stbench.data.benchmarks import set_value
+    from stbench.data.benchmarks.lookup import set_value
 
     options, sizes = {}, {}
     for text in sets:
@@ -81,7 +81,7 @@ def open_dataset(chosen: Chosen, data_dir: Path | None) -> Dataset:
 def own_card(dataset: str) -> str:
     """What was read off the user's data, over the card on data of one's own."""
     from stbench.data import card
-    from stbench.data.benchmarks import TEMPLATE
+    from stbench.data.benchmarks.lookup import TEMPLATE
 
     benchmark = custom.resolve_dataset(dataset)
     if isinstance(benchmark, str):

@@ -90,7 +90,7 @@ def run_command(
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
     from stbench.cli.progress import Progress  # after the choice: a mistake in it does not wait for torch
-    from stbench.data.dirs import data_dirs
+    from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
     from stbench.sweep.plan import Request, make_plan, parse_override
@@ -131,7 +131,7 @@ def run_command(
 
 def _note_missing_data(plan: Plan, dirs: Sequence[Path], progress: Progress) -> None:
     """A plan may be made where the data are not, on a cluster's login node say; it says so."""
-    from stbench.data.dirs import note_missing
+    from stbench.data.benchmarks.folders import note_missing
 
     notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset.options, dirs) for spec in plan.specs)
     for text in filter(None, notes):

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stbench.data.base import DATASETS, Dataset, DatasetContext, Indices, Split
-    from stbench.data.benchmarks import (
+    from stbench.data.benchmarks.folders import data_dirs
+    from stbench.data.benchmarks.lookup import (
         BENCHMARKS,
         card,
         dataset_spec,
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
         needs_files,
         published_table,
     )
-    from stbench.data.build import build_dataset
-    from stbench.data.dirs import data_dirs
+    from stbench.data.dataset import DATASETS, Dataset, DatasetContext, Indices, Split, build_dataset
     from stbench.data.loader import ClipLoader, evenly_spaced
 
 _HOMES = {
-    "base": ("DATASETS", "Dataset", "DatasetContext", "Indices", "Split"),
-    "benchmarks": (
+    "dataset": ("DATASETS", "Dataset", "DatasetContext", "Indices", "Split", "build_dataset"),
+    "benchmarks.lookup": (
         "BENCHMARKS",
         "card",
         "dataset_spec",
@@ -34,8 +33,7 @@ _HOMES = {
         "needs_files",
         "published_table",
     ),
-    "build": ("build_dataset",),
-    "dirs": ("data_dirs",),
+    "benchmarks.folders": ("data_dirs",),
     "loader": ("ClipLoader", "evenly_spaced"),
 }
 

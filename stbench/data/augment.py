@@ -14,8 +14,8 @@ from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stbench.data.base import Indices
-from stbench.data.counter_rng import stream_key, uniforms
+from stbench.data.dataset import Indices
+from stbench.data.random_streams import stream_key, uniforms
 from stbench.errors import UserError
 from stbench.schema import ClipShape, Record
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from stbench.data.base import Indices, Split
+from stbench.data.dataset import Indices, Split
 from stbench.errors import UserError
 
 Key = tuple[Indices, int]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stbench.data.benchmarks import published_table
+from stbench.data.benchmarks.lookup import published_table
 from stbench.efficiency.records import Cost
 from stbench.nn import METHODS
 from stbench.schema import Record

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from stbench.data.base import Indices
+from stbench.data.dataset import Indices
 from stbench.schema.folder import RunFolder, write_with
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stbench.data.benchmarks import BENCHMARKS, load_benchmark
+from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
 from stbench.errors import UserError
 from stbench.metrics import get_metric
 from stbench.report.statistics import band

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from stbench.data.benchmarks import BENCHMARKS, get_protocol, load_benchmark
+from stbench.data.benchmarks.lookup import BENCHMARKS, get_protocol, load_benchmark
 from stbench.schema import ClipShape, RunSpec
 
 

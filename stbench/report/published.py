@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stbench.data.benchmarks import BENCHMARKS, published_table
+from stbench.data.benchmarks.lookup import BENCHMARKS, published_table
 from stbench.metrics import METRICS
 from stbench.report.audit import AuditRow
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 import stbench
-from stbench.data.base import DATASETS
-from stbench.data.benchmarks import BENCHMARKS
+from stbench.data.benchmarks.lookup import BENCHMARKS
+from stbench.data.dataset import DATASETS
 from stbench.nn import METHODS
 from stbench.registry import Registry
 from stbench.schema import RunSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stbench.data.base import Indices, Split
+from stbench.data.dataset import Indices, Split
 
 
 def overlap(split: Split, scored: Indices) -> int:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from stbench.data.base import DATASETS
-from stbench.data.benchmarks import dataset_spec, get_protocol, load_benchmark, merge, set_value
+from stbench.data.benchmarks.lookup import dataset_spec, get_protocol, load_benchmark, merge, set_value
+from stbench.data.dataset import DATASETS
 from stbench.errors import UserError, unknown_name
 from stbench.metrics import check_metrics
 from stbench.nn import METHODS, Method, split_name, variant_settings

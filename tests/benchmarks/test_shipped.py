@@ -15,7 +15,7 @@ from stbench.data import (
     needs_files,
     published_table,
 )
-from stbench.data.benchmarks import TEMPLATE, load_template
+from stbench.data.benchmarks.lookup import TEMPLATE, load_template
 from stbench.errors import UserError
 from stbench.schema import Benchmark
 

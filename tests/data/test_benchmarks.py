@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from stbench.data.benchmarks import (
+from stbench.data.benchmarks.lookup import (
     BENCHMARKS,
     card,
     dataset_spec,

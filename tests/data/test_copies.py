@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stbench.data import build_dataset, dataset_spec
-from stbench.data.check import check_dataset
-from stbench.data.copies import FLAT, frame_contents, shared_clips
-from stbench.data.custom import CustomOptions, custom_benchmark
+from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
+from stbench.data.inspect.check import check_dataset
+from stbench.data.inspect.leaks import FLAT, frame_contents, shared_clips
 
 
 def findings(folder, **series):

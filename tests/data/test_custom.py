@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stbench.data import build_dataset, dataset_spec
-from stbench.data.custom import CustomOptions, custom_benchmark
+from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.errors import UserError
 
 
@@ -350,5 +350,5 @@ def test_quick_gives_little_data_more_epochs(tmp_path, frames, shares, clips, ep
 
 
 def test_describing_data_does_not_wait_for_torch():
-    code = "import sys, stbench.data.custom; sys.exit('torch' in sys.modules)"
+    code = "import sys, stbench.data.benchmarks.own_data; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,10 +13,10 @@ from PIL import Image
 from scipy.io import netcdf_file
 
 from stbench.data import build_dataset, dataset_spec, load_benchmark
-from stbench.data.custom import CustomOptions, custom_benchmark
-from stbench.data.downloads import Download, fetch
-from stbench.data.recordings import open_recordings
-from stbench.data.store import cache_dir
+from stbench.data.benchmarks.downloads import Download, fetch
+from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
+from stbench.data.formats import open_recordings
+from stbench.data.frame_cache.cache import cache_dir
 from stbench.errors import UserError
 from stbench.schema import ClipShape
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stbench.data.dirs import Source, data_dirs, find_files, missing_files_error, note_missing
+from stbench.data.benchmarks.folders import Source, data_dirs, find_files, missing_files_error, note_missing
 
 
 def test_order_of_precedence(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stbench.data import BENCHMARKS, load_benchmark, needs_files
-from stbench.data.downloads import Download, downloads_of, fetch
+from stbench.data.benchmarks.downloads import Download, downloads_of, fetch
 from stbench.errors import UserError
 
 CONTENT = bytes(range(256)) * 4096
@@ -159,10 +159,8 @@ def test_every_list_is_readable_and_names_files_of_the_benchmark():
 
 
 def test_hashes_are_those_of_the_real_files(shared_dir):
-    sums = dict(
-        reversed(line.split("  ./", 1)) for line in (shared_dir / "data" / "SHA256SUMS").read_text().splitlines()
-    )
-    by_name = {path.rsplit("/", 1)[-1]: value for path, value in sums.items()}
+    lines = (shared_dir / "data" / "SHA256SUMS").read_text().splitlines()
+    by_name = {path.rsplit("/", 1)[-1]: value for value, path in (line.split(maxsplit=1) for line in lines)}
     for name in ("taxinyc", "nyctaxi30"):
         for download in downloads_of(name):
             assert download.hashes == (f"sha256:{by_name[download.file]}",)

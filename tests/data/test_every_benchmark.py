@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stbench.data import BENCHMARKS, build_dataset, dataset_spec, evenly_spaced, get_protocol, load_benchmark
-from stbench.data.check import check_dataset
+from stbench.data.inspect.check import check_dataset
 from stbench.schema import ClipShape, DatasetSpec
 
 TINY_IDX = {"md5": None, "val_images": 8, "train_clips": 60, "val_clips": 20, "test_clips": 30}

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from stbench.data.flow_file import Calendar, parse_slots, read_flow_file
+from stbench.data.readers.traffic.flow_file import Calendar, parse_slots, read_flow_file
 from stbench.errors import UserError
 
 HOURS = Calendar(slots_per_day=24, first_slot=0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stbench.data import DatasetContext, build_dataset, load_benchmark
-from stbench.data.flow_grid import FlowGrid
+from stbench.data.readers.traffic.flow_grid import FlowGrid
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
 

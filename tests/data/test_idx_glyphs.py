@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stbench.data import build_dataset, load_benchmark
-from stbench.data.idx_glyphs import read_idx_images, shrink
+from stbench.data.readers.moving_images.idx_glyphs import read_idx_images, shrink
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
 

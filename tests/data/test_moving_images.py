@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from stbench.data import ClipLoader, build_dataset, load_benchmark
-from stbench.data.counter_rng import stream_key, uniforms
-from stbench.data.glyphs import digits
-from stbench.data.moving_images import MovingImagesOptions, MovingSplit, trajectories
+from stbench.data.random_streams import stream_key, uniforms
+from stbench.data.readers.moving_images.glyphs import digits
+from stbench.data.readers.moving_images.moving_images import MovingImagesOptions, MovingSplit, trajectories
 from stbench.errors import UserError
 from stbench.schema import ClipShape
 

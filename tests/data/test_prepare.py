@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stbench.data import prepare as module
-from stbench.data.fit import FrameSize
-from stbench.data.prepare import prepare
-from stbench.data.recordings import open_recordings
-from stbench.data.store import NO_TIME, Prepared, cache_dir
+from stbench.data.formats import open_recordings
+from stbench.data.frame_cache import decode as module
+from stbench.data.frame_cache.cache import NO_TIME, Prepared, cache_dir
+from stbench.data.frame_cache.decode import prepare
+from stbench.data.frame_cache.resize import FrameSize
 from stbench.errors import UserError
 
 SIZE = FrameSize(height=8, width=12, channels=1, fit="crop")
@@ -86,7 +86,7 @@ def test_every_nth_frame(place):
 KILLED = """
 import sys, time
 from pathlib import Path
-from stbench.data import prepare as module
+from stbench.data.frame_cache import decode as module
 module.FLUSH_BYTES = 1
 plain = module.fit_frames
 def slow(frames, size):
@@ -102,7 +102,7 @@ module.prepare("toy", recordings(Path(sys.argv[1])), SIZE)
 def start(place):
     env = {**os.environ, "PYTHONPATH": str(place.parent)}
     (place.parent / "tests_store.py").write_text(
-        "from stbench.data.fit import FrameSize\nfrom stbench.data.recordings import open_recordings\n"
+        "from stbench.data.frame_cache.resize import FrameSize\nfrom stbench.data.formats import open_recordings\n"
         "SIZE = FrameSize(height=8, width=12, channels=1, fit='crop')\n"
         "def recordings(folder):\n    return open_recordings(sorted(folder.glob('*.npy')), folder)\n"
     )

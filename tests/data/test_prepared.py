@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stbench.data import build_dataset, load_benchmark
-from stbench.data.prepared import count_range, read_prepared
+from stbench.data.readers.traffic.window_npz import count_range, read_prepared
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
 

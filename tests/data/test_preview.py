@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from stbench.data import build_dataset, dataset_spec
-from stbench.data.custom import CustomOptions, custom_benchmark
-from stbench.data.preview import FUTURE, GAP, LINE, contact_sheet, moment, preview_rows, write_preview
+from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
+from stbench.data.inspect.preview import FUTURE, GAP, LINE, contact_sheet, moment, preview_rows, write_preview
 from stbench.errors import UserError
 
 

@@ -133,8 +133,8 @@ def test_cut_seq_file(kitticaltech, tmp_path):
 
 def test_real_kitti_frames(shared_dir):
     """Seven real frames are too few for three splits; the reader's scaling and cutting are what is looked at."""
-    from stbench.data.fit import FrameSize, fit_frames
-    from stbench.data.recordings import open_recordings
+    from stbench.data.formats import open_recordings
+    from stbench.data.frame_cache.resize import FrameSize, fit_frames
 
     root = shared_dir / "data" / "kitti_tiny"
     (recording,) = open_recordings(sorted(root.rglob("*.png")), root)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stbench.data import build_dataset, load_benchmark
-from stbench.data.flow_file import Calendar, read_flow_file
+from stbench.data.readers.traffic.flow_file import Calendar, read_flow_file
 
 BLOCKS = {10: (5904, 8112), 11: (5928, 8136), 12: (5928, 8136), 13: (6144, 8352), 14: (7584, 9792)}
 DUPLICATED = {10: 96, 11: 144, 12: 96, 13: 576, 14: 3456}

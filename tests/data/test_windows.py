@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stbench.data.windows import LastFraction, LastWindows, consecutive_runs, split_windows, windows_within
+from stbench.data.splits.windows import LastFraction, LastWindows, consecutive_runs, split_windows, windows_within
 from stbench.errors import UserError
 
 ascending = st.sets(st.integers(0, 60), min_size=1).map(sorted)

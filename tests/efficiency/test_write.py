@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from stbench.data.benchmarks import published_table
+from stbench.data.benchmarks.lookup import published_table
 from stbench.efficiency.macs import MacCount
 from stbench.efficiency.parameters import ParameterCount
 from stbench.efficiency.published import published_cost

@@ -13,7 +13,7 @@ from torch import Tensor
 import stbench
 from stbench import ClipShape, UserError
 from stbench.data import ClipLoader, Split
-from stbench.data.windows import WindowSplit
+from stbench.data.splits.windows import WindowSplit
 from stbench.evaluate.times import clip_times
 from stbench.nn import Method, MethodConfig
 from stbench.sweep.plan import Request, make_plan

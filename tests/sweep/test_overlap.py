@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stbench.data.base import Indices, Split
-from stbench.data.windows import WindowSplit
+from stbench.data.dataset import Indices, Split
+from stbench.data.splits.windows import WindowSplit
 from stbench.sweep.overlap import overlap
 
 

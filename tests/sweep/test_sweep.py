@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stbench.data import Dataset
-from stbench.data.custom import CustomOptions, custom_benchmark
+from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.errors import UserError
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep import sweep as module

@@ -1,0 +1,1 @@
+"""Look-up of benchmarks, their folders, files and downloads; benchmarks made from a user's own data."""

@@ -1,0 +1,257 @@
+"""A benchmark made on the fly from a user's own file or folder: ``stbench run --dataset path/to/clips``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import PositiveInt, field_validator
+
+from stbench.data.benchmarks.lookup import TEMPLATE, load_template
+from stbench.data.formats import SUFFIXES, Recording, open_recordings
+from stbench.data.formats.arrays import Layout
+from stbench.data.frame_cache.cache import Stored
+from stbench.data.splits.from_folder_names import by_folders
+from stbench.data.splits.rules import MANY_CLIPS, ByFraction, ByName, check_filled, split_spans, windows_of
+from stbench.errors import UserError
+from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
+
+MULTIPLE = 4  # what the methods' strides and patches divide
+USUAL_LENGTH = 10
+MOST_EPOCHS = 40
+
+
+class CustomOptions(Record):
+    """What the user says about their data; the rest is read off it.
+
+    ``size`` is (H, W); ``shares`` the split; ``t_in``, ``t_out`` default to ten frames each, or as many as the shortest
+    split allows.
+    """
+
+    t_in: PositiveInt | None = None
+    t_out: PositiveInt | None = None
+    stride: PositiveInt | None = None
+    shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    size: tuple[PositiveInt, PositiveInt] | None = None
+    variable: str | None = None
+    layout: Layout = "auto"
+    scale: Literal["auto", "unit", "minmax", "zscore"] = "auto"
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_add_up(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not add_up(shares):
+            raise ValueError("three shares between 0 and 1 that add up to 1 are expected, as --split 0.7,0.1,0.2")
+        return shares
+
+
+def add_up(shares: Sequence[float]) -> bool:
+    """Whether these are three shares between 0 and 1 that add up to 1; NaN is none, it fails every comparison.
+
+    >>> add_up((0.7, 0.1, 0.2)), add_up((0.5, 0.5)), add_up((float("nan"), 0.5, 0.5))
+    (True, False, False)
+    """
+    return len(shares) == 3 and all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6
+
+
+def is_path(dataset: str) -> bool:
+    """Whether ``--dataset`` means a place on disk: it has a separator or a dot, or begins with ``~``."""
+    return any(mark in dataset for mark in ("/", "\\", ".")) or dataset.startswith("~")
+
+
+def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
+    """Describe a folder of clips, a long series or a single file as a benchmark, under the template's protocols.
+
+    Raises:
+        UserError: nothing readable is there, the files do not fit together, or the split leaves no room for a clip.
+    """
+    path = Path(dataset).expanduser()
+    if not path.exists():
+        raise UserError(f"--dataset {dataset}: there is no such file or folder (and no benchmark of that name).")
+    path = path.resolve()
+    root = path if path.is_dir() else path.parent
+    files = _files(path)
+    recordings = open_recordings(files, root, variable=options.variable, layout=options.layout)
+    split = _split(recordings, options)
+    t_in, t_out = _lengths(recordings, split, options)
+    channels = _common_channels(recordings)
+    height, width = options.size or _common_size(recordings)
+    _check_size(height, width)
+    patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
+    scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
+    shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
+    clips = _training_clips(recordings, split, shape.length, options.stride or 1, _name(path))
+    template = load_template()
+    changes: dict[str, Any] = {
+        "path": str(path),
+        "files": patterns,
+        "variables": [options.variable] if options.variable else [],
+        "layout": options.layout,
+        "fit": "cover" if options.size or _sizes(recordings) > 1 else "crop",
+        "split": split.model_dump(mode="json"),
+        "scale": scale,
+        "stride": options.stride or 1,
+    }
+    return template.model_copy(
+        update={
+            "name": _name(path),
+            "title": f"{path.name}, {t_in} -> {t_out}",
+            "shape": shape,
+            "units": "grey levels" if scale == "unit" else "file units",
+            "value_range": None if scale == "zscore" else (0.0, 1.0),
+            "data_range": None if scale == "zscore" else 1.0,
+            "dataset": template.dataset.model_copy(update={"options": {**template.dataset.options, **changes}}),
+            "protocols": {
+                name: _protocol(protocol, shape, scale, clips) for name, protocol in template.protocols.items()
+            },
+        }
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{path} is of no known kind. Readable: {', '.join(SUFFIXES)}.")
+        return [path]
+    found = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+    visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not visible:
+        raise UserError(f"{path} holds nothing readable. Put clips there: {', '.join(SUFFIXES)}.")
+    return visible
+
+
+def _name(path: Path) -> str:
+    """A name that can be part of a folder's: the path's last part, and the mark that it is no shipped benchmark."""
+    return "custom-" + (re.sub(r"[^A-Za-z0-9_]+", "-", path.stem).strip("-") or "data")
+
+
+def _split(recordings: Sequence[Recording], options: CustomOptions) -> ByFraction | ByName:
+    """By folders named after splits where there are any, else by shares."""
+    named = by_folders([recording.name for recording in recordings])
+    if named is None:
+        return ByFraction(shares=options.shares)
+    if "shares" in options.model_fields_set:
+        raise UserError(
+            "--split: the folders named train, val and test already say which clips belong where. Leave --split out, "
+            "or rename the folders to have everything cut by it."
+        )
+    return named
+
+
+def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, options: CustomOptions) -> tuple[int, int]:
+    """Frames in and out: those asked for, else ten each, less where the shortest split has no room for them."""
+    lengths = [recording.length for recording in recordings]
+    by_time, room = _room(recordings, split)
+    if options.t_in is not None or options.t_out is not None:
+        given = options.t_in or options.t_out
+        usual = min(USUAL_LENGTH, max(1, room - (given or 0)))
+        return options.t_in or usual, options.t_out or usual
+    usual = min(USUAL_LENGTH, room // 2 - (1 if room // 2 > 4 and by_time else 0))
+    if usual < 1:
+        raise UserError(
+            f"The recordings are too short: the longest has {max(lengths)} frames, of which the smallest split gets "
+            f"{room}. Give longer ones, or other shares with --split."
+        )
+    return usual, usual
+
+
+def _room(recordings: Sequence[Recording], split: ByFraction | ByName) -> tuple[bool, int]:
+    """Whether a split is the end of recordings rather than whole ones, and the most frames that surely fit a clip."""
+    whole = min(recording.length for recording in recordings)
+    if isinstance(split, ByName):
+        cut = [recording.length for recording in recordings if re.search(split.train, recording.name)]
+        share = split.val if isinstance(split.val, float) else None
+    else:
+        cut, share = [recording.length for recording in recordings], min(split.shares)
+    if share is None or len(cut) >= MANY_CLIPS:
+        return False, whole
+    room = round(max(cut) * share)
+    return True, room if isinstance(split, ByFraction) else min(room, whole)
+
+
+def _sizes(recordings: Sequence[Recording]) -> int:
+    return len({recording.frame[:2] for recording in recordings})
+
+
+def _common_size(recordings: Sequence[Recording]) -> tuple[int, int]:
+    """The smallest height and width among the recordings, cut down to a multiple of what the methods need."""
+    height, width = (min(recording.frame[axis] for recording in recordings) for axis in (0, 1))
+    return height // MULTIPLE * MULTIPLE, width // MULTIPLE * MULTIPLE
+
+
+def _common_channels(recordings: Sequence[Recording]) -> int:
+    """The largest number of channels; grey recordings among coloured ones are repeated, nothing else can be adapted."""
+    found = sorted({recording.frame[2] for recording in recordings})
+    if len([number for number in found if number > 1]) > 1:
+        example = {recording.frame[2]: recording.name for recording in recordings}
+        listing = ", ".join(f"{number} ({example[number]})" for number in found)
+        raise UserError(f"Recordings of different numbers of channels: {listing}. Give data of one kind.")
+    return found[-1]
+
+
+def _check_size(height: int, width: int) -> None:
+    if height % MULTIPLE or width % MULTIPLE or min(height, width) < 2 * MULTIPLE:
+        raise UserError(
+            f"Frames of {height}×{width}: height and width must be multiples of {MULTIPLE}, at least {2 * MULTIPLE}. "
+            f"Give --size HxW, e.g. --size {max(2, round(height / MULTIPLE)) * MULTIPLE}x"
+            f"{max(2, round(width / MULTIPLE)) * MULTIPLE}."
+        )
+
+
+def _auto_scale(recordings: Sequence[Recording]) -> Literal["unit", "minmax"]:
+    return "unit" if all(recording.dtype == np.uint8 for recording in recordings) else "minmax"
+
+
+def _training_clips(
+    recordings: Sequence[Recording], split: ByFraction | ByName, length: int, stride: int, where: str
+) -> int:
+    """How many clips the training split will have, gaps in time left aside; refuses lengths that leave a split none."""
+    ends = np.cumsum([recording.length for recording in recordings])
+    places = [
+        Stored(name=recording.name, first=int(end) - recording.length, length=recording.length)
+        for recording, end in zip(recordings, ends, strict=True)
+    ]
+    spans = split_spans(split, places, np.empty(0, dtype=np.int64), TEMPLATE)
+    rows = {part: [windows_of(span, length, stride) for span in spans[part]] for part in spans}
+    windows = {part: np.concatenate([np.empty((0, length), dtype=np.int64), *rows[part]]) for part in rows}
+    check_filled(windows, spans, length, where)
+    return len(windows["train"])
+
+
+def _enough(training: Training, clips: int) -> Training:
+    """As many epochs as give as many clips as where there is no lack of them, so that little data are not undertrained.
+
+    Only protocols that cap the clips of an epoch are meant: their length is a number of steps, not of epochs.
+    """
+    if training.train_clips is None or clips >= training.train_clips:
+        return training
+    epochs = math.ceil(training.epochs * training.train_clips / max(1, clips))
+    return training.model_copy(update={"epochs": min(MOST_EPOCHS, epochs)})
+
+
+def _protocol(protocol: Protocol, shape: ClipShape, scale: str, clips: int) -> Protocol:
+    """The template's protocol with metrics that suit the scale, and frames shrunk where the template says so."""
+    known = protocol.evaluation.metrics
+    kept = [name for name in known if scale != "zscore" or name.startswith(("mse", "mae", "rmse"))]  # need no peak
+    physical = [] if scale == "unit" else ["mae_physical", "rmse_physical"]
+    changes: dict[str, Any] = {
+        "evaluation": protocol.evaluation.model_copy(update={"metrics": (*kept, *physical)}),
+        "shape": None,
+        "training": _enough(protocol.training, clips),
+    }
+    if protocol.shape is not None:
+        small = _shrunk(shape, max(protocol.shape.height, protocol.shape.width))
+        if small != shape:
+            changes |= {"shape": small, "dataset": {**protocol.dataset, "fit": "cover"}}
+    return protocol.model_copy(update=changes)
+
+
+def _shrunk(shape: ClipShape, longest: int) -> ClipShape:
+    """The shape with its longer side at most ``longest``, proportions kept as far as multiples allow."""
+    factor = max(1.0, max(shape.height, shape.width) / longest)
+    small = {side: max(2, round(getattr(shape, side) / factor / MULTIPLE)) * MULTIPLE for side in ("height", "width")}
+    return shape.model_copy(update=small)

@@ -1,0 +1,1 @@
+"""Frames decoded and resized once into memory-mapped arrays."""

@@ -1,0 +1,104 @@
+"""Prepared frames on disk: decoded once, memory-mapped by whoever reads them.
+
+A prepared folder holds ``frames.bin`` (F, C, H, W), ``statistics.bin`` (F, C, 4) float64, ``minutes.bin`` (F,) int64
+and, written last, ``index.json``; a folder without an index is not prepared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from stbench.data.formats.recording import Frames
+from stbench.errors import UserError
+from stbench.schema import Record
+
+CACHE_VARIABLE = "STBENCH_CACHE"
+NO_TIME = np.iinfo(np.int64).min
+INDEX, FRAMES, STATISTICS, MINUTES = "index.json", "frames.bin", "statistics.bin", "minutes.bin"
+
+
+class Stored(Record):
+    """A recording's place in the store."""
+
+    name: str
+    first: int
+    length: int
+    note: str = ""
+
+
+class Index(Record):
+    """What a prepared folder holds. ``source`` is the sha256 of the files it was made from."""
+
+    format: int
+    dtype: str
+    frame: tuple[int, int, int]
+    recordings: tuple[Stored, ...]
+    source: str
+    files: int
+
+
+def cache_dir() -> Path:
+    """Where prepared frames are kept: ``$STBENCH_CACHE``, else the per-user cache folder."""
+    named = os.environ.get(CACHE_VARIABLE, "").strip()
+    base = Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("stbench", appauthor=False))
+    return base / "prepared"
+
+
+class Prepared:
+    """A complete prepared folder. Pickling carries its path, so that workers map the files themselves.
+
+    Raises:
+        UserError: it is incomplete or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.index = Index.parse(json.loads((path / INDEX).read_text(encoding="utf-8")), str(path / INDEX))
+        except (OSError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{path} holds no prepared frames ({error}). Remove it and prepare again.") from error
+        self.count = sum(recording.length for recording in self.index.recordings)
+        for name, size in self._sizes().items():
+            if not (path / name).is_file() or (path / name).stat().st_size != size:
+                raise UserError(
+                    f"{path / name} is damaged: it must have {size} bytes. Remove {path} and prepare again."
+                )
+
+    @cached_property
+    def frames(self) -> Frames:
+        """(F, C, H, W), read-only."""
+        return self._mapped(FRAMES, self.index.dtype, (self.count, *self.index.frame))
+
+    @cached_property
+    def statistics(self) -> npt.NDArray[np.float64]:
+        """Minimum, maximum, mean and variance of each frame and channel, (F, C, 4)."""
+        return np.array(self._mapped(STATISTICS, "float64", (self.count, self.index.frame[0], 4)))
+
+    @cached_property
+    def minutes(self) -> npt.NDArray[np.int64]:
+        """When each frame was taken, minutes since 1970; ``NO_TIME`` where nothing is known."""
+        return np.array(self._mapped(MINUTES, "int64", (self.count,)))
+
+    def _sizes(self) -> dict[str, int]:
+        values = self.count * int(np.prod(self.index.frame))
+        return {
+            FRAMES: values * np.dtype(self.index.dtype).itemsize,
+            STATISTICS: self.count * self.index.frame[0] * 4 * 8,
+            MINUTES: self.count * 8,
+        }
+
+    def _mapped(self, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        return np.memmap(self.path / name, dtype=dtype, mode="r", shape=shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "index": self.index, "count": self.count}

@@ -1,0 +1,228 @@
+"""Decode recordings once into a prepared folder (:mod:`stbench.data.frame_cache.cache`).
+
+Work goes on in ``<key>.partial`` under a lock, with a journal of what is safely on disk, and ends with a rename: a
+second process waits and finds the result, a killed one is taken up where its journal ends, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from stbench.data.benchmarks.folders import fingerprint
+from stbench.data.formats import Frames, Recording
+from stbench.data.frame_cache.cache import (
+    CACHE_VARIABLE,
+    FRAMES,
+    INDEX,
+    MINUTES,
+    NO_TIME,
+    STATISTICS,
+    Index,
+    Prepared,
+    Stored,
+    cache_dir,
+)
+from stbench.data.frame_cache.resize import FrameSize, fit_frames
+from stbench.data.scaling import frame_statistics
+from stbench.errors import UserError
+from stbench.schema.folder import write_text
+
+FORMAT = 1
+JOURNAL = "journal.jsonl"
+FLUSH_BYTES = 32 << 20
+KEY_LENGTH = 16
+
+Keep = Callable[[Recording], slice]
+Report = Callable[[int, int], None]
+
+
+def everything(recording: Recording) -> slice:
+    """Keep every frame."""
+    return slice(recording.length)
+
+
+def prepare(
+    name: str,
+    recordings: Sequence[Recording],
+    size: FrameSize,
+    *,
+    keep: Keep = everything,
+    progress: Report = lambda _done, _total: None,
+) -> Prepared:
+    """The prepared frames of these recordings, decoded now unless they were before.
+
+    Args:
+        name: begins the folder's name.
+        recordings: what to decode.
+        size: what frames are brought to.
+        keep: which frames of a recording are kept (every third, say).
+        progress: told how many recordings are done, of how many.
+
+    Raises:
+        UserError: a file is damaged or holds NaN, the disk is full, or the cache folder cannot be written.
+    """
+    folder = cache_dir() / f"{name}-{_key(recordings, size, keep)}"
+    if (folder / INDEX).is_file():
+        return Prepared(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(_beside(folder, "lock")):
+            if not (folder / INDEX).is_file():
+                _Work(_beside(folder, "partial"), recordings, size, keep, progress).finish(folder)
+    except OSError as error:
+        raise _explained(error, folder) from error
+    return Prepared(folder)
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _key(recordings: Sequence[Recording], size: FrameSize, keep: Keep) -> str:
+    """Names the content by what is cheap to know: options, and every file's name, size and time of change."""
+    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()}".encode())
+    for path in _sources(recordings):
+        stat = path.stat()
+        digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    for recording in recordings:
+        digest.update(f"{recording.name} {recording.length} {recording.frame} {keep(recording)}\n".encode())
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def _sources(recordings: Sequence[Recording]) -> list[Path]:
+    return list(dict.fromkeys(path for recording in recordings for path in recording.paths))
+
+
+def _explained(error: OSError, folder: Path) -> UserError:
+    elsewhere = f"or set ${CACHE_VARIABLE} to another folder. What is done so far is kept."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"The disk is full while preparing {folder}. Free some space there, {elsewhere}")
+    return UserError(f"Cannot prepare {folder}: {error.strerror or error}. Allow writing there, {elsewhere}")
+
+
+class _Work:
+    """One preparation, from the journal's end on."""
+
+    def __init__(
+        self, folder: Path, recordings: Sequence[Recording], size: FrameSize, keep: Keep, progress: Report
+    ) -> None:
+        self.folder = folder
+        self.recordings = recordings
+        self.size = size
+        self.keep = keep
+        self.progress = progress
+        self.dtype = np.result_type(*{recording.dtype for recording in recordings})
+        folder.mkdir(exist_ok=True)
+        self.done = self._journal()
+
+    def finish(self, target: Path) -> None:
+        with ExitStack() as stack:
+            files = {
+                name: stack.enter_context((self.folder / name).open("r+b" if self.done else "wb"))
+                for name in (FRAMES, STATISTICS, MINUTES)
+            }
+            self._rewind(files)
+            self._decode(files)
+        index = Index(
+            format=FORMAT,
+            dtype=str(self.dtype),
+            frame=(self.size.channels, self.size.height, self.size.width),
+            recordings=tuple(self.done),
+            source=fingerprint(_sources(self.recordings)),
+            files=len(_sources(self.recordings)),
+        )
+        write_text(self.folder / INDEX, index.model_dump_json())
+        (self.folder / JOURNAL).unlink()
+        if target.exists():
+            shutil.rmtree(target)
+        self.folder.rename(target)
+
+    def _journal(self) -> list[Stored]:
+        """Recordings that are whole on disk; a torn last line counts as not written."""
+        path = self.folder / JOURNAL
+        if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, MINUTES)):
+            return []
+        done = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                done.append(Stored.parse(json.loads(line), str(path)))
+            except ValueError:
+                break
+        write_text(path, "".join(stored.model_dump_json() + "\n" for stored in done))
+        return done
+
+    def _rewind(self, files: dict[str, BinaryIO]) -> None:
+        frames = sum(stored.length for stored in self.done)
+        pixels = self.size.channels * self.size.height * self.size.width
+        per_frame = {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, MINUTES: 8}
+        for name, file in files.items():
+            file.truncate(frames * per_frame[name])
+            file.seek(0, os.SEEK_END)
+
+    def _decode(self, files: dict[str, BinaryIO]) -> None:
+        pending: list[Stored] = []
+        first, flushed = sum(stored.length for stored in self.done), files[FRAMES].tell()
+        for number, recording in enumerate(self.recordings[len(self.done) :], len(self.done)):
+            length = self._decode_one(recording, files)
+            pending.append(Stored(name=recording.name, first=first, length=length, note=recording.note))
+            first += length
+            if files[FRAMES].tell() - flushed >= FLUSH_BYTES or number + 1 == len(self.recordings):
+                self._record(pending, files)
+                pending, flushed = [], files[FRAMES].tell()
+            self.progress(number + 1, len(self.recordings))
+
+    def _decode_one(self, recording: Recording, files: dict[str, BinaryIO]) -> int:
+        kept = self.keep(recording)
+        start, stop, step = kept.start or 0, kept.stop, kept.step or 1
+        position = length = 0
+        for block in recording.blocks():
+            where = np.arange(position, position + len(block))
+            chosen = (where >= start) & (where < stop) & ((where - start) % step == 0)
+            position += len(block)
+            if not chosen.any():
+                continue
+            frames = fit_frames(block[chosen], self.size).astype(self.dtype, copy=False)
+            _check_finite(frames, recording, int(where[chosen][0]))
+            minutes = np.full(len(frames), NO_TIME) if recording.minutes is None else recording.minutes[where[chosen]]
+            files[FRAMES].write(frames.tobytes())
+            files[STATISTICS].write(frame_statistics(frames).tobytes())
+            files[MINUTES].write(minutes.astype(np.int64).tobytes())
+            length += len(frames)
+        return length
+
+    def _record(self, pending: list[Stored], files: dict[str, BinaryIO]) -> None:
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        with (self.folder / JOURNAL).open("a", encoding="utf-8") as journal:
+            journal.writelines(stored.model_dump_json() + "\n" for stored in pending)
+            journal.flush()
+            os.fsync(journal.fileno())
+        self.done += pending
+
+
+def _check_finite(frames: Frames, recording: Recording, first: int) -> None:
+    finite = np.isfinite(frames).all(axis=(1, 2, 3))
+    if not finite.all():
+        raise UserError(
+            f"{recording.paths[0]}: recording {recording.name!r} holds NaN or infinity, first near frame "
+            f"{first + int(np.argmin(finite))}. Fill the gaps, or leave the recording out."
+        )

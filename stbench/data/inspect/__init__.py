@@ -1,0 +1,1 @@
+"""What ``stbench data check`` and ``stbench data preview`` do."""

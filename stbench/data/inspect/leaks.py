@@ -1,0 +1,50 @@
+"""Clips that are in two splits under two names: content is compared, frame by frame, by hash.
+
+Axes: F stored frames, N windows, T frames of a window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from stbench.data.formats.recording import Frames
+from stbench.data.splits.windows import Windows
+
+Contents = npt.NDArray[np.int64]
+
+FLAT = 0  # number of every frame that is one value throughout, which says nothing on where it is from
+
+
+def frame_contents(frames_FCHW: Frames) -> Contents:
+    """A number for each frame (F,): equal where the contents are (64 bits of BLAKE2b), ``FLAT`` for constant frames."""
+    found = np.empty(len(frames_FCHW), dtype=np.int64)
+    for number, frame in enumerate(frames_FCHW):
+        flat = bool((frame == frame.flat[0]).all())
+        digest = hashlib.blake2b(frame.tobytes(), digest_size=8).digest()
+        found[number] = FLAT if flat else int.from_bytes(digest, "little", signed=True)
+    return found
+
+
+def shared_clips(contents_F: Contents, one_NT: Windows, other_NT: Windows) -> int:
+    """How many of the other split's clips have their frames, in order, somewhere among those of the one.
+
+    Clips that hardly change (fewer than two different frames that are not constant) are left aside: nights without a
+    taxi and hours without rain are alike without being copies.
+    """
+    length = other_NT.shape[1]
+    known = {_digest(clip) for clip in contents_F[one_NT]}
+    used_F = contents_F[np.unique(one_NT)]
+    if len(used_F) >= length:  # at any start, not only where the one's own clips begin
+        known |= {_digest(run) for run in np.lib.stride_tricks.sliding_window_view(used_F, length)}
+    return sum(_tells(clip) and _digest(clip) in known for clip in contents_F[other_NT])
+
+
+def _digest(clip_T: Contents) -> bytes:
+    return hashlib.blake2b(clip_T.tobytes(), digest_size=16).digest()
+
+
+def _tells(clip_T: Contents) -> bool:
+    return len(np.unique(clip_T[clip_T != FLAT])) > 1

@@ -1,0 +1,64 @@
+"""A text file that lists which frames of each recording are in use, as the KTH actions have it.
+
+A line is a recording's name, white space, the word "frames" and ranges: ``person01_boxing_d1  frames  1-95, 96-185``.
+Frames are counted from 1, last ones included. Ranges that touch are one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from stbench.data.frame_cache.cache import Stored
+from stbench.data.splits.rules import Span
+from stbench.errors import UserError
+
+LINE = re.compile(r"^\s*(\S+)\s+frames\s+([\d\s,\-]+)$")
+Ranges = dict[str, list[tuple[int, int]]]
+
+
+def read_ranges(folder: Path, name: str) -> Ranges:
+    """Half-open ranges of frames, counted from 0, of each recording.
+
+    Raises:
+        UserError: the file is missing or holds no such line.
+    """
+    found = next(iter(sorted(folder.rglob(name))), None)
+    if found is None:
+        raise UserError(f"{folder} lacks {name}, which lists the frames in use. Fetch it with the recordings.")
+    table: Ranges = {}
+    for line in found.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = LINE.match(line)
+        if match is not None:
+            parts = [part.split("-") for part in match[2].replace(" ", "").split(",") if part]
+            if any(len(part) != 2 or not all(part) for part in parts):
+                raise UserError(f"{found}: cannot read the ranges of {match[1]!r}: {match[2].strip()!r}.")
+            table[match[1]] = _merged([(int(first) - 1, int(last)) for first, last in parts])
+    if not table:
+        raise UserError(f"{found} holds no line of the form 'name  frames  1-95, 96-185'.")
+    return table
+
+
+def spans_in_ranges(spans: Sequence[Span], recordings: Sequence[Stored], table: Ranges) -> list[Span]:
+    """What the ranges leave of spans that are whole recordings; a recording the table does not know is left out."""
+    by_first = {recording.first: recording for recording in recordings}
+    found = []
+    for span in spans:
+        stem = PurePosixPath(by_first[span.start].name).name
+        known = next((ranges for name, ranges in table.items() if stem == name or stem.startswith(f"{name}_")), [])
+        for start, stop in known:
+            cut = Span(span.start + start, min(span.start + stop, span.stop))
+            if cut.stop > cut.start:
+                found.append(cut)
+    return found
+
+
+def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged

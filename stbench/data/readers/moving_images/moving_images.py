@@ -1,0 +1,217 @@
+"""Small images moving on a black canvas (Srivastava et al., ICML 2015, "Moving MNIST"), generated when asked for.
+
+A clip is a function of (seed, split, epoch, index) alone: its random numbers are read at its own place of a
+counter-based stream, so that any batch of clips is drawn at once, by any worker, in any order.
+
+Axes: B batch, G glyphs of a clip, T time, C = 1, H, W canvas; h, w glyph, S pixels of a glyph's strip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor
+
+from stbench.data.benchmarks.folders import Source, find_files, fingerprint, missing_files_error
+from stbench.data.dataset import Dataset, DatasetContext, Indices, Split
+from stbench.data.random_streams import stream_key, uniforms
+from stbench.data.readers.moving_images.glyphs import Glyphs, Images, digits
+from stbench.data.readers.moving_images.idx_glyphs import check_content, read_idx_glyphs
+from stbench.data.readers.moving_images.sequence_file import SequenceFile
+from stbench.errors import UserError
+from stbench.schema import ClipShape, Record
+
+GENERATOR_VERSION = 1
+DRAWS_PER_GLYPH = 4  # which glyph, start y, start x, direction
+FILE_OPTIONS = {"files", "folders", "md5", "val_images", "test_file", "source"}
+STREAMS = {"train": 0, "val": 1, "test": 2}
+
+Floats = npt.NDArray[np.float64]
+
+
+class MovingImagesOptions(Record):
+    """What moves, how fast, and how many clips a split has.
+
+    Attributes:
+        glyphs: ``digits`` are scikit-learn's bundled ones, ``idx`` those of two files, training and test images.
+        glyph_size: height and width of an image in pixels.
+        per_clip: images in a clip.
+        speed: distance moved per frame, as a share of the free range (canvas minus glyph).
+        train_clips: clips of one training epoch; other ones in every epoch.
+        val_clips: validation clips, the same in every epoch.
+        test_clips: test clips, likewise.
+        seed: of the data; independent of a run's seed, so that every method and seed sees the same clips.
+        files: names of the idx files, training images first.
+        folders: further names of the folder that may hold the files.
+        md5: accepted md5 sums (packed or unpacked) of each file; None accepts any content.
+        val_images: training images held out for validation.
+        test_file: published test clips (T, N, H, W) uint8, read instead of generated ones where they are there and
+            fit the lengths and the canvas.
+        source: where to get the files.
+    """
+
+    glyphs: Literal["digits", "idx"] = "digits"
+    glyph_size: PositiveInt = 28
+    per_clip: PositiveInt = 2
+    speed: Annotated[PositiveFloat, Field(lt=1)] = 0.1
+    train_clips: PositiveInt = 10_000
+    val_clips: PositiveInt = 1_000
+    test_clips: PositiveInt = 10_000
+    seed: NonNegativeInt = 0
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    md5: dict[str, tuple[str, ...]] | None = None
+    val_images: PositiveInt = 6000
+    test_file: str | None = None
+    source: Source | None = None
+
+    @model_validator(mode="after")
+    def _files_fit(self) -> MovingImagesOptions:
+        if (self.glyphs == "idx") != (len(self.files) == 2):
+            raise ValueError(f"glyphs 'idx' and two files go together; got {self.glyphs!r} and {len(self.files)} files")
+        return self
+
+
+class MovingImages(Dataset):
+    """Clips of moving glyphs; the glyphs themselves are split between train, validation and test."""
+
+    Options: ClassVar[type[Record]] = MovingImagesOptions
+    options: MovingImagesOptions
+
+    def __init__(self, options: MovingImagesOptions, context: DatasetContext) -> None:
+        super().__init__(options, context)
+        glyphs = self._glyphs()
+        train = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
+        check_canvas(context.name, context.shape, train)
+        self.train = MovingSplit(train, "train", options.train_clips, options, context.shape)
+        published = self._published_test()
+        self.test: Split = published or MovingSplit(glyphs.test, "test", options.test_clips, options, context.shape)
+        self.val: Split = self.test
+        if context.hold_out:
+            self.val = MovingSplit(glyphs.val, "val", options.val_clips, options, context.shape)
+        held = f"{len(glyphs.val)} for validation" if context.hold_out else "validation = test"
+        origin = f"test clips are the published ones of {options.test_file}" if published else "test clips generated"
+        self.report = (
+            f"generated from {len(train)} glyphs for training, {held}, {len(glyphs.test)} for test; dropped nothing; "
+            f"clips: {len(self.train)} train (anew each epoch), {len(self.val)} validation, {len(self.test)} test"
+            + (f"; {origin}" if options.test_file else "")
+        )
+        self.fingerprint = self._fingerprint(glyphs)
+
+    def _glyphs(self) -> Glyphs:
+        options, context = self.options, self.context
+        if options.glyphs == "digits":
+            return digits(options.glyph_size)
+        paths = find_files(context.name, context.data_dirs, options.files, options.folders)
+        if paths is None:
+            raise missing_files_error(context.name, context.data_dirs, [options.files], options.source)
+        for path in paths:
+            if options.md5 is not None and path.name in options.md5:
+                check_content(path, options.md5[path.name])
+        return read_idx_glyphs(paths[0], paths[1], options.glyph_size, options.val_images)
+
+    def _published_test(self) -> SequenceFile | None:
+        """The published test clips where they are there and fit."""
+        name, context = self.options.test_file, self.context
+        found = name and find_files(context.name, context.data_dirs, [name], self.options.folders)
+        if not found:
+            return None
+        clips = SequenceFile(found[0], context.shape.length)
+        return clips if clips.fits(context.shape) else None
+
+    def _fingerprint(self, glyphs: Glyphs) -> str:
+        """Of everything clips are drawn from; the glyphs stand for the files they come from."""
+        drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
+        digest = hashlib.sha256(f"{GENERATOR_VERSION} {self.options.model_dump_json(include=drawn_from)}".encode())
+        for images in (glyphs.train, glyphs.val, glyphs.test):
+            digest.update(images.tobytes())
+        if isinstance(self.test, SequenceFile):
+            digest.update(fingerprint([self.test.path]).encode())
+        return digest.hexdigest()
+
+
+class MovingSplit(Split):
+    """Clips of one split, drawn when asked for."""
+
+    def __init__(self, glyphs: Images, name: str, clips: int, options: MovingImagesOptions, shape: ClipShape) -> None:
+        self._glyphs = glyphs
+        self._name = name
+        self._clips = clips
+        self._options = options
+        self._shape = shape
+
+    def __len__(self) -> int:
+        return self._clips
+
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        """Clips (B, T, 1, H, W) in [0, 1], steps of 1/255; ``epoch`` changes training clips only."""
+        key = stream_key(self._options.seed, STREAMS[self._name], epoch if self._name == "train" else 0)
+        draws = uniforms(key, indices, self._options.per_clip * DRAWS_PER_GLYPH)
+        draws_BGD = draws.reshape(len(indices), self._options.per_clip, DRAWS_PER_GLYPH)
+        chosen_BG = (draws_BGD[..., 0] * len(self._glyphs)).astype(np.int64)
+        free = np.array([self._shape.height, self._shape.width]) - self._glyphs.shape[1:]
+        corners_BGT2 = trajectories(draws_BGD[..., 1:], free, self._options.speed, self._shape.length)
+        canvas = render(self._glyphs[chosen_BG], corners_BGT2, (self._shape.height, self._shape.width))
+        return torch.from_numpy(canvas[:, :, None]).to(torch.float32).div_(255)
+
+
+def trajectories(draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int) -> Indices:
+    """Upper left corners (B, G, T, 2) in pixels of glyphs that go straight and are reflected at the walls.
+
+    Args:
+        draws_BG3: uniform numbers: start y, start x, direction.
+        free: range of the corner, (y, x) pixels.
+        speed: share of the free range moved per frame.
+        length: number of frames T.
+    """
+    angle = 2 * np.pi * draws_BG3[..., 2]
+    step = speed * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    time = np.arange(length)[:, None]
+    straight = draws_BG3[..., None, :2] + time * step[..., None, :]
+    reflected = 1 - np.abs(straight % 2 - 1)  # the straight line folded back into [0, 1]
+    return np.floor(reflected * free).astype(np.int64)
+
+
+def render(glyphs_BGhw: Images, corners_BGT2: Indices, canvas: tuple[int, int]) -> Images:
+    """Frames (B, T, H, W) uint8: the pixelwise maximum of the glyphs at their corners.
+
+    A glyph is drawn as one strip of bytes: its rows with the black between them that a canvas as wide as the frame
+    has there, so that a frame takes one copy and not h of them.
+    """
+    batch, count, length, _ = corners_BGT2.shape
+    height, width = canvas
+    frames = np.zeros((batch, length, height * width), dtype=np.uint8)
+    strips_BGS = _strips(glyphs_BGhw, width)
+    # windows[b, t, n] is the strip of frame t that starts at its n-th pixel: a view, so that assigning draws
+    windows = np.lib.stride_tricks.sliding_window_view(frames, strips_BGS.shape[-1], axis=2, writeable=True)
+    starts_BGT = corners_BGT2[..., 0] * width + corners_BGT2[..., 1]
+    clip, time = np.arange(batch)[:, None], np.arange(length)
+    windows[clip, time, starts_BGT[:, 0]] = strips_BGS[:, :1]
+    for glyph in range(1, count):
+        place = clip, time, starts_BGT[:, glyph]
+        drawn = windows[place]
+        windows[place] = np.maximum(drawn, strips_BGS[:, glyph, None], out=drawn)
+    return frames.reshape(batch, length, height, width)
+
+
+def _strips(glyphs_BGhw: Images, width: int) -> Images:
+    """Each glyph (B, G, S) as it lies in a black frame of this width, from its first pixel to its last."""
+    rows, columns = glyphs_BGhw.shape[2:]
+    wide = np.zeros((*glyphs_BGhw.shape[:3], width), dtype=np.uint8)
+    wide[..., :columns] = glyphs_BGhw
+    return wide.reshape(*glyphs_BGhw.shape[:2], -1)[..., : (rows - 1) * width + columns]
+
+
+def check_canvas(name: str, shape: ClipShape, glyphs: Images) -> None:
+    """Refuse clips of several channels, or a canvas that is not larger than a glyph."""
+    height, width = glyphs.shape[1:]
+    if shape.channels != 1 or shape.height <= height or shape.width <= width:
+        raise UserError(
+            f"{name}: moving images need a frame (1, H, W) with H > {height} and W > {width}, the benchmark declares "
+            f"{shape.frame}."
+        )

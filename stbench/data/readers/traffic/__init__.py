@@ -1,0 +1,1 @@
+"""Gridded traffic flow: the TaxiBJ family of files."""

@@ -1,0 +1,95 @@
+"""The field's preprocessed flow file: an npz of windows in [-1, 1].
+
+Keys ``X_train``, ``Y_train``, ``X_test``, ``Y_test``, each (N, T, C, H, W). The windows overlap, so that nearly every
+frame is stored once per position: equal frames are found by their content and kept once, and windows become rows of
+frame numbers, as those cut from a series are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stbench.data.splits.windows import Windows
+from stbench.errors import UserError
+from stbench.schema import ClipShape
+
+TOLERANCE = 1e-4
+SAMPLE = 1000
+LARGEST_COUNT = 2_000  # above it, float32 rounding hides the spacing of neighbouring counts
+
+
+def read_prepared(path: Path, shape: ClipShape) -> tuple[npt.NDArray[np.float32], Windows, Windows]:
+    """Distinct frames (F, C, H, W) in [0, 1] and the training and test windows (N, T_in+T_out) over them.
+
+    Raises:
+        UserError: the file cannot be read, lacks a key, or holds other shapes or values.
+    """
+    numbers: dict[bytes, int] = {}
+    frames: list[npt.NDArray[np.float32]] = []
+    splits = []
+    for split in ("train", "test"):
+        past = _numbered(_read(path, f"X_{split}", shape.t_in, shape), numbers, frames)
+        future = _numbered(_read(path, f"Y_{split}", shape.t_out, shape), numbers, frames)
+        if len(past) != len(future):
+            raise UserError(f"{path}: X_{split} holds {len(past)} windows and Y_{split} {len(future)}.")
+        splits.append(np.concatenate([past, future], axis=1))
+    return (np.stack(frames) + np.float32(1)) / np.float32(2), splits[0], splits[1]
+
+
+def count_range(frames_TCHW: npt.NDArray[np.float32]) -> tuple[float, float] | None:
+    """Counts that 0 and 1 stand for, read off the spacing of the values; None where they are no scaled counts.
+
+    The file does not say what it was scaled by. Counts 0 … n divided by n are multiples of 1/n, and a sample of
+    frames holds neighbouring counts.
+    """
+    sample = frames_TCHW[:: max(1, len(frames_TCHW) // SAMPLE)]
+    gaps = np.diff(np.unique(sample.astype(np.float64)))
+    gaps = gaps[gaps > 0.5 / LARGEST_COUNT]
+    if not len(gaps):
+        return None
+    largest = round(1 / gaps.min())
+    counts = sample.astype(np.float64) * largest
+    whole = np.abs(counts - np.rint(counts)).max() < 0.01
+    return (0.0, float(largest)) if whole else None
+
+
+def _read(path: Path, key: str, length: int, shape: ClipShape) -> npt.NDArray[np.float32]:
+    try:
+        with np.load(path) as file:
+            values = file[key] if key in file.files else None
+            held = ", ".join(file.files)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be read as npz (cut short or damaged?): {error}. Fetch it again.") from error
+    if values is None:
+        raise UserError(f"{path} lacks the key {key!r}; it holds: {held or 'nothing'}.")
+    expected = (length, *shape.frame)
+    if values.ndim != 5 or values.shape[1:] != expected or not len(values):
+        text = ", ".join(str(size) for size in expected)
+        raise UserError(f"{path}: {key} has shape {values.shape}, expected (N, {text}).")
+    if not (np.isfinite(values).all() and np.abs(values).max() <= 1 + TOLERANCE):
+        raise UserError(f"{path}: {key} has values from {values.min()} to {values.max()}, expected them in [-1, 1].")
+    scaled: npt.NDArray[np.float32] = values.astype(np.float32)
+    return scaled
+
+
+def _numbered(
+    windows_NTCHW: npt.NDArray[np.float32],
+    numbers: dict[bytes, int],
+    frames: list[npt.NDArray[np.float32]],
+) -> Windows:
+    """Frame numbers (N, T) of windows; frames not met before are appended to ``frames``."""
+    found = np.empty(windows_NTCHW.shape[:2], dtype=np.int64)
+    for position in np.ndindex(found.shape):
+        frame = windows_NTCHW[position]
+        key = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        if key not in numbers:
+            numbers[key] = len(frames)
+            frames.append(frame.copy())
+        found[position] = numbers[key]
+    return found

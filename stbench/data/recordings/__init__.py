@@ -1,9 +1,0 @@
-"""Frames as they come: videos, folders of pictures, arrays, HDF5 and NetCDF files, seen as recordings.
-
-A recording is a run of frames from one place. Axes: T time, H height, W width, C channels.
-"""
-
-from stbench.data.recordings.base import Blocks, Frames, Recording, natural
-from stbench.data.recordings.find import SUFFIXES, open_recordings
-
-__all__ = ["SUFFIXES", "Blocks", "Frames", "Recording", "natural", "open_recordings"]

@@ -1,0 +1,1 @@
+"""Which windows of which recordings form the training, validation and test split."""
