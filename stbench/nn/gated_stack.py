@@ -1,4 +1,4 @@
-"""The temporal module of TAU and SimVP-gSTA: a stack of gated convolutional blocks over channel-stacked frames.
+"""The temporal module of TAU, SimVP-gSTA and SimVP-VAN: gated convolutional blocks over channel-stacked frames.
 
 Sources: Tan et al., "Temporal Attention Unit", CVPR 2023; Tan et al., "SimVP: Towards Simple yet Powerful
 Spatiotemporal Predictive Learning", 2022. Axes: B, C = T_in·hid_S features of all past frames, H', W'.
@@ -7,33 +7,18 @@ Spatiotemporal Predictive Learning", 2022. Axes: B, C = T_in·hid_S features of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from stbench.errors import UserError
 from stbench.nn.depthwise import DepthwiseConv
+from stbench.nn.drop_path import DropPath
+from stbench.nn.initial import scale_convolution
 from stbench.nn.recompute import recompute
+from stbench.nn.stack import BlockPlace, BlockStack, StackBlock
 
 LAYER_SCALE = 1e-2
-FIRST_DROP_PATH = 1e-2
-
-
-class DropPath(nn.Module):
-    """Stochastic depth: drops the whole branch per sample, survivors are divided by 1 − rate (Huang et al., 2016)."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape; the identity in eval mode or at rate 0."""
-        if not self.training or self.rate == 0.0:
-            return x
-        keep = 1.0 - self.rate
-        mask = torch.rand(x.shape[0], *[1] * (x.ndim - 1), device=x.device) < keep
-        return x * (mask.to(x.dtype) / keep)
 
 
 class DecomposedConv(nn.Module):
@@ -92,39 +77,31 @@ class ConvFeedForward(nn.Module):
         return self.shrink(self.drop(self.act(self.depthwise(wide))))  # type: ignore[no-any-return]
 
 
-class GatedBlock(nn.Module):
-    """z ← z + DropPath(γ1 ⊙ A(BN(z))); z ← z + DropPath(γ2 ⊙ M(BN(z))); then a 1×1 conv when the width changes."""
+class GatedBlock(StackBlock):
+    """z ← z + DropPath(γ1 ⊙ A(BN(z))); z ← z + DropPath(γ2 ⊙ M(BN(z)))."""
 
-    def __init__(
-        self, c_in: int, c_out: int, gate: nn.Module, *, mlp_ratio: float, drop: float, drop_path: float
-    ) -> None:
+    def __init__(self, channels: int, gate: nn.Module, *, mlp_ratio: float, drop: float, drop_path: float) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(c_in)
-        self.attention = GatedAttention(c_in, gate)
-        self.norm2 = nn.BatchNorm2d(c_in)
-        self.feed_forward = ConvFeedForward(c_in, mlp_ratio, drop)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.attention = GatedAttention(channels, gate)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.feed_forward = ConvFeedForward(channels, mlp_ratio, drop)
         self.drop_path = DropPath(drop_path)
-        self.gamma1 = nn.Parameter(torch.full((c_in,), LAYER_SCALE))
-        self.gamma2 = nn.Parameter(torch.full((c_in,), LAYER_SCALE))
+        self.gamma1 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
+        self.gamma2 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
         self.apply(_init_block)
-        self.reduction = nn.Conv2d(c_in, c_out, 1) if c_out != c_in else nn.Identity()
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W)."""
+    def mix(self, z: Tensor) -> Tensor:
+        """(B, C, H, W), same shape."""
         z = z + self.drop_path(self.gamma1[:, None, None] * self.attention(self.norm1(z)))
-        z = z + self.drop_path(self.gamma2[:, None, None] * self.feed_forward(self.norm2(z)))
-        return self.reduction(z)  # type: ignore[no-any-return]
+        return z + self.drop_path(self.gamma2[:, None, None] * self.feed_forward(self.norm2(z)))  # type: ignore[no-any-return]
 
 
-class GatedStack(nn.Module):
-    """``n_t`` blocks of widths channels → hid_t → … → hid_t → channels.
+class GatedStack(BlockStack):
+    """A stack of gated blocks; arguments and errors as :class:`BlockStack`'s.
 
     Args:
-        channels: T_in·hid_S.
         gate: makes the gate of a block of the given width.
-
-    Raises:
-        UserError: ``n_t`` is below 2.
     """
 
     def __init__(
@@ -137,28 +114,15 @@ class GatedStack(nn.Module):
         mlp_ratio: float,
         drop: float,
         drop_path: float,
+        memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
-        super().__init__()
-        if n_t < 2:
-            raise UserError(f"n_t = {n_t}: the temporal module needs at least 2 blocks (in and out). Use n_t >= 2.")
-        widths = [channels] + [hid_t] * (n_t - 1) + [channels]
-        rates = torch.linspace(FIRST_DROP_PATH, drop_path, n_t, device="cpu").tolist()
-        self.blocks = nn.ModuleList(
-            GatedBlock(c_in, c_out, gate(c_in), mlp_ratio=mlp_ratio, drop=drop, drop_path=rate)
-            for c_in, c_out, rate in zip(widths[:-1], widths[1:], rates, strict=True)
-        )
+        def block(place: BlockPlace) -> GatedBlock:
+            return GatedBlock(place.width, gate(place.width), mlp_ratio=mlp_ratio, drop=drop, drop_path=place.drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H', W'), same shape."""
-        for block in self.blocks:
-            x = block(x)
-        return x
+        super().__init__(channels, hid_t, n_t, block, drop_path=drop_path, memory_format=memory_format)
 
 
 def _init_block(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
-        nn.init.zeros_(cast("Tensor", module.bias))
-    elif isinstance(module, nn.Linear):
+    scale_convolution(module)
+    if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)

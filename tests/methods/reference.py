@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stbench import ClipShape, Method, create_method
-from stbench.nn.gated_stack import DropPath
+from stbench.nn.drop_path import DropPath
 
 SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=32, width=32)
 REL, ABS = 1e-5, 1e-6

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stbench import Progress
-from stbench.nn.gated_stack import DropPath
+from stbench.nn.drop_path import DropPath
 
 from .oracles import stacked
 from .test_oracles import SQUARE, STACKED, STACKED_CASES, TALL, WIDE, Case, build, published

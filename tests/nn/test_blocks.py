@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from stbench import ClipShape
 from stbench.nn import MethodConfig, ParallelForecaster
 from stbench.nn.conv_recurrent import GateConv, gate_macs
-from stbench.nn.gated_stack import DropPath, GatedStack
+from stbench.nn.drop_path import DropPath
+from stbench.nn.gated_stack import GatedStack
 
 
 def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
