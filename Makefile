@@ -8,12 +8,13 @@ STAMP := $(VENV)/.installed
 # Two processes of one thread each: on two cores two OpenMP teams of two would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-slow coverage lint format clean
+.PHONY: help setup demo test test-slow test-lowest coverage lint format clean
 
 help:
 	@echo "make demo       train four methods on embedded data and print the table (about 6 minutes, set-up included)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the minutes-long tests"
+	@echo "make test-lowest  the fast tests on the lowest versions that pyproject.toml allows (own environment: .venv-lowest)"
 	@echo "make coverage   the fast tests with branch coverage"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make format     let ruff format the code"
@@ -41,6 +42,15 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(PYTEST) -m slow
 
+# uv resolves the lowest direct versions; pip cannot.
+LOWEST := .venv-lowest
+
+test-lowest: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[dev,video]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+
 coverage: $(STAMP)
 	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-fail-under=90
 
@@ -55,5 +65,5 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
