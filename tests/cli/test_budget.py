@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import TINY_CONVLSTM, only, stbench
+from tests.cli.commands import TINY_CONVLSTM, only, stbench
 
 
 def finished(out: Path, budget: str) -> tuple[dict, list[dict], str]:

@@ -11,8 +11,7 @@ from PIL import Image
 
 from stbench.cli.custom import resolve_dataset
 from stbench.errors import UserError
-
-from .commands import command, only, stbench
+from tests.cli.commands import command, only, stbench
 
 
 @pytest.fixture

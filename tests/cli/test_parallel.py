@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from .commands import TINY_CONVLSTM, only, stbench
+from tests.cli.commands import TINY_CONVLSTM, only, stbench
 
 
 @pytest.mark.slow

@@ -14,8 +14,7 @@ from stbench import UserError
 from stbench.cli.app import app
 from stbench.cli.new_method import write_plugin
 from stbench.conformance.locate import methods_in_file
-
-from .commands import command
+from tests.cli.commands import command
 
 BROKEN = Path(__file__).parents[1] / "conformance" / "broken"
 

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from stbench.schema.folder import RunFolder
-
-from .commands import TINY, TINY_CONVLSTM, command, only, stbench
+from tests.cli.commands import TINY, TINY_CONVLSTM, command, only, stbench
 
 
 def deterministic(path: Path) -> dict:

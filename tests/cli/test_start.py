@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from .commands import stbench
+from tests.cli.commands import stbench
 
 IMPORTS = """
 import sys

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .commands import TINY, stbench
+from tests.cli.commands import TINY, stbench
 
 PYPROJECT = """
 [build-system]

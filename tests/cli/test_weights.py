@@ -17,8 +17,7 @@ from stbench import UserError, create_method
 from stbench.cli.app import app
 from stbench.schema.folder import RunFolder
 from stbench.train.checkpoint import find_best, load_weights, save_weights
-
-from ..ramps import finished_runs, registered
+from tests.support.ramps import finished_runs, registered
 
 PAST = np.random.default_rng(0).uniform(250, 300, (4, 3, 2, 8, 16))
 

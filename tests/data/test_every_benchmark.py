@@ -10,6 +10,7 @@ import torch
 from stbench.data import BENCHMARKS, build_dataset, dataset_spec, evenly_spaced, get_protocol, load_benchmark
 from stbench.data.inspect.check import check_dataset
 from stbench.schema import ClipShape, DatasetSpec
+from tests import fixtures
 
 TINY_IDX = {"md5": None, "val_images": 8, "train_clips": 60, "val_clips": 20, "test_clips": 30}
 OPTIONS = {
@@ -19,7 +20,6 @@ OPTIONS = {
     "moving_digits": {"train_clips": 60, "val_clips": 20, "test_clips": 30},
     "human": {"augment": {}},
 }
-VARIABLES = {"weather_uv10": ("u10", "v10")}
 WEATHER = ("weather_r", "weather_t2m", "weather_tcc", "weather_uv10")
 SHIPPED = (*OPTIONS, "taxinyc", "nyctaxi30", "kth", "kitticaltech", *WEATHER)
 HALVES = {"X": slice(0, 4), "Y": slice(4, 8)}
@@ -30,16 +30,7 @@ def case(request, tmp_path_factory):
     """A benchmark's name, and a folder with tiny files of it."""
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "data"
-    frame = load_benchmark(name).shape.frame
-    if name.startswith("weather"):
-        variables = VARIABLES.get(name, (name.removeprefix("weather_"),))
-        request.getfixturevalue("weather").write(folder, variables)
-    elif name in ("mmnist", "mfmnist"):
-        request.getfixturevalue("mmnist").write(folder)
-    elif name != "moving_digits":
-        folder.mkdir(exist_ok=True)
-        sized = (frame,) if name in ("taxibj", "taxinyc", "nyctaxi30") else ()
-        request.getfixturevalue(name).write(folder, *sized)
+    fixtures.write(name, folder)
     return name, folder
 
 

@@ -11,8 +11,7 @@ from stbench.efficiency.macs import analyse, count_macs, operator_macs, total_ma
 from stbench.efficiency.subject import build
 from stbench.nn import create_method
 from stbench.schema import ClipShape
-
-from .subjects import planned
+from tests.efficiency.subjects import planned
 
 REFERENCE_NAMES = {
     "tau": "TAU",

@@ -3,8 +3,7 @@
 import pytest
 
 from stbench.efficiency.parameters import count_parameters
-
-from .subjects import Untidy, planned, registered
+from tests.efficiency.subjects import Untidy, planned, registered
 
 LIVE = {"tau": 9_545_442, "predrnn": 23_658_496, "phydnet": 3_092_309, "convlstm": 11_572_224}
 """Of specs/methods.md: ConvLSTM's published 14.98 M include 3.41 M that its forward never uses."""

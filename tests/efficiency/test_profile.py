@@ -13,8 +13,7 @@ from stbench.efficiency.memory import measure_memory
 from stbench.efficiency.records import Cost
 from stbench.efficiency.sampling import OUT_OF_MEMORY
 from stbench.schema import RunSpec
-
-from .subjects import Glutton, Sleeper, planned, registered
+from tests.efficiency.subjects import Glutton, Sleeper, planned, registered
 
 CPU = torch.device("cpu")
 

@@ -1,31 +1,20 @@
 """``scripts/measure_speed.py``: that it runs, its targets, the dated record and the comparison with the last one."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from scripts import measure_speed as script
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"device": "ACME X1", "threads": 2, "libraries": {}}
 CHOICES = {"compile": False, "budget": 6.0}
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measure_speed", ROOT / "scripts" / "measure_speed.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["measure_speed"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_targets_bound_from_the_right_side(script: ModuleType) -> None:
+def test_targets_bound_from_the_right_side() -> None:
     assert script.Ratio(2.0, 1.5, lower=False, detail={}).met is True
     assert script.Ratio(2.0, 1.5, lower=True, detail={}).met is False
     assert script.Ratio(2.0, None, lower=True, detail={}).met is None
@@ -34,11 +23,11 @@ def test_targets_bound_from_the_right_side(script: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("value", "lower", "worse"), [(0.89, False, True), (0.91, False, False), (1.11, True, True), (1.09, True, False)]
 )
-def test_worse_by_more_than_a_tenth(script: ModuleType, value: float, lower: bool, worse: bool) -> None:
+def test_worse_by_more_than_a_tenth(value: float, lower: bool, worse: bool) -> None:
     assert script.Ratio(value, None, lower=lower, detail={}).worsened(1.0) is worse
 
 
-def test_record_is_found_again_on_the_same_hardware_only(script: ModuleType, tmp_path: Path) -> None:
+def test_record_is_found_again_on_the_same_hardware_only(tmp_path: Path) -> None:
     ratios = {"a": script.Ratio(2.0, 1.5, lower=False, detail={"seconds": 3})}
     folder = tmp_path / "new" / "speed"
     path = script.write(folder, ratios, ENVIRONMENT, CHOICES)
@@ -51,7 +40,7 @@ def test_record_is_found_again_on_the_same_hardware_only(script: ModuleType, tmp
     assert script.last_record(folder, ENVIRONMENT, {**CHOICES, "compile": True}) == {}
 
 
-def test_a_regression_is_shown(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_regression_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     ratios = {"slower": script.Ratio(0.8, 1.0, lower=False, detail={}), "same": script.Ratio(1.0, None, True, {})}
     assert script.show(ratios, {"slower": 1.0, "same": 1.0}) == ["slower"]
     first, second = capsys.readouterr().out.splitlines()
@@ -60,7 +49,7 @@ def test_a_regression_is_shown(script: ModuleType, capsys: pytest.CaptureFixture
     assert "WORSE" not in second
 
 
-def test_every_reference_has_a_number(script: ModuleType) -> None:
+def test_every_reference_has_a_number() -> None:
     keys = {(benchmark, method) for benchmark in script.BATCHES for method in script.METHODS}
     assert set(script.REFERENCE_SHARES) == set(script.REFERENCE_MEMORY) == keys
     assert {name for targets in script.TARGETS.values() for name in targets} == set(script.METHODS)

@@ -18,8 +18,7 @@ from stbench.efficiency.sampling import OUT_OF_MEMORY, summarise
 from stbench.efficiency.sheets import make_sheets
 from stbench.efficiency.write import to_csv, to_latex, to_markdown, write_profile
 from stbench.schema import ClipShape
-
-from .subjects import as_facts
+from tests.efficiency.subjects import as_facts
 
 SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=32, width=32)
 ENVIRONMENT = {"device": "ACME X_1 (8 cores)", "libraries": {"torch": "2.9.0+cpu"}, "threads": 2}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..ramps import finished_runs, registered
+from tests.support.ramps import finished_runs, registered
 
 METHODS = ["persistence", "tau", "convlstm"]
 

@@ -20,8 +20,7 @@ from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.run import Run, Workplace, open_dataset
 from stbench.train.engine import Engine
 from stbench.train.validate import validation_mse
-
-from ..ramps import Quiet
+from tests.support.ramps import Quiet
 
 SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=2, width=2)
 

@@ -17,8 +17,7 @@ from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.weights import rescore
 from stbench.train.checkpoint import find_best, save_weights
 from stbench.train.engine import Engine
-
-from .conftest import METHODS
+from tests.evaluate.conftest import METHODS
 
 OFFSET = np.array([250.0, -2.0])[:, None, None]
 SCALE = np.array([50.0, 4.0])[:, None, None]

@@ -7,8 +7,7 @@ import torch
 
 from stbench import ClipShape, Progress
 from stbench.nn import StridedDecoder, StridedEncoder
-
-from .small import SHAPE, TRAINED, UNTRAINED, build
+from tests.methods.small import SHAPE, TRAINED, UNTRAINED, build
 
 LENGTHS = [(3, 3), (2, 5), (4, 1), (3, 4)]
 SHARED = sorted(set(TRAINED) - {"mau"})

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from stbench.efficiency.macs import analyse, total_macs
-
-from .published import ROWS, Row
+from tests.methods.published import ROWS, Row
 
 ALL = [Row(dataset, method) for method, (_, settings) in ROWS.items() for dataset in settings]
 LIVE = {"TAU": 9_545_442, "PredRNN": 23_658_496, "PhyDNet": 3_092_309, "ConvLSTM": 11_572_224}

@@ -10,8 +10,7 @@ import torch
 from stbench import ClipShape, create_method
 from stbench.errors import UserError
 from stbench.nn import METHODS, EncoderConfig, variant_settings
-
-from .small import SHAPE, TRAINED, UNTRAINED, build
+from tests.methods.small import SHAPE, TRAINED, UNTRAINED, build
 
 
 def test_every_method_of_the_suite_is_registered() -> None:

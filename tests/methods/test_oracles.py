@@ -13,8 +13,7 @@ from torch.nn import functional as F
 
 from stbench import ClipShape, Method, create_method
 from stbench.nn import feed_mask, prediction_mask
-
-from . import oracles
+from tests.methods import oracles
 
 SQUARE = ClipShape(t_in=3, t_out=2, channels=2, height=8, width=8)
 WIDE = ClipShape(t_in=2, t_out=4, channels=1, height=8, width=16)

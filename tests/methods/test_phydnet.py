@@ -9,9 +9,8 @@ from torch.nn import functional as F
 
 from stbench import ClipShape, Progress
 from stbench.nn import prediction_mask
-
-from . import oracles
-from .test_oracles import SQUARE, TALL, WIDE, Case, build, published
+from tests.methods import oracles
+from tests.methods.test_oracles import SQUARE, TALL, WIDE, Case, build, published
 
 LONG = ClipShape(t_in=1, t_out=3, channels=1, height=4, width=12)
 CASES = [

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-
-from .reference import Case
-from .small import SHAPE, TRAINED, build
-from .test_reference import CASES, MAU, MIM, PHYDNET, PREDRNNPP
-from .test_reference import name as case_name
+from tests.methods.reference import Case
+from tests.methods.small import SHAPE, TRAINED, build
+from tests.methods.test_reference import CASES, MAU, MIM, PHYDNET, PREDRNNPP
+from tests.methods.test_reference import name as case_name
 
 
 @pytest.mark.parametrize("method", TRAINED)

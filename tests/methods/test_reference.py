@@ -10,8 +10,7 @@ from stbench_methods.phydnet.moments import kernels_to_moments, moment_basis, mo
 from stbench_methods.tau import differential_divergence
 
 from stbench import Progress
-
-from .reference import SPREAD_FACTOR, Case, assert_close, assert_gradients, load
+from tests.methods.reference import SPREAD_FACTOR, Case, assert_close, assert_gradients, load
 
 STACK = {"hid_s": 16, "hid_t": 64, "n_s": 2, "n_t": 2, "drop_path": 0.0}
 TAU = Case("tau_small", "tau", STACK)

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from stbench import Progress
 from stbench.nn.drop_path import DropPath
-
-from .oracles import stacked
-from .test_oracles import SQUARE, STACKED, STACKED_CASES, TALL, WIDE, Case, build, published
+from tests.methods.oracles import stacked
+from tests.methods.test_oracles import SQUARE, STACKED, STACKED_CASES, TALL, WIDE, Case, build, published
 
 MOMENTUM = 0.1
 LONGER = SQUARE.model_copy(update={"t_in": 3, "t_out": 7})

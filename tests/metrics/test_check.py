@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from stbench.metrics import check, check_against_skimage
-
-from .cases import KINDS, frames
+from tests.metrics.cases import KINDS, frames
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,8 +11,7 @@ from stbench.errors import UserError
 from stbench.metrics import MetricAccumulator, frame_values, latitude_weights, statistics
 from stbench.metrics.statistics import FORMULAS
 from stbench.schema import Scaling
-
-from .cases import KINDS, frames, per_frame
+from tests.metrics.cases import KINDS, frames, per_frame
 
 PIXEL = ["mse_frame", "mae_frame", "rmse_frame", "mse_pixel", "mae_pixel", "rmse_pixel"]
 

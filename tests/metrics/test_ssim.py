@@ -5,8 +5,7 @@ from torch import Tensor
 from stbench.errors import UserError
 from stbench.metrics import frame_values
 from stbench.metrics.statistics import _Job
-
-from .cases import KINDS, frames, skimage_ssim
+from tests.metrics.cases import KINDS, frames, skimage_ssim
 
 SHAPES = [(2, 3, 1, 16, 16), (1, 2, 3, 24, 17), (3, 1, 2, 7, 7), (1, 1, 1, 7, 40), (1, 5, 1, 64, 64)]
 

@@ -15,8 +15,7 @@ from stbench.report.published import PublishedRow, published_rows, read_publishe
 from stbench.report.records import collect
 from stbench.report.section import make_report
 from stbench.schema import ClipShape
-
-from .runs import make_run, make_spec
+from tests.report.runs import make_run, make_spec
 
 RENAMED = {"mse": "mse_frame", "mae": "mae_frame", "ssim": "ssim_legacy"}
 TAXIBJ = ClipShape(t_in=4, t_out=4, channels=2, height=32, width=32)

@@ -17,8 +17,7 @@ from stbench.report.records import collect
 from stbench.report.section import make_report
 from stbench.report.table import Table, make_tables
 from stbench.report.tidy import summary_csv
-
-from .runs import make_run, make_spec
+from tests.report.runs import make_run, make_spec
 
 ERRORS = np.full((4, 3), 2.0)
 

@@ -10,9 +10,8 @@ from stbench.report.html import to_html
 from stbench.report.records import collect
 from stbench.report.section import make_report
 from stbench.schema import Failure
-
-from .browser import CHROMIUM, drive
-from .runs import METRICS, T_OUT, make_run, make_spec, noisy, write_samples
+from tests.report.browser import CHROMIUM, drive
+from tests.report.runs import METRICS, T_OUT, make_run, make_spec, noisy, write_samples
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

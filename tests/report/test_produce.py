@@ -21,8 +21,7 @@ from stbench.report.records import collect
 from stbench.report.section import make_report
 from stbench.report.table import make_tables
 from stbench.schema import Failure
-
-from .runs import make_run, make_spec, noisy, write_samples
+from tests.report.runs import make_run, make_spec, noisy, write_samples
 
 TAXIBJ = {"benchmark": "taxibj", "plugin": "tau"}
 

@@ -10,8 +10,7 @@ import pytest
 from stbench.errors import UserError
 from stbench.report.records import collect, records_of
 from stbench.schema import Failure
-
-from .runs import make_run, make_spec
+from tests.report.runs import make_run, make_spec
 
 ERRORS = np.full((4, 3), 2.0)
 

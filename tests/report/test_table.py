@@ -13,8 +13,7 @@ from stbench.report.terminal import to_rich
 from stbench.report.tidy import to_csv
 from stbench.report.write import footnotes, table_markdown
 from stbench.schema import Failure
-
-from .runs import make_run, make_spec, noisy
+from tests.report.runs import make_run, make_spec, noisy
 
 
 def constant(value: float) -> np.ndarray:

@@ -9,8 +9,7 @@ from rich.console import Console
 from stbench.report.records import collect
 from stbench.report.table import Table, make_tables
 from stbench.report.terminal import fit, plain_width, to_rich
-
-from .runs import make_run, make_spec, noisy
+from tests.report.runs import make_run, make_spec, noisy
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ import pytest
 
 from stbench.report.table import make_tables
 from stbench.report.write import table_markdown
-
-from .runs import make_run, make_spec
+from tests.report.runs import make_run, make_spec
 
 UNTRAINED: dict[str, Any] = {"training": None}
 PUBLISHED: dict[str, Any] = {"training": None, "weights": "0" * 64}

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from .plans import RECORDED, plan_lines
+from tests.sweep.plans import RECORDED, plan_lines
 
 BY_METHOD: defaultdict[str, list[str]] = defaultdict(list)
 for line in RECORDED.read_text().splitlines():

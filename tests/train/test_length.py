@@ -17,9 +17,8 @@ from stbench.train.engine import Engine
 from stbench.train.length import Length, epochs_that_fit, run_length
 from stbench.train.loop import Trainer
 from stbench.train.schedules import Rate
-
-from .test_loop import StopAfter, without_times
-from .tiny import Recorder, make_trainer, tiny_training
+from tests.train.test_loop import StopAfter, without_times
+from tests.train.tiny import Recorder, make_trainer, tiny_training
 
 STEPS_PER_EPOCH = 5
 TICKS_PER_STEP = 3

@@ -20,8 +20,7 @@ from stbench.train.checkpoint import best_path, find_best, load_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import DivergedError, Trainer
-
-from .tiny import Recorder, make_trainer, tiny_training
+from tests.train.tiny import Recorder, make_trainer, tiny_training
 
 
 class StopAfter(StopRequest):

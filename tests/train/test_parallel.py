@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 WORLD = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
 import torch
 from torch import nn
-import tiny
 from stbench.data import ClipLoader
 from stbench.nn import MethodConfig
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import Trainer
+from tests.train import tiny
 
 class Plain(tiny.Blend):
     jitter = 0.0
@@ -50,7 +50,7 @@ trainer.run()
 @pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
     script = tmp_path / "world.py"
-    script.write_text(WORLD.format(tests=str(Path(__file__).parent)))
+    script.write_text(WORLD)
     curves = []
     for processes in (1, 2):
         out = tmp_path / str(processes)
@@ -59,7 +59,7 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
             check=True,
             timeout=240,
             capture_output=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "PYTHONPATH": str(ROOT)},
         )
         records = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
         curves.append([(r["train_loss"], r["val_mse_frame"]) for r in records])

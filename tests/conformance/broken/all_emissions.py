@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from tiny import Tiny
 from torch import Tensor, nn
 
 from stbench import Progress
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "shapes"
 ALSO = {"lengths", "overfits_one_batch"}

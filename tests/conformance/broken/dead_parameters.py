@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tiny import Tiny
 from torch import nn
 
 from stbench import ClipShape
 from stbench.nn import MethodConfig
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "gradients"
 ALSO = {"data_parallel"}

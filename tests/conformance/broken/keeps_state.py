@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tiny import Tiny
 from torch import Tensor
+
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "no_carried_state"
 ALSO = {"batch_independence", "losses", "state_dict_round_trip", "target_not_seen"}

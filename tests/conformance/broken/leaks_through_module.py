@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tiny import Tiny
 from torch import Tensor
 
 from stbench import Progress
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "target_not_seen"
 ALSO = {"state_dict_round_trip", "overfits_one_batch"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tiny import Tiny
 
 from stbench import ClipShape
 from stbench.nn import MethodConfig
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "seed_determinism"
 ALSO = {"data_parallel"}

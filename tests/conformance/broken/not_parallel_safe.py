@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from tiny import Tiny
 from torch import Tensor, nn
 
 from stbench import ClipShape, Progress
 from stbench.nn import MethodConfig
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "data_parallel"
 

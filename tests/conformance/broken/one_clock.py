@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from tiny import Tiny
 from torch import Tensor
+
+from tests.conformance.broken.tiny import Tiny
 
 CAUGHT_BY = "dates"
 

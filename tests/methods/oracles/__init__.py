@@ -3,11 +3,11 @@
 Nothing here is shared with the code under test: states are explicit zeros, gates are cut by number, loops are loops.
 """
 
-from .mau import mau
-from .mim import mim
-from .phydnet import moment_loss, phydnet
-from .recurrent import convlstm, predrnn, predrnnpp, predrnnv2
-from .stacked import simvp_gsta, simvp_inception, tau
+from tests.methods.oracles.mau import mau
+from tests.methods.oracles.mim import mim
+from tests.methods.oracles.phydnet import moment_loss, phydnet
+from tests.methods.oracles.recurrent import convlstm, predrnn, predrnnpp, predrnnv2
+from tests.methods.oracles.stacked import simvp_gsta, simvp_inception, tau
 
 __all__ = [
     "convlstm",

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .recurrent import sig
-from .tools import Weights, conv, gates, layers, rollout
+from tests.methods.oracles.recurrent import sig
+from tests.methods.oracles.tools import Weights, conv, gates, layers, rollout
 
 
 def leaky(x: Tensor) -> Tensor:

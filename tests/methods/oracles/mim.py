@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .recurrent import sig, st_lstm, zeros
-from .tools import Weights, conv, from_patches, gates, layers, rollout, to_patches
+from tests.methods.oracles.recurrent import sig, st_lstm, zeros
+from tests.methods.oracles.tools import Weights, conv, from_patches, gates, layers, rollout, to_patches
 
 
 def weighted_lstm(weights: Weights, key: str, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .mau import leaky
-from .recurrent import sig
-from .stacked import group_norm
-from .tools import Weights, gates, layers, rollout
+from tests.methods.oracles.mau import leaky
+from tests.methods.oracles.recurrent import sig
+from tests.methods.oracles.stacked import group_norm
+from tests.methods.oracles.tools import Weights, gates, layers, rollout
 
 
 def down(weights: Weights, key: str, x: Tensor, stride: int = 1) -> Tensor:

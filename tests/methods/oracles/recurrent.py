@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .tools import Weights, conv, from_patches, gates, layers, rollout, to_patches
+from tests.methods.oracles.tools import Weights, conv, from_patches, gates, layers, rollout, to_patches
 
 
 def sig(x: Tensor) -> Tensor:

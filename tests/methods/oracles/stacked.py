@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .tools import Weights
+from tests.methods.oracles.tools import Weights
 
 
 def c2d(weights: Weights, key: str, x: Tensor, **options: int) -> Tensor:

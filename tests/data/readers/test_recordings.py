@@ -8,6 +8,9 @@ import pytest
 from stbench.data import build_dataset, dataset_spec, get_protocol, load_benchmark
 from stbench.errors import UserError
 from stbench.schema import DatasetSpec
+from tests import fixtures
+from tests.fixtures import human, kitticaltech, kth, weather
+from tests.support import coded_pictures
 
 
 def build(name, folder, hold_out=True, protocol="quick", **options):
@@ -18,8 +21,8 @@ def build(name, folder, hold_out=True, protocol="quick", **options):
     return build_dataset(name, values, chosen.shape or benchmark.shape, (folder,), hold_out)
 
 
-def numbers(split, coded):
-    return coded.numbers(split.clips(np.arange(len(split)), 0).numpy())
+def numbers(split):
+    return coded_pictures.numbers(split.clips(np.arange(len(split)), 0).numpy())
 
 
 @pytest.fixture(scope="module", params=["kth", "kitticaltech", "human"])
@@ -27,22 +30,22 @@ def case(request, tmp_path_factory):
     name = request.param
     folder = tmp_path_factory.mktemp(name) / name
     folder.mkdir()
-    request.getfixturevalue(name).write(folder / "data" if name == "human" else folder)
+    fixtures.write(name, folder / "data" if name == "human" else folder)
     return name, folder / "data" if name == "human" else folder
 
 
 @pytest.mark.parametrize("hold_out", [True, False])
-def test_no_two_splits_share_a_frame(case, coded, hold_out):
+def test_no_two_splits_share_a_frame(case, hold_out):
     name, folder = case
     dataset = build(name, folder, hold_out, augment={})
-    frames = {s: set(numbers(getattr(dataset, s), coded).ravel()) for s in ("train", "val", "test")}
+    frames = {s: set(numbers(getattr(dataset, s)).ravel()) for s in ("train", "val", "test")}
     pairs = combinations(frames, 2) if hold_out else [("train", "test")]
     for first, second in pairs:
         assert not frames[first] & frames[second], (first, second)
     assert (frames["val"] == frames["test"]) is not hold_out
 
 
-def test_clips_are_to_be_had_as_recorded(human, tmp_path):
+def test_clips_are_to_be_had_as_recorded(tmp_path):
     human.write(tmp_path, ".png")
     plain, augmented = build("human", tmp_path, augment={}).train, build("human", tmp_path).train
     everything = np.arange(len(plain))
@@ -77,7 +80,7 @@ def backwards(frame_of, length, stride):
 
 
 @pytest.mark.parametrize(("protocol", "length", "apart"), [("quick", 20, 20), ("paper", 30, 30)])
-def test_kth_clips_are_the_published_ones(kth, coded, tmp_path, protocol, length, apart):
+def test_kth_clips_are_the_published_ones(tmp_path, protocol, length, apart):
     kth.write(tmp_path)
     dataset = build("kth", tmp_path, protocol=protocol)
     used = {"boxing": [*range(70)], "running": [*range(24), *range(30, 60)]}
@@ -88,12 +91,12 @@ def test_kth_clips_are_the_published_ones(kth, coded, tmp_path, protocol, length
             for action, stride in (("boxing", apart), ("running", 3))
             for start in backwards(used[action], length, stride)
         ]
-        seen = numbers(getattr(dataset, split), coded)
+        seen = numbers(getattr(dataset, split))
         assert sorted(seen[:, 0]) == sorted(expected)
         assert (np.diff(seen, axis=1) == 1).all()
 
 
-def test_kth_needs_the_list_of_frames(kth, tmp_path):
+def test_kth_needs_the_list_of_frames(tmp_path):
     kth.write(tmp_path)
     (tmp_path / "00sequences.txt").write_text("nothing here")
     with pytest.raises(UserError, match="holds no line of the form"):
@@ -103,10 +106,10 @@ def test_kth_needs_the_list_of_frames(kth, tmp_path):
         build("kth", tmp_path)
 
 
-def test_drives_and_sets_go_where_they_belong(kitticaltech, coded, tmp_path):
+def test_drives_and_sets_go_where_they_belong(tmp_path):
     firsts = kitticaltech.write(tmp_path)
     dataset = build("kitticaltech", tmp_path)
-    train, val, test = (numbers(getattr(dataset, split), coded) for split in ("train", "val", "test"))
+    train, val, test = (numbers(getattr(dataset, split)) for split in ("train", "val", "test"))
     assert set(train[:, 0] // 1000 * 1000) == {
         firsts["2011_09_26_drive_0001_sync"],
         firsts["2011_09_29_drive_0004_sync"],
@@ -120,7 +123,7 @@ def test_drives_and_sets_go_where_they_belong(kitticaltech, coded, tmp_path):
         assert starts.tolist() == [kept[n] for n in range(len(kept) - 11, -1, -20)][::-1]
 
 
-def test_cut_seq_file(kitticaltech, tmp_path):
+def test_cut_seq_file(tmp_path):
     kitticaltech.write(tmp_path)
     path = tmp_path / "set06" / "V000.seq"
     path.write_bytes(path.read_bytes()[:-4000])
@@ -148,17 +151,17 @@ def test_real_kitti_frames(shared_dir):
         assert abs(small[:, channel].mean() - middle[..., channel].mean()) < 1
 
 
-def test_human_clips_are_those_of_the_lists(human, coded, tmp_path):
+def test_human_clips_are_those_of_the_lists(tmp_path):
     human.write(tmp_path, ".png")
     dataset = build("human", tmp_path, augment={})
     expected = {"train": ["S1", "S5"], "val": ["S8"], "test": ["S9", "S11"]}
     for split, subjects in expected.items():
         clips = [clip for lines in human.CLIPS.values() for clip in lines if clip[0].split("_")[0] in subjects]
         rows = [human.first_number(camera) + first + 5 * np.arange(8) for camera, first in clips]
-        np.testing.assert_array_equal(numbers(getattr(dataset, split), coded), rows)
+        np.testing.assert_array_equal(numbers(getattr(dataset, split)), rows)
 
 
-def test_only_training_clips_are_augmented(human, tmp_path):
+def test_only_training_clips_are_augmented(tmp_path):
     human.write(tmp_path)
     plain, augmented = build("human", tmp_path, augment={}), build("human", tmp_path)
     for split in ("val", "test"):
@@ -169,7 +172,7 @@ def test_only_training_clips_are_augmented(human, tmp_path):
     assert (augmented.train.clips(every, 0) != augmented.train.clips(every, 1)).flatten(1).any(1).all()
 
 
-def test_frames_that_are_not_square_are_not_turned_by_quarters(kth, tmp_path):
+def test_frames_that_are_not_square_are_not_turned_by_quarters(tmp_path):
     kth.write(tmp_path)
     benchmark = load_benchmark("kth")
     spec = DatasetSpec(reader="recorded", options=benchmark.dataset.options | {"augment": {"turns": [0, 1, 0, 0]}})
@@ -178,7 +181,7 @@ def test_frames_that_are_not_square_are_not_turned_by_quarters(kth, tmp_path):
         build_dataset("kth", spec, shape, (tmp_path,), True)
 
 
-def test_human_lists_that_are_wrong(human, tmp_path):
+def test_human_lists_that_are_wrong(tmp_path):
     human.write(tmp_path)
     with (tmp_path / "test.txt").open("a") as stream:
         stream.write("images/S9_Walking.60457274_\n")
@@ -191,7 +194,7 @@ def test_human_lists_that_are_wrong(human, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["weather_t2m", "weather_uv10", "weather_r", "weather_tcc"])
-def test_weather(weather, tmp_path, name):
+def test_weather(tmp_path, name):
     variables = ("u10", "v10") if name == "weather_uv10" else (name.removeprefix("weather_"),)
     weather.write(tmp_path, variables)
     dataset = build(name, tmp_path)
@@ -212,7 +215,7 @@ def test_weather(weather, tmp_path, name):
         assert (np.diff(stamps).astype(int) == 3600).all()
 
 
-def test_weather_scores_come_from_the_training_years(weather, tmp_path):
+def test_weather_scores_come_from_the_training_years(tmp_path):
     weather.write(tmp_path)
     dataset = build("weather_t2m", tmp_path)
     train = np.concatenate([weather.field(year, "t2m") for year in range(2010, 2016)]).astype(np.float64)
@@ -223,7 +226,7 @@ def test_weather_scores_come_from_the_training_years(weather, tmp_path):
     assert len(legacy.train) == len(dataset.train)  # 2016 stays out: the published habit trained on 2010-2015
 
 
-def test_weather_files_that_are_wrong(weather, tmp_path):
+def test_weather_files_that_are_wrong(tmp_path):
     weather.write(tmp_path)
     path = weather.path_of(tmp_path, "t2m", 2014)
     good = path.read_bytes()

@@ -8,15 +8,17 @@ from stbench.data import DatasetContext, build_dataset, load_benchmark
 from stbench.data.readers.traffic.flow_grid import FlowGrid
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
+from tests.fixtures import taxibj, taxinyc
+from tests.support import flow_layout
 
 SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
 
 
 @pytest.fixture(scope="module", params=["taxibj", "taxinyc"])
-def case(request, tmp_path_factory, layout):
+def case(request, tmp_path_factory):
     """(builder, benchmark name, folder, expected) of one benchmark's tiny files."""
     name = request.param
-    builder = request.getfixturevalue(name)
+    builder = {"taxibj": taxibj, "taxinyc": taxinyc}[name]
     folder = tmp_path_factory.mktemp(name)
     return builder, name, folder, builder.write(folder, SHAPE.frame)
 
@@ -28,10 +30,10 @@ def build(name, folder, hold_out=True, shape=SHAPE, **options):
     )
 
 
-def all_numbers(dataset, split, layout):
+def all_numbers(dataset, split):
     """Frame numbers (N, T) of a split's clips."""
     clips = split.clips(np.arange(len(split)), 0)
-    return layout.numbers(dataset.to_physical(clips).numpy())
+    return flow_layout.numbers(dataset.to_physical(clips).numpy())
 
 
 def options_for(name):
@@ -39,11 +41,11 @@ def options_for(name):
 
 
 @pytest.mark.parametrize("hold_out", [True, False])
-def test_windows_are_exactly_those_that_cross_nothing(case, layout, hold_out):
+def test_windows_are_exactly_those_that_cross_nothing(case, hold_out):
     _, name, folder, expected = case
     dataset = build(name, folder, hold_out, **options_for(name))
     splits = {"train": dataset.train, "test": dataset.test} | ({"val": dataset.val} if hold_out else {})
-    seen = np.concatenate([all_numbers(dataset, split, layout) for split in splits.values()])
+    seen = np.concatenate([all_numbers(dataset, split) for split in splits.values()])
     for window in seen:
         places = [expected.place[number] for number in window]
         assert len({file for file, _ in places}) == 1
@@ -57,12 +59,10 @@ def test_windows_are_exactly_those_that_cross_nothing(case, layout, hold_out):
 
 
 @pytest.mark.parametrize("hold_out", [True, False])
-def test_no_two_splits_share_a_frame(case, layout, hold_out):
+def test_no_two_splits_share_a_frame(case, hold_out):
     _, name, folder, _ = case
     dataset = build(name, folder, hold_out, **options_for(name))
-    train, val, test = (
-        set(all_numbers(dataset, s, layout).ravel()) for s in (dataset.train, dataset.val, dataset.test)
-    )
+    train, val, test = (set(all_numbers(dataset, s).ravel()) for s in (dataset.train, dataset.val, dataset.test))
     assert not train & test
     assert not train & val
     assert (val == test) is not hold_out
@@ -70,14 +70,14 @@ def test_no_two_splits_share_a_frame(case, layout, hold_out):
         assert not val & test
 
 
-def test_test_split_is_last_in_time(case, layout):
+def test_test_split_is_last_in_time(case):
     _, name, folder, expected = case
     dataset = build(name, folder, **options_for(name))
 
     def times(split, file=None):
         return [
             expected.place[number][1]
-            for number in all_numbers(dataset, split, layout).ravel()
+            for number in all_numbers(dataset, split).ravel()
             if file in (None, expected.place[number][0])
         ]
 
@@ -100,19 +100,19 @@ def test_report_counts_what_was_dropped(case):
     assert "\n" not in report
 
 
-def test_taxibj_windows_across_gaps_are_counted(taxibj, tmp_path):
+def test_taxibj_windows_across_gaps_are_counted(tmp_path):
     taxibj.write(tmp_path, SHAPE.frame)
     report = build("taxibj", tmp_path, **options_for("taxibj")).report
     # BJ14 loses days 2 and 5, BJ15 day 1, BJ16 days 3 and 4: four gaps, each crossed by length - 1 windows
     assert f"{4 * (SHAPE.length - 1)} windows across gaps" in report
 
 
-def test_counts_come_back_in_physical_units(case, layout):
+def test_counts_come_back_in_physical_units(case):
     _, name, folder, _ = case
     dataset = build(name, folder, **options_for(name))
     clips = dataset.to_physical(dataset.test.clips(np.arange(20), 0)).numpy()
-    for clip, window in zip(clips, layout.numbers(clips), strict=True):
-        truth = np.stack([layout.frame(number, SHAPE.frame) for number in window])
+    for clip, window in zip(clips, flow_layout.numbers(clips), strict=True):
+        truth = np.stack([flow_layout.frame(number, SHAPE.frame) for number in window])
         np.testing.assert_allclose(clip, truth, atol=1e-4)
 
 
@@ -140,21 +140,21 @@ def test_series_is_stored_once(case):
     assert len(pointers) == 1
 
 
-def test_too_short_series(taxinyc, tmp_path):
+def test_too_short_series(tmp_path):
     taxinyc.write(tmp_path, SHAPE.frame)
     long = SHAPE.model_copy(update={"t_out": 9 * 24 - 4})
     with pytest.raises(UserError, match=r"taxinyc: 1 windows are too few"):
         build("taxinyc", tmp_path, shape=long)
 
 
-def test_files_that_overlap_in_time_are_refused(taxinyc, tmp_path):
+def test_files_that_overlap_in_time_are_refused(tmp_path):
     taxinyc.write(tmp_path, SHAPE.frame)
     (tmp_path / taxinyc.NAMES[1]).write_bytes((tmp_path / taxinyc.NAMES[0]).read_bytes())
     with pytest.raises(UserError, match="overlap in time"):
         build("taxinyc", tmp_path)
 
 
-def test_constant_training_frames_are_refused(taxinyc, tmp_path):
+def test_constant_training_frames_are_refused(tmp_path):
     taxinyc.write(tmp_path, SHAPE.frame)
     for name in taxinyc.NAMES:
         with h5py.File(tmp_path / name, "r+") as file:
@@ -165,7 +165,7 @@ def test_constant_training_frames_are_refused(taxinyc, tmp_path):
         build("taxinyc", tmp_path)
 
 
-def test_missing_files_are_named(taxinyc, tmp_path):
+def test_missing_files_are_named(tmp_path):
     taxinyc.write(tmp_path, SHAPE.frame)
     (tmp_path / taxinyc.NAMES[2]).unlink()
     with pytest.raises(UserError) as caught:
@@ -177,7 +177,7 @@ def test_missing_files_are_named(taxinyc, tmp_path):
     assert "No files are needed for: moving_digits" in message
 
 
-def test_files_in_a_folder_of_the_benchmarks_name(taxinyc, tmp_path):
+def test_files_in_a_folder_of_the_benchmarks_name(tmp_path):
     folder = tmp_path / "taxinyc"
     folder.mkdir()
     taxinyc.write(folder, SHAPE.frame)
@@ -198,7 +198,7 @@ def test_context_is_kept(case):
     assert FlowGrid(options, context).context is context
 
 
-def test_smallest_training_count_becomes_zero(taxinyc, tmp_path):
+def test_smallest_training_count_becomes_zero(tmp_path):
     taxinyc.write(tmp_path, SHAPE.frame)
     plain = build("taxinyc", tmp_path)
     for name in taxinyc.NAMES:
@@ -212,11 +212,11 @@ def test_smallest_training_count_becomes_zero(taxinyc, tmp_path):
     np.testing.assert_allclose(physical, expected, atol=1e-4)
 
 
-def test_order_of_file_names_does_not_matter(taxibj, tmp_path, layout):
+def test_order_of_file_names_does_not_matter(tmp_path):
     taxibj.write(tmp_path, SHAPE.frame)
     options = options_for("taxibj")
     forward = build("taxibj", tmp_path, **options)
     backward = build("taxibj", tmp_path, files=taxibj.NAMES[::-1], **options)
     for split in ("train", "val", "test"):
-        first, second = (all_numbers(d, getattr(d, split), layout) for d in (forward, backward))
+        first, second = (all_numbers(d, getattr(d, split)) for d in (forward, backward))
         np.testing.assert_array_equal(first, second)

@@ -10,6 +10,7 @@ from stbench.data import build_dataset, load_benchmark
 from stbench.data.readers.moving_images.idx_glyphs import read_idx_images, shrink
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
+from tests.fixtures import mmnist
 
 SHAPE = ClipShape(t_in=10, t_out=10, channels=1, height=64, width=64)
 TINY = {"md5": None, "val_images": 8, "train_clips": 60, "val_clips": 20, "test_clips": 30}
@@ -27,7 +28,7 @@ def glyph_numbers(split):
 
 
 @pytest.mark.parametrize("hold_out", [True, False])
-def test_images_are_split_not_clips(mmnist, tmp_path, hold_out):
+def test_images_are_split_not_clips(tmp_path, hold_out):
     mmnist.write(tmp_path / "mmnist")
     dataset = build(tmp_path, hold_out)
     train, val, test = (glyph_numbers(split) for split in (dataset.train, dataset.val, dataset.test))
@@ -42,7 +43,7 @@ def test_images_are_split_not_clips(mmnist, tmp_path, hold_out):
     assert "test clips generated" in dataset.report
 
 
-def test_public_test_clips_are_used_where_they_are(mmnist, tmp_path):
+def test_public_test_clips_are_used_where_they_are(tmp_path):
     mmnist.write(tmp_path / "mnist", clips=9)
     dataset = build(tmp_path)
     assert len(dataset.test) == 9
@@ -56,14 +57,14 @@ def test_public_test_clips_are_used_where_they_are(mmnist, tmp_path):
     assert dataset.fingerprint != other.fingerprint
 
 
-def test_shorter_clips_take_the_first_frames(mmnist, tmp_path):
+def test_shorter_clips_take_the_first_frames(tmp_path):
     mmnist.write(tmp_path, clips=3)
     dataset = build(tmp_path, shape=SHAPE.model_copy(update={"t_out": 4}))
     raw = np.load(tmp_path / mmnist.CLIPS)
     np.testing.assert_array_equal(np.rint(dataset.test.clips(np.array([1]), 0).numpy()[0, :, 0] * 255), raw[:14, 1])
 
 
-def test_damaged_test_clips_are_refused(mmnist, tmp_path):
+def test_damaged_test_clips_are_refused(tmp_path):
     mmnist.write(tmp_path, clips=3)
     path = tmp_path / mmnist.CLIPS
     path.write_bytes(path.read_bytes()[:-5000])
@@ -71,14 +72,14 @@ def test_damaged_test_clips_are_refused(mmnist, tmp_path):
         build(tmp_path)
 
 
-def test_a_relative_with_the_same_name_is_refused(mmnist, tmp_path):
+def test_a_relative_with_the_same_name_is_refused(tmp_path):
     mmnist.write(tmp_path)
     for name in ("mmnist", "mfmnist"):
         with pytest.raises(UserError, match=r"is not the file it should be.*md5.*--set dataset\.md5=null"):
             build(tmp_path, name=name, md5=load_benchmark(name).dataset.options["md5"])
 
 
-def test_unzipped_file_is_read(mmnist, tmp_path):
+def test_unzipped_file_is_read(tmp_path):
     path = tmp_path / "images"
     path.write_bytes(mmnist.idx(mmnist.images(3, 5)))
     np.testing.assert_array_equal(read_idx_images(path), mmnist.images(3, 5))
@@ -93,7 +94,7 @@ def test_unzipped_file_is_read(mmnist, tmp_path):
         (lambda raw: b"", "it begins with nothing"),
     ],
 )
-def test_damaged_idx(mmnist, tmp_path, damage, message):
+def test_damaged_idx(tmp_path, damage, message):
     path = tmp_path / "images.gz"
     path.write_bytes(damage(mmnist.idx(mmnist.images(3, 0))))
     with pytest.raises(UserError, match=message):
@@ -105,13 +106,13 @@ def test_missing_files_name_the_source(tmp_path):
         build(tmp_path)
 
 
-def test_too_few_images_to_hold_out(mmnist, tmp_path):
+def test_too_few_images_to_hold_out(tmp_path):
     mmnist.write(tmp_path)
     with pytest.raises(UserError, match="holds 40 images, too few to hold out 40"):
         build(tmp_path, val_images=40)
 
 
-def test_shrinking_averages_blocks(mmnist):
+def test_shrinking_averages_blocks():
     images = mmnist.images(2, 0)
     small = shrink(images, 7)
     for y, x in np.ndindex(7, 7):

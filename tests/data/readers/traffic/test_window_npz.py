@@ -9,6 +9,8 @@ from stbench.data import build_dataset, load_benchmark
 from stbench.data.readers.traffic.window_npz import count_range, read_prepared
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
+from tests.fixtures import taxibj, window_npz
+from tests.support import flow_layout
 
 SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
 
@@ -20,34 +22,34 @@ def build(folder, hold_out=True, **options):
     )
 
 
-def test_clips_are_the_files_windows(prepared, tmp_path):
-    counts = prepared.write(tmp_path, SHAPE.frame)
+def test_clips_are_the_files_windows(tmp_path):
+    counts = window_npz.write(tmp_path, SHAPE.frame)
     frames, train, test = read_prepared(tmp_path / "dataset.npz", SHAPE)
-    assert len(frames) == prepared.FRAMES
-    starts = np.arange(prepared.FRAMES - SHAPE.length + 1)
-    truth = counts[starts[:, None] + np.arange(SHAPE.length)] / prepared.BASE
+    assert len(frames) == window_npz.FRAMES
+    starts = np.arange(window_npz.FRAMES - SHAPE.length + 1)
+    truth = counts[starts[:, None] + np.arange(SHAPE.length)] / window_npz.BASE
     np.testing.assert_allclose(frames[np.concatenate([train, test])], truth, atol=1e-6)
 
 
 @pytest.mark.parametrize("hold_out", [True, False])
-def test_splits_share_no_frame(prepared, tmp_path, layout, hold_out):
-    prepared.write(tmp_path, SHAPE.frame)
+def test_splits_share_no_frame(tmp_path, hold_out):
+    window_npz.write(tmp_path, SHAPE.frame)
     dataset = build(tmp_path, hold_out)
     train, val, test = (
-        set(layout.numbers(dataset.to_physical(s.clips(np.arange(len(s)), 0)).numpy()).ravel())
+        set(flow_layout.numbers(dataset.to_physical(s.clips(np.arange(len(s)), 0)).numpy()).ravel())
         for s in (dataset.train, dataset.val, dataset.test)
     )
-    assert len(dataset.test) == prepared.TEST
+    assert len(dataset.test) == window_npz.TEST
     assert not train & test
     assert not train & val
     assert (val == test) is not hold_out
 
 
-def test_counts_are_recovered(prepared, tmp_path):
-    counts = prepared.write(tmp_path, SHAPE.frame)
+def test_counts_are_recovered(tmp_path):
+    counts = window_npz.write(tmp_path, SHAPE.frame)
     dataset = build(tmp_path)
     clips = dataset.to_physical(dataset.test.clips(np.arange(1), 0))[0]
-    first = prepared.FRAMES - prepared.TEST - SHAPE.length + 1
+    first = window_npz.FRAMES - window_npz.TEST - SHAPE.length + 1
     np.testing.assert_allclose(clips, counts[first : first + SHAPE.length], atol=1e-4)
 
 
@@ -60,16 +62,16 @@ def test_counts_that_are_none_stay_in_model_space():
     assert count_range(counts.astype(np.float32)) == (0.0, largest)
 
 
-def test_which_source_is_read(prepared, taxibj, tmp_path):
-    prepared.write(tmp_path, SHAPE.frame)
+def test_which_source_is_read(tmp_path):
+    window_npz.write(tmp_path, SHAPE.frame)
     taxibj.write(tmp_path, SHAPE.frame)
     split = {"kind": "last_windows", "test": 100}
     assert "from 4 files" in build(tmp_path, split=split).report
     assert "dataset.npz" in build(tmp_path, prefer="prepared").report
 
 
-def test_damaged_files(prepared, tmp_path):
-    prepared.write(tmp_path, SHAPE.frame)
+def test_damaged_files(tmp_path):
+    window_npz.write(tmp_path, SHAPE.frame)
     path = tmp_path / "dataset.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -8,17 +8,18 @@ import pytest
 
 from stbench.data.readers.traffic.flow_file import Calendar, parse_slots, read_flow_file
 from stbench.errors import UserError
+from tests.support import flow_layout
 
 HOURS = Calendar(slots_per_day=24, first_slot=0)
 FRAME = (2, 3, 3)
 
 
 @pytest.fixture
-def write(layout, tmp_path):
+def write(tmp_path):
     def writer(*hours, day=date(2014, 2, 28)):
         """A file whose rows are hours after midnight of ``day``; a row's frame number is its position."""
-        rows = [layout.Row(day + timedelta(hour // 24), hour % 24, number) for number, hour in enumerate(hours)]
-        layout.write_h5(tmp_path / "flow.h5", rows, FRAME)
+        rows = [flow_layout.Row(day + timedelta(hour // 24), hour % 24, number) for number, hour in enumerate(hours)]
+        flow_layout.write_h5(tmp_path / "flow.h5", rows, FRAME)
         return tmp_path / "flow.h5"
 
     return writer
@@ -29,9 +30,9 @@ def read(path, **rules):
     return read_flow_file(path, FRAME, HOURS, **rules)
 
 
-def test_rows_come_in_time_order(write, layout):
+def test_rows_come_in_time_order(write):
     file = read(write(30, 10, 20))
-    assert layout.numbers(file.frames[None])[0].tolist() == [1, 2, 0]
+    assert flow_layout.numbers(file.frames[None])[0].tolist() == [1, 2, 0]
     assert np.diff(file.slots).tolist() == [10, 10]
 
 
@@ -42,18 +43,18 @@ def test_slots_of_a_day_follow_each_other_over_month_and_leap_day():
     assert slots[2] - slots[1] == 23
 
 
-def test_a_slot_with_differing_rows_is_dropped_altogether(write, layout):
+def test_a_slot_with_differing_rows_is_dropped_altogether(write):
     file = read(write(0, 1, 1, 1, 2))
-    assert layout.numbers(file.frames[None])[0].tolist() == [0, 4]
+    assert flow_layout.numbers(file.frames[None])[0].tolist() == [0, 4]
     assert file.dropped.duplicated == 3
 
 
-def test_identical_rows_count_once(write, layout):
+def test_identical_rows_count_once(write):
     path = write(0, 1, 1, 2)
     with h5py.File(path, "r+") as file:
         file["data"][2] = file["data"][1]
     cleaned = read(path)
-    assert layout.numbers(cleaned.frames[None])[0].tolist() == [0, 1, 3]
+    assert flow_layout.numbers(cleaned.frames[None])[0].tolist() == [0, 1, 3]
     assert cleaned.dropped.duplicated == 1
 
 
@@ -70,9 +71,9 @@ def test_incomplete_days_go_whole(write):
     assert file.dropped.incomplete_days == 23
 
 
-def test_longest_block(write, layout):
+def test_longest_block(write):
     file = read(write(0, 1, 5, 6, 7, 9), longest_block=True)
-    assert layout.numbers(file.frames[None])[0].tolist() == [2, 3, 4]
+    assert flow_layout.numbers(file.frames[None])[0].tolist() == [2, 3, 4]
     assert file.dropped.outside_block == 3
 
 

@@ -6,6 +6,8 @@ import pytest
 from stbench.data import build_dataset, load_benchmark
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
+from tests.fixtures import nyctaxi30
+from tests.support import flow_layout
 
 SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
 
@@ -16,17 +18,17 @@ def build(folder, hold_out=True, **options):
     return build_dataset("nyctaxi30", values, SHAPE, (folder,), hold_out)
 
 
-def numbers(dataset, split, layout):
-    return layout.numbers(dataset.to_physical(split.clips(np.arange(len(split)), 0)).numpy())
+def numbers(dataset, split):
+    return flow_layout.numbers(dataset.to_physical(split.clips(np.arange(len(split)), 0)).numpy())
 
 
 @pytest.mark.parametrize("hold_out", [True, False])
-def test_the_last_file_is_the_test_split(nyctaxi30, layout, tmp_path, hold_out):
+def test_the_last_file_is_the_test_split(tmp_path, hold_out):
     nyctaxi30.write(tmp_path / "nyctaxi30", SHAPE.frame)
     dataset = build(tmp_path, hold_out)
-    test = numbers(dataset, dataset.test, layout)
+    test = numbers(dataset, dataset.test)
     assert (np.sort(test[:, 0]) == 1000 + np.arange(48 - 7)).all()
-    train, val = numbers(dataset, dataset.train, layout), numbers(dataset, dataset.val, layout)
+    train, val = numbers(dataset, dataset.train), numbers(dataset, dataset.val)
     assert (np.diff(train, axis=1) == 1).all()
     assert train.max() < 1000
     if hold_out:
@@ -38,7 +40,7 @@ def test_the_last_file_is_the_test_split(nyctaxi30, layout, tmp_path, hold_out):
         assert len(train) == 96 - 7
 
 
-def test_frames_know_their_time(nyctaxi30, layout, tmp_path):
+def test_frames_know_their_time(tmp_path):
     nyctaxi30.write(tmp_path, SHAPE.frame)
     dataset = build(tmp_path)
     minutes = dataset.test.times(np.array([5, 0]))
@@ -58,19 +60,19 @@ def test_frames_know_their_time(nyctaxi30, layout, tmp_path):
         (lambda path: np.savez(path, flow=np.full((20, 3, 3, 2), np.nan)), "frame 0 of 'flow' holds NaN"),
     ],
 )
-def test_wrong_files(nyctaxi30, tmp_path, write, message):
+def test_wrong_files(tmp_path, write, message):
     nyctaxi30.write(tmp_path, SHAPE.frame)
     write(tmp_path / nyctaxi30.NAMES[1])
     with pytest.raises(UserError, match=message):
         build(tmp_path)
 
 
-def test_undated_files_need_their_days(nyctaxi30, tmp_path):
+def test_undated_files_need_their_days(tmp_path):
     with pytest.raises(UserError, match="npz files need one of first_days each: 2 files, 1"):
         build(tmp_path, first_days=["2016-01-01"])
 
 
-def test_one_file_cannot_be_split(nyctaxi30, tmp_path):
+def test_one_file_cannot_be_split(tmp_path):
     nyctaxi30.write(tmp_path, SHAPE.frame)
     with pytest.raises(UserError, match="the last file is the test split, so at least two files are needed"):
         build(tmp_path, files=nyctaxi30.NAMES[:1], first_days=["2016-01-01"])
