@@ -27,6 +27,7 @@ from stbench.nn import (
     recompute,
 )
 from stbench.nn.infer import known, size
+from stbench.nn.output import OutputActivation, fitting_activation
 from stbench.schema import Benchmark, ClipShape
 
 from .codec import GROUPS, DownBlock, PhyCodec, UpBlock
@@ -50,7 +51,7 @@ class PhyDNetConfig(EncoderConfig):
     patch: Literal[2, 4] = 4
     moment_weight: NonNegativeFloat = 1.0
     teacher_forcing: bool = True
-    output_activation: Literal["sigmoid", "none"] = "sigmoid"
+    output_activation: OutputActivation = "sigmoid"
 
 
 Layers = list[tuple[Tensor, Tensor]]
@@ -189,9 +190,7 @@ class PhyDNet(RecurrentForecaster):
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
         """Without the sigmoid where values leave [0, 1]."""
-        values = benchmark.value_range
-        inside = values is not None and values[0] >= 0 and values[1] <= 1
-        return {} if inside else {"output_activation": "none"}
+        return fitting_activation(benchmark)
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003

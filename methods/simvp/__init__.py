@@ -1,57 +1,26 @@
-"""SimVP (Gao et al., CVPR 2022) and its gated successor SimVP-gSTA (Tan et al., 2022). Axes: B, T, C, H, W."""
+"""SimVP (Gao et al., CVPR 2022), SimVP-gSTA (Tan et al., 2022) and OpenSTL's MetaFormer translators.
+
+Axes: B, T, C, H, W.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, get_args
 
-import torch
-from pydantic import Field, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
-from stbench.nn import EncoderConfig, Paper, PublicLayout
-from stbench.nn.gated_stack import DecomposedConv, GatedStack
-from stbench.nn.infer import depth, gated_config, known, size
-from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster
+from stbench.nn import Paper, PublicLayout
+from stbench.nn.stack import BlockStack
+from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster, feature_size
 from stbench.schema import ClipShape
 
-from .inception import InceptionTranslator
-
-Rate = Annotated[float, Field(ge=0, lt=1)]
-
-
-class SimVPConfig(EncoderConfig):
-    """Hyperparameters of SimVP.
-
-    ``kernels`` and ``groups`` belong to the inception translator; ``mlp_ratio``, ``drop`` and ``drop_path`` to gSTA.
-    """
-
-    translator: Literal["inception", "gsta"] = "inception"
-    hid_s: PositiveInt = 32
-    hid_t: PositiveInt = 256
-    n_s: PositiveInt = 2
-    n_t: PositiveInt = 8
-    kernels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (3, 5, 7, 11)
-    groups: PositiveInt = 8
-    mlp_ratio: PositiveFloat = 8.0
-    drop: Rate = 0.0
-    drop_path: Rate = 0.1
-
-
-class SpatialGate(DecomposedConv):
-    """Gated spatiotemporal attention: a 21×21 decomposed conv gives f and g; the output is σ(g) ⊙ f."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 2 * channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
-        f, g = super().forward(x).chunk(2, dim=1)
-        return torch.sigmoid(g) * f
+from .config import SimVPConfig, Translator
+from .translators import build_translator, inception_config, stack_config
 
 
 class SimVP(StackedForecaster):
-    """Recurrent-free encoder → convolutional translator → decoder, trained on plain MSE."""
+    """Recurrent-free encoder → translator → decoder, trained on plain MSE."""
 
     Config = SimVPConfig
     config: SimVPConfig
@@ -61,53 +30,36 @@ class SimVP(StackedForecaster):
         venue="CVPR 2022",
         url="https://arxiv.org/abs/2206.05099",
     )
-    summary = "convolutions only: encoder, translator over the stacked frames, decoder"
-    variants = {"inception": {"translator": "inception"}, "gsta": {"translator": "gsta"}}
+    summary = "encoder, one-pass translator over the stacked frames (inception, gSTA, MetaFormers), decoder"
+    variants = {name: {"translator": name} for name in get_args(get_args(Translator)[0])}
     public_layout = PublicLayout(
         renames=(
             *STRIDED_RENAMES,
             *GATED_STACK_RENAMES,
             (r"^temporal\.lower\.", "hid.enc."),
             (r"^temporal\.upper\.", "hid.dec."),
+            (r"\.bias_table$", ".relative_position_bias_table"),
+            (r"\.block\.scale([12])$", r".block.gamma\1"),
+            (r"\.pointwise\.fc([12])\.", r".pwconv\1."),
         ),
+        dead=(r"hid\.enc\.\d+\.block\.(attn\.relative_position_index|attn_mask)",),
     )
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
-        """Sizes of the strided pair and of the translator, and which of the two translators it is."""
-        gated = gated_config(state_dict)
-        translator = {"translator": "gsta", **gated} if "hid_t" in gated else _inception_config(state_dict)
-        return {**super().infer_config(state_dict, shape), **translator}
+        """Sizes of the strided pair and of the translator, and which translator it is."""
+        strided = super().infer_config(state_dict, shape)
+        stack = stack_config(state_dict, shape.t_in * strided.get("hid_s", 0))
+        return {**strided, **(stack or inception_config(state_dict))}
 
     def __init__(self, shape: ClipShape, config: SimVPConfig) -> None:
-        super().__init__(shape, config, _translator(shape.t_in * config.hid_s, config))
+        size = feature_size(shape, config.n_s)
+        super().__init__(shape, config, build_translator(shape.t_in * config.hid_s, size, config))
 
-
-def _inception_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Sizes of a published inception translator; empty where there is none."""
-    unit = "hid.enc.0"
-    hidden, share = size(state, f"{unit}.conv1.weight", 0), size(state, f"{unit}.layers.0.conv.weight", 1)
-    if not hidden or not share:
-        return {}
-    branches = range(depth(state, f"{unit}.layers") or 0)
-    return known(
-        translator="inception",
-        hid_t=2 * hidden,
-        n_t=depth(state, "hid.enc"),
-        kernels=tuple(size(state, f"{unit}.layers.{branch}.conv.weight", 2) for branch in branches),
-        groups=hidden // share,
-    )
-
-
-def _translator(channels: int, config: SimVPConfig) -> nn.Module:
-    if config.translator == "inception":
-        return InceptionTranslator(channels, config.hid_t, config.n_t, config.kernels, config.groups)
-    return GatedStack(
-        channels,
-        config.hid_t,
-        config.n_t,
-        SpatialGate,
-        mlp_ratio=config.mlp_ratio,
-        drop=config.drop,
-        drop_path=config.drop_path,
-    )
+    def idle_macs(self) -> int:
+        """Negative for HorNet and ConvMixer: published counts leave out a part of their blocks."""
+        if not isinstance(self.temporal, BlockStack):
+            return 0
+        height, width = feature_size(self.shape, self.config.n_s)
+        passes = -(-self.shape.t_out // self.shape.t_in)
+        return passes * sum(block.idle_macs(height, width) for block in self.temporal.blocks)

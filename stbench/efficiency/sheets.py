@@ -68,8 +68,10 @@ def _count_notes(cost: Cost) -> Iterator[str]:
     macs, parameters = cost.macs, cost.parameters
     if macs.modules:
         yield f"MACs by part: {', '.join(f'{name} {_giga(count)}' for name, count in macs.modules.items())}"
-    if macs.idle:
+    if macs.idle > 0:
         yield f"{_giga(macs.idle)} of its MACs are in the published convention but not executed"
+    if macs.idle < 0:
+        yield f"it executes {_giga(-macs.idle)} MACs that published counts leave out"
     if parameters.dead:
         yield f"dead parameters: {', '.join(parameters.dead_names)}"
     if parameters.shared:

@@ -129,7 +129,8 @@ class Method(nn.Module):
         """Multiply-adds of one clip's published count that this forward leaves out.
 
         Published counts include convolutions of states that are known to be all zero, and terms that only training
-        needs; what an operator counter sees of :meth:`forward` plus this number is the published convention.
+        needs; what an operator counter sees of :meth:`forward` plus this number is the published convention. Negative
+        where published counts leave out what this forward does.
         """
         return 0
 

@@ -39,6 +39,17 @@ GATED_STACK_RENAMES = (
 """Published names of the gated stack's parameters."""
 
 
+def feature_size(shape: ClipShape, n_s: int) -> tuple[int, int]:
+    """(H', W') of the frames that the strided encoder of ``n_s`` blocks has shrunk.
+
+    Raises:
+        UserError: the frame does not divide.
+    """
+    factor = downsampling(n_s)
+    check_divisible(shape.height, shape.width, factor, "n_s")
+    return shape.height // factor, shape.width // factor
+
+
 class StackedForecaster(ParallelForecaster):
     """Encoder, ``temporal`` over (B, T_in·hid_S, H', W'), decoder."""
 
@@ -47,7 +58,7 @@ class StackedForecaster(ParallelForecaster):
 
     def __init__(self, shape: ClipShape, config: EncoderConfig, temporal: nn.Module) -> None:
         super().__init__(shape, config)
-        check_divisible(shape.height, shape.width, downsampling(config.n_s), "n_s")
+        feature_size(shape, config.n_s)
         self.encoder = StridedEncoder(shape.channels, config.hid_s, config.n_s, config.kernel_enc)
         self.temporal = temporal
         self.decoder = StridedDecoder(config.hid_s, shape.channels, config.n_s, config.kernel_dec)

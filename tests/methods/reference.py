@@ -27,13 +27,14 @@ class Case:
     file: str
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    shape: ClipShape = SHAPE
 
     def load(self, folder: Path) -> dict[str, Any]:
         return load(folder, self.file)
 
     def build(self, data: Mapping[str, Any]) -> Method:
         """The method with the reference's weights, stochastic depth off (as it was for the reference)."""
-        method = create_method(self.method, SHAPE, **self.settings)
+        method = create_method(self.method, self.shape, **self.settings)
         method.load_public_state_dict(data["state_dict"])
         for module in method.modules():
             if isinstance(module, DropPath):

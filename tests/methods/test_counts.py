@@ -29,7 +29,12 @@ def test_live_parameters_on_taxibj(method: str) -> None:
     assert sum(p.numel() for p in Row("taxibj", method).build().parameters()) == LIVE[method]
 
 
-@pytest.mark.parametrize("row", ALL, ids=name)
+def marked(row: Row) -> object:
+    """Long rollouts of many small operators take seconds."""
+    return pytest.param(row, marks=pytest.mark.slow if row.method.startswith("SwinLSTM") else ())
+
+
+@pytest.mark.parametrize("row", [marked(row) for row in ALL], ids=[name(row) for row in ALL])
 def test_multiply_adds(row: Row, shared_dir: Path) -> None:
     assert total_macs(row.build) == row.expected(shared_dir)[1]
 
