@@ -29,6 +29,20 @@ SIZES: dict[str, dict[str, Any]] = {
     "tau:no_da": {"hid_s": 8, "hid_t": 12, "n_t": 2, "dynamical_attention": False},
     "simvp": {"hid_s": 8, "hid_t": 16, "n_s": 3, "n_t": 2, "kernels": (3, 5), "groups": 4, "kernel_dec": 5},
     "simvp:gsta": {"hid_s": 4, "hid_t": 8, "n_t": 2, "translator": "gsta", "mlp_ratio": 2.0},
+    **{
+        f"simvp:{kind}": {"hid_s": 8, "hid_t": 16, "n_s": 4, "n_t": 3, "mlp_ratio": 2.0, "translator": kind}
+        for kind in ("vit", "swin", "uniformer", "mlp", "poolformer", "convnext", "van", "hornet", "moga")
+    },
+    "simvp:convmixer": {"hid_s": 8, "hid_t": 24, "n_s": 2, "n_t": 3, "translator": "convmixer"},
+    "swinlstm": {"model": "b", "embed_dim": 6, "depth": 3, "num_heads": (3,), "window": 2, "mlp_ratio": 3.0},
+    "swinlstm:d": {
+        "model": "d",
+        "embed_dim": 4,
+        "num_heads": (2, 4),
+        "depths_downsample": (1, 3),
+        "depths_upsample": (2, 1),
+        "window": 2,
+    },
     "convlstm": {"hidden": (4, 6, 8), "kernel": 3, "patch": 2, "layer_norm": True},
     "predrnn": {"hidden": (4, 4), "kernel": 5, "patch": 4, "layer_norm": False},
     "predrnnpp": {"hidden": (4, 4, 4), "kernel": 3, "patch": 1, "layer_norm": True},

@@ -10,10 +10,21 @@ SHAPE = ClipShape(t_in=3, t_out=3, channels=2, height=16, width=8)
 STACK = {"hid_s": 8, "hid_t": 16, "n_s": 2, "n_t": 2}
 LAYERS = {"hidden": (4, 4), "patch": 2, "kernel": 3}
 
+METAFORMERS = ("vit", "swin", "uniformer", "mlp", "convmixer", "poolformer", "convnext", "van", "hornet", "moga")
+
 TRAINED: dict[str, dict[str, Any]] = {
     "tau": STACK,
     "simvp": STACK,
     "simvp:gsta": STACK,
+    **{f"simvp:{kind}": STACK | {"n_t": 3, "mlp_ratio": 2.0} for kind in METAFORMERS},
+    "swinlstm:b": {"embed_dim": 8, "depth": 3, "num_heads": (2,), "window": 2},
+    "swinlstm:d": {
+        "embed_dim": 4,
+        "num_heads": (2, 2),
+        "depths_downsample": (1, 2),
+        "depths_upsample": (2, 1),
+        "window": 2,
+    },
     "convlstm": LAYERS,
     "predrnn": LAYERS,
     "predrnnpp": LAYERS,

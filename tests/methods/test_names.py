@@ -32,6 +32,8 @@ def test_a_method_says_where_it_comes_from(name: str) -> None:
         ("tau:no_sa", {"statical_attention": False}),
         ("tau:no_da:no_ddr", {"dynamical_attention": False, "ddr_weight": 0.0}),
         ("simvp:gsta", {"translator": "gsta"}),
+        ("simvp:moga", {"translator": "moga"}),
+        ("swinlstm:d", {"model": "d"}),
         ("mau:recall:residual", {"recall": True, "residual": True}),
         ("predrnnv2:decouple_weight=0.05", {"decouple_weight": 0.05}),
         ("convlstm:hidden=[8, 16]:layer_norm=true", {"hidden": [8, 16], "layer_norm": True}),
@@ -47,6 +49,14 @@ def test_settings_of_a_name(name: str, settings: dict[str, Any]) -> None:
 def shrink(name: str) -> dict[str, Any]:
     small = TRAINED[name.split(":")[0]]
     return {key: value for key, value in small.items() if key not in variant_settings(name) and key != "patch"}
+
+
+@pytest.mark.parametrize(
+    ("public", "own"),
+    [("gSTA", "gsta"), ("MLPMixer", "mlp"), ("moganet", "moga"), ("IncepU", "inception"), ("ViT", "vit")],
+)
+def test_translators_by_the_names_of_published_configurations(public: str, own: str) -> None:
+    assert METHODS.get("simvp").Config.parse({"translator": public}, "test").model_dump()["translator"] == own
 
 
 def test_a_given_hyperparameter_beats_the_name() -> None:
@@ -71,6 +81,18 @@ def test_a_given_hyperparameter_beats_the_name() -> None:
         ("simvp", {"hid_s": 8, "hid_t": 17}, "hid_t = 17"),
         ("simvp", {"hid_s": 2, "hid_t": 16}, "width 6 does not divide into 8 groups"),
         ("tau", {"n_t": 1}, "n_t = 1"),
+        ("simvp:vit", {"mlp_ratio": 1.0}, "mlp_ratio = 1.0: the blocks of 'vit' widen inside"),
+        *(
+            (f"simvp:{kind}", {"hid_s": 8, "hid_t": 12}, "width 12 does not divide by 8")
+            for kind in ("vit", "hornet", "moga")
+        ),
+        ("simvp:uniformer", {"hid_s": 8, "hid_t": 12, "n_t": 3}, "width 12 does not divide by 8"),
+        ("simvp:swin", {"hid_s": 2, "hid_t": 16}, "width 6 has nothing for 8 heads"),
+        ("simvp:mlp", {"hid_s": 8, "hid_t": 1}, "width 1 leaves nothing of its token MLP"),
+        ("swinlstm:b", {"num_heads": (3,)}, "3 heads do not divide the width 128"),
+        ("swinlstm:b", {"window": 3}, "8×4 tokens does not divide into windows of 3×3"),
+        ("swinlstm:d", {"num_heads": (4,)}, "need one number per level each, got 1, 2 and 2"),
+        ("swinlstm:d", {"num_heads": (4,) * 3, "depths_downsample": (1,) * 3, "depths_upsample": (1,) * 3}, "by 16"),
         ("tau", {"mlp_ratio": 0.001}, "mlp_ratio = 0.001: nothing is left of 96 channels"),
         ("simvp:gsta", {"mlp_ratio": 0.001}, "mlp_ratio = 0.001"),
         ("tau", {"mlp_ratio": float("inf")}, "method 'tau' cannot be built with mlp_ratio=inf: OverflowError"),

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from stbench import ClipShape, Method, create_method
 from stbench.nn import feed_mask, prediction_mask
 from tests.methods import oracles
+from tests.methods.small import METAFORMERS
 
 SQUARE = ClipShape(t_in=3, t_out=2, channels=2, height=8, width=8)
 WIDE = ClipShape(t_in=2, t_out=4, channels=1, height=8, width=16)
@@ -55,6 +56,12 @@ def motion(weights: dict[str, Tensor], clip: Tensor, feed: Tensor, settings: dic
     return oracles.mau(weights, clip, feed, settings.get("window", 5), recall, residual), clip.new_zeros(())
 
 
+def windows(weights: dict[str, Tensor], clip: Tensor, feed: Tensor, settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    sigmoid = settings.get("output_activation") != "none"
+    oracle = oracles.swinlstm(weights, clip, feed, settings["num_heads"], settings["window"], sigmoid)
+    return oracle, clip.new_zeros(())
+
+
 ROLLED: dict[str, Oracle] = {
     "convlstm": patched(oracles.convlstm),
     "predrnn": patched(oracles.predrnn),
@@ -62,8 +69,20 @@ ROLLED: dict[str, Oracle] = {
     "predrnnv2": decoupled,
     "mim": patched(oracles.mim),
     "mau": motion,
+    "swinlstm:b": windows,
+    "swinlstm:d": windows,
 }
 FAMILY = ("convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim")
+LARGE_SQUARE = ClipShape(t_in=2, t_out=2, channels=2, height=16, width=16)
+LARGE_WIDE = ClipShape(t_in=2, t_out=3, channels=1, height=16, width=32)
+B_SIZES = {"embed_dim": 6, "num_heads": (3,), "drop_path": 0.0}
+D_SIZES = {
+    "embed_dim": 4,
+    "num_heads": (2, 4),
+    "depths_downsample": (2, 1),
+    "depths_upsample": (3, 2),
+    "drop_path": 0.0,
+}
 SMALL = {"hidden": (4, 4), "patch": 2, "kernel": 3}
 ROLLED_CASES = [
     *(Case(name, SQUARE, {**SMALL, "layer_norm": norm}) for name in FAMILY for norm in (False, True)),
@@ -88,6 +107,30 @@ ROLLED_CASES = [
         Case("mau", shape, {"hidden": (4, 4), "kernel": 3, "downsampling": factor, **options})
         for shape, factor in ((SQUARE, 2), (WIDE, 4), (TALL, 1))
         for options in ({}, {"recall": True}, {"residual": True, "window": 2}, {"recall": True, "residual": True})
+    ),
+    *(
+        Case("swinlstm:b", shape, {**B_SIZES, "window": window, **options})
+        for shape, window, options in (
+            (SQUARE, 2, {"depth": 4}),
+            (WIDE, 4, {"depth": 2, "output_activation": "none"}),
+            (TALL, 3, {"depth": 1, "mlp_ratio": 2.5}),
+        )
+    ),
+    *(
+        Case("swinlstm:d", shape, {**D_SIZES, "window": window})
+        for shape, window in ((LARGE_SQUARE, 2), (LARGE_WIDE, 4))
+    ),
+    Case(
+        "swinlstm:d",
+        LARGE_WIDE,
+        {
+            **D_SIZES,
+            "num_heads": (1, 2, 4),
+            "depths_downsample": (1, 2, 1),
+            "depths_upsample": (2, 1, 3),
+            "window": 2,
+            "output_activation": "none",
+        },
     ),
 ]
 
@@ -150,9 +193,22 @@ STACKED: dict[str, Callable[..., Tensor]] = {
     "tau:no_da": lambda w, x, s: oracles.tau(w, x, s["n_s"], dynamical=False),
     "simvp:gsta": lambda w, x, s: oracles.simvp_gsta(w, x, s["n_s"]),
     "simvp": lambda w, x, s: oracles.simvp_inception(w, x, s["n_s"], s.get("groups", 8)),
+    **{
+        f"simvp:{kind}": lambda w, x, s, kind=kind: oracles.simvp_metaformer(w, x, s["n_s"], kind)
+        for kind in METAFORMERS
+    },
 }
+METAFORMER = {"hid_s": 8, "hid_t": 16, "n_s": 2, "n_t": 3, "mlp_ratio": 2.0}
+DEEP_FEATURES = ClipShape(t_in=2, t_out=3, channels=1, height=28, width=28)
 STACKED_CASES = [
-    *(Case(name, SQUARE, STACK) for name in STACKED if name != "simvp"),
+    *(Case(f"simvp:{kind}", LARGE_WIDE, METAFORMER) for kind in METAFORMERS),
+    *(Case(f"simvp:{kind}", TALL, {**METAFORMER, "n_t": 2, "mlp_ratio": 1.3}) for kind in METAFORMERS),
+    *(Case(f"simvp:{kind}", WIDE, {**METAFORMER, "hid_t": 24, "n_t": 4}) for kind in ("uniformer", "hornet")),
+    Case("simvp:swin", DEEP_FEATURES, METAFORMER),
+    Case("simvp:swin", SQUARE, {**METAFORMER, "hid_s": 6, "hid_t": 11}),
+    Case("simvp:mlp", SQUARE, {**METAFORMER, "hid_s": 2, "hid_t": 7}),
+    Case("simvp:convmixer", DEEP_FEATURES, {**METAFORMER, "hid_s": 2, "hid_t": 7}),
+    *(Case(name, SQUARE, STACK) for name in ("tau", "tau:no_sa", "tau:no_da", "simvp:gsta")),
     *(Case(name, WIDE, {**STACK, "n_s": 4}) for name in ("tau", "simvp:gsta", "simvp")),
     *(Case(name, TALL, {**STACK, "n_s": 3, "n_t": 2, "kernel_enc": 5}) for name in ("tau", "simvp:gsta")),
     Case("simvp", SQUARE, {**STACK, "hid_s": 8}),

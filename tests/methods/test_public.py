@@ -44,6 +44,9 @@ def test_the_reference_files_come_back_without_their_dead_part(case: Case, share
         "predrnnpp_small": r"cell_list\.\d\.conv_o\.0\.weight",
         "mim_small": r"stlstm_layer_diff\.\d\.conv_last\.weight",
         "mau_small": r"(merge|conv_last_sr)\.(weight|bias)",
+        "simvp_swin_small": r"hid\.enc\.\d\.block\.(attn\.relative_position_index|attn_mask)",
+        "swinlstm_b_small": r".*\.(relative_position_index|attn_mask|red\.(weight|bias))",
+        "swinlstm_d_small": r".*\.(relative_position_index|attn_mask|red\.(weight|bias))|Upsample\.patch_embed\..*",
         "phydnet_taxibj": r"k2m\._(inv)?M[01]",
     }
     assert all(re.fullmatch(dead.get(case.file, ""), key) for key in dropped)
@@ -94,3 +97,17 @@ def test_a_value_that_is_no_tensor_is_refused() -> None:
     state: dict[str, Tensor] = {"epoch": 3}  # type: ignore[dict-item]
     with pytest.raises(UserError, match=r"'epoch'.* is a int, not a tensor"):
         build("tau", SHAPE).load_public_state_dict(state)
+
+
+@pytest.mark.parametrize("model", ["swinlstm:b", "swinlstm:d"])
+def test_swinlstm_reads_the_authors_own_names_too(model: str) -> None:
+    method = build(model)
+    state = method.public_state_dict()
+    authors = {
+        key.replace(".STBs.", ".Swin.layers.").replace("patch_inflated.Conv.", "patch_inflated.ConvT."): tensor
+        for key, tensor in state.items()
+    }
+    assert set(authors) != set(state)
+    build(model).load_public_state_dict(authors)
+    inferred = type(method).infer_config(authors, SHAPE)
+    assert inferred == type(method).infer_config(state, SHAPE)

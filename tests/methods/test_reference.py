@@ -11,6 +11,7 @@ from stbench_methods.tau import differential_divergence
 
 from stbench import Progress, create_method
 from tests.methods.reference import SHAPE, SPREAD_FACTOR, Case, assert_close, assert_gradients, load
+from tests.methods.small import METAFORMERS
 
 STACK = {"hid_s": 16, "hid_t": 64, "n_s": 2, "n_t": 2, "drop_path": 0.0}
 TAU = Case("tau_small", "tau", STACK)
@@ -25,7 +26,6 @@ MAU = Case("mau_small", "mau", {"hidden": (16, 16), "downsampling": 2, "kernel":
 PHYDNET = Case("phydnet_taxibj", "phydnet", {"patch": 2})
 
 SMALL_FRAMES = SHAPE.model_copy(update={"height": 16, "width": 16})
-METAFORMERS = ("vit", "swin", "uniformer", "mlp", "convmixer", "poolformer", "convnext", "van", "hornet", "moga")
 METAFORMER = {"hid_s": 8, "hid_t": 48, "n_s": 2, "n_t": 4, "mlp_ratio": 4.0, "drop_path": 0.0}
 TRANSLATED = tuple(Case(f"simvp_{kind}_small", f"simvp:{kind}", METAFORMER, SMALL_FRAMES) for kind in METAFORMERS)
 SWINLSTM_B = Case(

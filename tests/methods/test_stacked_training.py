@@ -85,6 +85,6 @@ def test_training_pass(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, grad, wanted in zip(parameters, grads, expected_grads, strict=True):
         torch.testing.assert_close(grad, wanted, rtol=1e-5, atol=1e-8, msg=name)
     after = published(method)
-    assert bool(statistics.running) == (case.method != "simvp")
+    assert bool(statistics.running) == any(key.endswith("running_mean") for key in after)
     for key, wanted in statistics.running.items():
         torch.testing.assert_close(after[key], wanted, rtol=1e-8, atol=1e-10, msg=key)

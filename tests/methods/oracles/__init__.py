@@ -4,10 +4,12 @@ Nothing here is shared with the code under test: states are explicit zeros, gate
 """
 
 from tests.methods.oracles.mau import mau
+from tests.methods.oracles.metaformers import simvp_metaformer
 from tests.methods.oracles.mim import mim
 from tests.methods.oracles.phydnet import moment_loss, phydnet
 from tests.methods.oracles.recurrent import convlstm, predrnn, predrnnpp, predrnnv2
 from tests.methods.oracles.stacked import simvp_gsta, simvp_inception, tau
+from tests.methods.oracles.swinlstm import swinlstm
 
 __all__ = [
     "convlstm",
@@ -20,5 +22,7 @@ __all__ = [
     "predrnnv2",
     "simvp_gsta",
     "simvp_inception",
+    "simvp_metaformer",
+    "swinlstm",
     "tau",
 ]
