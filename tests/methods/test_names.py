@@ -47,7 +47,7 @@ def test_settings_of_a_name(name: str, settings: dict[str, Any]) -> None:
 
 
 def shrink(name: str) -> dict[str, Any]:
-    small = TRAINED[name.split(":")[0]]
+    small = TRAINED[name if name in TRAINED else name.split(":")[0]]
     return {key: value for key, value in small.items() if key not in variant_settings(name) and key != "patch"}
 
 
