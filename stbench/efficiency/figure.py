@@ -17,7 +17,7 @@ ROOM = 1.8
 
 
 def draw(profile: Profile, path: Path) -> None:
-    """Save the figure as PNG; the grey line is what the device's matrix peak would take."""
+    """Save the figure as PNG; the grey line is what the device's measured peak would take."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -70,11 +70,12 @@ def _frame(axes: Axes, shown: list[tuple[Cost, float]]) -> None:
 
 
 def _peak_line(axes: Axes, shown: list[tuple[Cost, float]]) -> None:
-    """Latency at the device's matrix peak."""
-    peak = next((s.gemm_flops for s in shown[0][0].speeds if s.gemm_flops), None)
+    """Latency at the device's peak."""
+    peaks = (s.peak_flops or s.gemm_flops for s in shown[0][0].speeds)
+    peak = next((peak for peak in peaks if peak), None)
     if peak is None:
         return
     ends = [min(cost.macs.total for cost, _ in shown) / ROOM, max(cost.macs.total for cost, _ in shown) * ROOM]
-    label = f"matrix peak, {peak / 1e9:.0f} GFLOP/s"
+    label = f"measured peak, {peak / 1e9:.0f} GFLOP/s"
     axes.plot([e / 1e9 for e in ends], [2e3 * e / peak for e in ends], color="0.6", lw=1, ls="--", label=label)
     axes.legend(loc="lower right", fontsize=8, frameon=False)

@@ -1,30 +1,76 @@
-"""The device's own matrix peak, measured: square products in the precision that the method runs in."""
+"""The device's own peak, measured: the best of several matrix products and convolutions in a method's precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import prod
 
 import torch
 
 from stbench.efficiency.sampling import Spread
 
-_SIDES = {"cpu": 2048, "cuda": 8192}
 _TYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 
 
-def matrix_product(device: torch.device, precision: str) -> Callable[[], object]:
-    """Work that multiplies two square matrices; time it, then ask :func:`flops_per_second`."""
-    side = _SIDES[device.type]
-    left, right = (torch.ones(side, side, device=device, dtype=_TYPES[precision]) for _ in range(2))
-    out = torch.empty_like(left)
+@dataclass(frozen=True)
+class Probe:
+    """One piece of dense work; time ``run``, then ask :func:`flops_per_second`."""
+
+    name: str
+    flops: float
+    run: Callable[[], object]
+
+
+def probes(device: torch.device, precision: str) -> list[Probe]:
+    """Matrix products and convolutions whose fastest is the device's peak.
+
+    No single one will do: a library may multiply matrices more slowly than it convolves, or the other way round.
+
+    Args:
+        precision: "32" or "bf16".
+    """
+    scale = 1 if device.type == "cpu" else 4
+    products = [(side * scale,) * 3 for side in (1024, 2048)] + [(4096 * scale, 512 * scale, 512 * scale)]
+    convolutions = [(16 * scale, 128, 512, 16, 5), (16 * scale, 256, 256, 16, 3), (16 * scale, 64, 64, 32, 3)]
+    dtype = _TYPES[precision]
+    return [
+        *(_matrix_product(*sizes, device, dtype) for sizes in products),
+        *(_convolution(*sizes, device, dtype) for sizes in convolutions),
+    ]
+
+
+def peak_flops(probes: Iterable[Probe], seconds: dict[str, Spread]) -> float:
+    """Floating-point operations per second of the fastest probe, by its best time."""
+    return max(probe.flops / seconds[probe.name].best for probe in probes)
+
+
+def _matrix_product(rows: int, inner: int, columns: int, device: torch.device, dtype: torch.dtype) -> Probe:
+    left, right = _random(rows, inner, device=device, dtype=dtype), _random(inner, columns, device=device, dtype=dtype)
+    out = torch.empty(rows, columns, device=device, dtype=dtype)
 
     def multiply() -> torch.Tensor:
         with torch.inference_mode():
             return torch.mm(left, right, out=out)
 
-    return multiply
+    return Probe(f"product {rows}×{inner}×{columns}", 2.0 * rows * inner * columns, multiply)
 
 
-def flops_per_second(seconds: Spread, device: torch.device) -> float:
-    """Speed of the median product, 2·side³ FLOPs each."""
-    return float(2 * _SIDES[device.type] ** 3 / seconds.p50)
+def _convolution(
+    batch: int, c_in: int, c_out: int, side: int, kernel: int, device: torch.device, dtype: torch.dtype
+) -> Probe:
+    x = _random(batch, c_in, side, side, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = _random(c_out, c_in, kernel, kernel, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+
+    def convolve() -> torch.Tensor:
+        with torch.inference_mode():
+            return torch.conv2d(x, weight, padding=kernel // 2)
+
+    flops = 2.0 * prod((batch, side, side, c_in, c_out, kernel, kernel))
+    return Probe(f"conv {kernel}×{kernel}, {c_in}→{c_out}, {batch}×{side}×{side}", flops, convolve)
+
+
+def _random(*shape: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Noise: on some devices products of constants run at a clock that real numbers never see."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(*shape, generator=generator).to(device=device, dtype=dtype)

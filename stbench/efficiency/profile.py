@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from stbench.efficiency.growth import fit_exponent, horizons, resolutions
 from stbench.efficiency.macs import TRAINING_FACTOR, count_macs, total_macs
 from stbench.efficiency.memory import measure_memory
 from stbench.efficiency.parameters import count_parameters
-from stbench.efficiency.peak import flops_per_second, matrix_product
+from stbench.efficiency.peak import peak_flops, probes
 from stbench.efficiency.records import Axis, Cost, Energy, Growth, Memory, Mode, Speed, Stages
 from stbench.efficiency.running import Runner
 from stbench.efficiency.sampling import Clock, DeviceClock, Spread, interleave
@@ -20,8 +20,6 @@ from stbench.efficiency.subject import build
 from stbench.schema import ClipShape, RunSpec
 from stbench.train.engine import DeviceName, Engine
 
-GEMM = ""
-"""The matrix product's place among the methods that are timed in turns."""
 STAGE_REPEATS = 5
 
 
@@ -94,6 +92,7 @@ class _Profiler:
 
     def _measure_speed(self, precision: str, engine: Engine) -> None:
         runners = {n: Runner(s, engine, compiled=self.settings.compiled) for n, s in self.specs.items()}
+        peak = self._peak(precision)
         modes: list[tuple[Mode, int]] = [("inference", batch) for batch in self.settings.inference_batches]
         if self.settings.training:
             modes += [("training", batch) for batch in self.settings.batch_sizes]
@@ -101,23 +100,26 @@ class _Profiler:
             self.say(f"timing {mode}, batch {batch}, precision {precision}")
             able = {n: r for n, r in runners.items() if mode == "inference" or r.spec.training is not None}
             works = {name: runner.work(mode, batch) for name, runner in able.items()}
-            times = interleave(
-                {**works, GEMM: matrix_product(self.device, precision)}, self.clock, self.settings.budget
-            )
-            for name in works:
-                speed = self._speed(name, times, mode, precision, batch)
+            times = interleave(works, self.clock, self.settings.budget)
+            for name, taken in times.items():
+                speed = self._speed(name, taken, peak, mode, precision, batch)
                 self._add(name, speeds=(*self.costs[name].speeds, speed))
         if precision == self.settings.precisions[0]:
             for name, runner in runners.items():
                 self._add(name, stages=self._stages(runner), energy=self._energy(name, runner, precision))
 
-    def _speed(self, name: str, times: Mapping[str, Spread | str], mode: Mode, precision: str, batch: int) -> Speed:
-        taken, gemm = times[name], times[GEMM]
+    def _peak(self, precision: str) -> float:
+        """FLOP/s of the fastest probe, in a budget for all of them together."""
+        self.say(f"timing the device's peak, precision {precision}")
+        work = probes(self.device, precision)
+        times = interleave({probe.name: probe.run for probe in work}, self.clock, self.settings.budget / len(work))
+        return peak_flops(work, {name: taken for name, taken in times.items() if isinstance(taken, Spread)})
+
+    def _speed(self, name: str, taken: Spread | str, peak: float, mode: Mode, precision: str, batch: int) -> Speed:
         if isinstance(taken, str):
             return Speed(mode=mode, precision=precision, batch=batch, seconds=None, failure=taken)
         cost = self.costs[name]
         flops = cost.macs.flops * batch * (TRAINING_FACTOR if mode == "training" else 1)
-        peak = flops_per_second(gemm, self.device) if isinstance(gemm, Spread) else None
         return Speed(
             mode=mode,
             precision=precision,
@@ -125,8 +127,8 @@ class _Profiler:
             seconds=taken,
             sequences_per_second=batch / taken.p50,
             frames_per_second=batch * cost.shape.t_out / taken.p50,
-            gemm_flops=peak,
-            share_of_peak=flops / taken.p50 / peak if peak else None,
+            peak_flops=peak,
+            share_of_peak=flops / taken.p50 / peak,
         )
 
     def _stages(self, runner: Runner) -> Stages | None:

@@ -16,9 +16,10 @@ Axis = Literal["horizon", "pixels", "batch"]
 class Speed(Record):
     """Repeated predictions, or optimiser steps, on one batch size.
 
-    ``seconds`` is None where ``failure`` says why. ``gemm_flops`` is the device's speed in FLOP/s on square matrix
-    products of the same precision, timed in turns with this; ``share_of_peak`` what the method's FLOPs (published
-    convention; thrice the forward's for a training step) reach of it.
+    ``seconds`` is None where ``failure`` says why. ``peak_flops`` is the device's measured peak in FLOP/s: the fastest
+    of several matrix products and convolutions in this precision (:mod:`stbench.efficiency.peak`). ``share_of_peak``
+    is what the method's FLOPs (published convention; thrice the forward's for a training step) reach of it.
+    ``gemm_flops`` stands in older records for a peak of square matrix products alone.
     """
 
     mode: Mode
@@ -28,6 +29,7 @@ class Speed(Record):
     failure: str | None = None
     sequences_per_second: float | None = None
     frames_per_second: float | None = None
+    peak_flops: float | None = None
     gemm_flops: float | None = None
     share_of_peak: float | None = None
 

@@ -104,15 +104,13 @@ def _speed(profile: Profile, mode: Mode) -> Sheet:
     keys = list(dict.fromkeys((s.precision, s.batch) for _, s in found))
     rows = [_speed_row(name, s) for key in keys for name, s in found if (s.precision, s.batch) == key]
     heads = ("method", "precision", "batch", "p50", "p95", "IQR", "n", "seq/s", "frames/s", "of peak")
-    notes = ["Of peak: 2·MACs per second over the speed of square matrix products, measured in turns with the method."]
+    notes = ["Of peak: 2·MACs per second over the fastest of several matrix products and convolutions on this device."]
     if mode == "training":
         notes.append("A training step counts three times the forward's MACs.")
     if any(s.seconds and s.seconds.samples < FEW_SAMPLES for _, s in found):
         notes.append(f"The p95 of fewer than n = {FEW_SAMPLES} repeats is little more than their maximum.")
     if any(s.share_of_peak and s.share_of_peak > 1 for _, s in found):
-        notes.append(
-            "A share above 1: convolutions run faster here than the matrix products that the peak is read off."
-        )
+        notes.append("A share above 1: the method computes a convolution in fewer operations than are counted.")
     if profile.compiled:
         notes.append("Predictions run through torch.compile.")
     title = {"inference": "How fast it predicts", "training": "How fast it trains"}[mode]

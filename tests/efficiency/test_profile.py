@@ -10,8 +10,9 @@ from stbench.efficiency import memory, profile
 from stbench.efficiency.energy import measure_energy
 from stbench.efficiency.growth import fit_exponent, horizons, resolutions
 from stbench.efficiency.memory import measure_memory
+from stbench.efficiency.peak import peak_flops, probes
 from stbench.efficiency.records import Cost
-from stbench.efficiency.sampling import OUT_OF_MEMORY
+from stbench.efficiency.sampling import OUT_OF_MEMORY, summarise
 from stbench.schema import RunSpec
 from tests.efficiency.subjects import Glutton, Sleeper, planned, registered
 
@@ -24,8 +25,8 @@ def profiled(spec: RunSpec, **settings: object) -> Cost:
 
 
 @pytest.fixture(autouse=True)
-def small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(profile.matrix_product.__globals__["_SIDES"], "cpu", 128)
+def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "probes", lambda device, precision: probes(device, precision)[:1])
 
 
 def test_a_method_of_known_sleep_is_measured_within_five_percent() -> None:
@@ -57,16 +58,26 @@ def test_out_of_memory_is_a_cell() -> None:
     }
 
 
-def test_share_of_the_peak_is_flops_over_time_over_gemm_speed() -> None:
+def test_share_of_the_peak_is_flops_over_time_over_the_measured_peak() -> None:
     spec = planned("convlstm", protocol="quick")[0]
     cost = profiled(spec, batch_sizes=(2,), training=True, budget=0.05)
     assert [s.batch for s in cost.speeds] == [1, 2, 2]
     for speed in cost.speeds:
         assert speed.seconds is not None
-        assert speed.gemm_flops is not None
+        assert speed.peak_flops is not None
         factor = 3 if speed.mode == "training" else 1
         flops = 2 * cost.macs.total * speed.batch * factor
-        assert speed.share_of_peak == pytest.approx(flops / speed.seconds.p50 / speed.gemm_flops)
+        assert speed.share_of_peak == pytest.approx(flops / speed.seconds.p50 / speed.peak_flops)
+
+
+def test_the_peak_is_the_fastest_probe_by_its_best_time() -> None:
+    found = probes(CPU, "32")
+    assert {probe.name.split()[0] for probe in found} == {"product", "conv"}
+    slow = {probe.name: summarise([3.0, 2.0]) for probe in found}
+    slow[found[-1].name] = summarise([5.0, 1e-3])
+    assert peak_flops(found, slow) == pytest.approx(found[-1].flops / 1e-3)
+    assert found[0].flops == 2 * 1024**3
+    assert found[-1].flops == 2 * 16 * 32 * 32 * 64 * 64 * 9
 
 
 def test_growth_is_fitted_over_horizon_pixels_and_batch() -> None:

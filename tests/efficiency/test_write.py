@@ -49,7 +49,7 @@ def cost(method: str, live: int, macs: int, *, dead: int = 0, one_pass: int | No
                 seconds=spread,
                 sequences_per_second=1 / spread.p50,
                 frames_per_second=4 / spread.p50,
-                gemm_flops=1e12,
+                peak_flops=1e12,
                 share_of_peak=0.25,
             ),
             Speed(mode="training", precision="32", batch=16, seconds=None, failure=OUT_OF_MEMORY),
