@@ -1,4 +1,6 @@
-"""``scripts/measure_speed.py``: that it runs, its targets, the dated record and the comparison with the last one."""
+"""``scripts/measure_speed.py``: its ratios, the dated record, the table of where time goes, and a run at tiny sizes."""
+
+from __future__ import annotations
 
 import json
 import subprocess
@@ -6,63 +8,98 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from scripts import measure_speed as script
+from scripts.speed import breakdown, record
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"device": "ACME X1", "threads": 2, "libraries": {}}
-CHOICES = {"compile": False, "budget": 6.0}
+CHOICES = {"compile": False, "one_process": False, "tiny": False}
 
 
 def test_targets_bound_from_the_right_side() -> None:
-    assert script.Ratio(2.0, 1.5, lower=False, detail={}).met is True
-    assert script.Ratio(2.0, 1.5, lower=True, detail={}).met is False
-    assert script.Ratio(2.0, None, lower=True, detail={}).met is None
+    assert record.Ratio(2.0, 1.5, lower=False, detail={}).met is True
+    assert record.Ratio(2.0, 1.5, lower=True, detail={}).met is False
+    assert record.Ratio(2.0, None, lower=True, detail={}).met is None
 
 
 @pytest.mark.parametrize(
     ("value", "lower", "worse"), [(0.89, False, True), (0.91, False, False), (1.11, True, True), (1.09, True, False)]
 )
 def test_worse_by_more_than_a_tenth(value: float, lower: bool, worse: bool) -> None:
-    assert script.Ratio(value, None, lower=lower, detail={}).worsened(1.0) is worse
+    assert record.Ratio(value, None, lower=lower, detail={}).worsened(1.0) is worse
 
 
 def test_record_is_found_again_on_the_same_hardware_only(tmp_path: Path) -> None:
-    ratios = {"a": script.Ratio(2.0, 1.5, lower=False, detail={"seconds": 3})}
+    ratios = {"a": record.Ratio(2.0, 1.5, lower=False, detail={"seconds": 3})}
     folder = tmp_path / "new" / "speed"
-    path = script.write(folder, ratios, ENVIRONMENT, CHOICES)
+    path = record.write(folder, {"environment": ENVIRONMENT, "choices": CHOICES}, ratios)
     assert path.name.endswith("-acme-x1-t2.json")
-    record = json.loads(path.read_text())
-    assert record["environment"] == ENVIRONMENT
-    assert record["ratios"]["a"] == {"value": 2.0, "target": 1.5, "met": True, "lower_is_better": False, "seconds": 3}
-    assert script.last_record(folder, ENVIRONMENT, CHOICES) == {"a": 2.0}
-    assert script.last_record(folder, {**ENVIRONMENT, "threads": 1}, CHOICES) == {}
-    assert script.last_record(folder, ENVIRONMENT, {**CHOICES, "compile": True}) == {}
+    written = json.loads(path.read_text())
+    assert written["environment"] == ENVIRONMENT
+    assert written["ratios"]["a"] == {"value": 2.0, "target": 1.5, "met": True, "lower_is_better": False, "seconds": 3}
+    assert record.last_record(folder, ENVIRONMENT, CHOICES) == {"a": 2.0}
+    assert record.last_record(folder, {**ENVIRONMENT, "threads": 1}, CHOICES) == {}
+    assert record.last_record(folder, ENVIRONMENT, {**CHOICES, "compile": True}) == {}
+    path.write_text(json.dumps({"superseded": "two machines", **written}))
+    assert record.last_record(folder, ENVIRONMENT, CHOICES) == {}
+
+
+def test_every_committed_record_is_of_the_present_kind_or_superseded() -> None:
+    readme = (ROOT / "results" / "speed" / "README.md").read_text()
+    for path in (ROOT / "results" / "speed").glob("*.json"):
+        found = json.loads(path.read_text())
+        assert ("superseded" in found) == (path.name in readme)
+        assert "superseded" in found or {"choices", "where"} <= set(found)
 
 
 def test_a_regression_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    ratios = {"slower": script.Ratio(0.8, 1.0, lower=False, detail={}), "same": script.Ratio(1.0, None, True, {})}
-    assert script.show(ratios, {"slower": 1.0, "same": 1.0}) == ["slower"]
+    ratio = record.Ratio
+    ratios = {"slower": ratio(0.8, 1.0, lower=False, detail={}), "same": ratio(1.0, None, True, {})}
+    assert record.show(ratios, {"slower": 1.0, "same": 1.0}) == ["slower"]
     first, second = capsys.readouterr().out.splitlines()
     assert "MISSED" in first
     assert "last 1.000 WORSE" in first
     assert "WORSE" not in second
 
 
-def test_every_reference_has_a_number() -> None:
-    keys = {(benchmark, method) for benchmark in script.BATCHES for method in script.METHODS}
-    assert set(script.REFERENCE_SHARES) == set(script.REFERENCE_MEMORY) == keys
-    assert {name for targets in script.TARGETS.values() for name in targets} == set(script.METHODS)
+def test_time_is_told_apart_by_kind_of_work() -> None:
+    conv, norm = torch.nn.Conv2d(16, 16, 5, padding=2), torch.nn.GroupNorm(2, 16)
+    optimizer = torch.optim.Adam([*conv.parameters(), *norm.parameters()])
+    x = torch.rand(4, 16, 64, 64)
+
+    def step() -> None:
+        norm(conv(x)).sigmoid().square().mean().backward()
+        optimizer.step()
+
+    step()
+    found = breakdown.where_time_goes(step, torch.device("cpu"))
+    assert set(found) == set(breakdown.SHOWN)
+    assert all(found[kind] > 0 for kind in ("convolutions", "norms", "elementwise", "optimiser"))
+    assert found["matrix products"] == 0
+    assert found["convolutions"] == max(found[k] for k in ("convolutions", "norms", "copies", "allocator"))
+    lines = breakdown.table({"ours": found}).splitlines()
+    assert lines[-1].startswith("| sum |")
+    assert lines[-1].endswith("(100%) |")
 
 
 @pytest.mark.slow
-def test_the_quick_check_measures_everything_but_memory(tmp_path: Path) -> None:
-    command = [sys.executable, "scripts/measure_speed.py", "--quick", "--budget", "0.01", "--repeats", "1"]
+def test_tiny_sizes_measure_every_side_in_fresh_processes(tmp_path: Path) -> None:
+    command = [sys.executable, "scripts/measure_speed.py", "--tiny", "--rounds", "1", "--budget", "0.01"]
+    sizes = ["--repeats", "1", "--threads", "1", "--benchmarks", "taxibj", "--methods", "tau,convlstm"]
     done = subprocess.run(
-        [*command, "--threads", "1", "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=600
+        [*command, *sizes, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    for part in ("taxibj b1 32 inference", "taxibj b1 bf16 training", "metrics / inference", "checkpoint", "start-up"):
-        assert any(part in line for line in lines), part
-    assert not list(tmp_path.iterdir())
+    (path,) = tmp_path.iterdir()
+    found = json.loads(path.read_text())
+    for method in ("tau", "convlstm"):
+        for mode in ("inference", "training"):
+            ratio = found["ratios"][f"taxibj b2 {method} {mode}: eager / stbench"]
+            assert ratio["value"] > 0
+            assert 0 < ratio["share_of_peak"] <= 1
+            assert f"taxibj b2 {method} {mode}: stbench / bf16" in found["ratios"]
+            assert set(found["where"][f"taxibj b2 {method}, {mode}"]) == {"eager", "stbench", "bf16"}
+        assert found["ratios"][f"taxibj b2 {method} memory of a training step: stbench / eager"]["value"] > 0
+    for part in ("metrics / inference", "checkpoint / epoch", "start-up", "| convolutions |"):
+        assert part in done.stdout, part

@@ -1,0 +1,79 @@
+"""What surrounds a training step: metrics, checkpoints, start-up; each as a share of what it surrounds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from stbench.efficiency.running import Runner
+from stbench.efficiency.sampling import DeviceClock, Spread, interleave
+from stbench.efficiency.subject import build, random_clip
+from stbench.metrics import METRICS, MetricAccumulator, frame_values
+from stbench.schema import RunSpec
+from stbench.schema.folder import RunFolder
+from stbench.train.checkpoint import TrainState, save_last
+from stbench.train.engine import Engine
+
+from .record import Ratio
+
+EPOCH_CLIPS = {"taxibj": 18_415, "mmnist": 10_000}
+"""Training clips of an epoch under the paper protocol: 90 % of TaxiBJ's 20461 windows; Moving MNIST's 10000."""
+EVALUATION_TARGET, CHECKPOINT_TARGET, START_UP_TARGET = 0.03, 0.02, 1.0
+START_UPS = 5
+
+
+def evaluation(spec: RunSpec, batch: int, budget: float) -> Ratio:
+    """All metrics but LPIPS and those of global grids on a batch, over predicting it."""
+    names = [name for name, m in METRICS.items() if m.family != "lpips" and not m.needs_latitudes]
+    runner = Runner(spec, Engine("cpu", "32"))
+    future = random_clip(spec.shape, batch)[:, spec.shape.t_in :]
+    guess = future.flip(0).contiguous()
+    totals = MetricAccumulator(names, spec.shape.t_out, 1.0)
+
+    def score() -> None:
+        totals.update(frame_values(names, guess, future, data_range=1.0, physical=(guess, future)))
+
+    works = {"score": score, "predict": runner.work("inference", batch)}
+    times = interleave(works, DeviceClock(torch.device("cpu")), budget)
+    score_time, predict_time = times["score"], times["predict"]
+    assert isinstance(score_time, Spread)
+    assert isinstance(predict_time, Spread)
+    return Ratio(score_time.p50 / predict_time.p50, EVALUATION_TARGET, lower=True, detail={"metrics": names})
+
+
+def checkpoint(spec: RunSpec, batch: int, step_seconds: float, budget: float) -> Ratio:
+    """Saving weights and moments once, over the training steps of an epoch."""
+    engine = Engine("cpu", "32")
+    assert spec.training is not None, "the method is trained"
+    method = engine.place(build(spec))
+    optimizer = engine.adam(method, spec.training.optimizer, spec.training.lr)
+    for parameter in method.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    with tempfile.TemporaryDirectory() as path:
+        folder = RunFolder(Path(path))
+        folder.checkpoints.mkdir()
+        save = {"save": lambda: save_last(folder, TrainState(), method, optimizer)}
+        taken = interleave(save, DeviceClock(torch.device("cpu")), budget)["save"]
+        assert isinstance(taken, Spread)
+        size = sum(file.stat().st_size for file in folder.checkpoints.iterdir())
+    epoch = step_seconds * EPOCH_CLIPS[spec.benchmark] / batch
+    detail = {"seconds": taken.p50, "bytes": size}
+    return Ratio(taken.p50 / epoch, CHECKPOINT_TARGET, lower=True, detail=detail)
+
+
+def start_up() -> Ratio:
+    """Median seconds of ``stbench list``; the one number that is not a ratio."""
+    command = [sys.executable, "-m", "stbench", "list"]
+    seconds = []
+    for _ in range(START_UPS):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    median = sorted(seconds)[START_UPS // 2]
+    return Ratio(median, START_UP_TARGET, lower=True, detail={"seconds": seconds})

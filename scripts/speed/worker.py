@@ -1,0 +1,120 @@
+"""The work of one process: a training step and a prediction of one side, timed and weighed."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stbench.efficiency.memory import Mode
+from stbench.efficiency.peak import peak_flops, probes
+from stbench.efficiency.running import Runner
+from stbench.efficiency.sampling import DeviceClock, Spread, interleave
+from stbench.efficiency.subject import build as build_method
+from stbench.efficiency.subject import random_clip
+from stbench.efficiency.worker import _peak as peak_memory
+from stbench.nn import Progress, RecurrentForecaster
+from stbench.schema import RunSpec
+from stbench.sweep.plan import Request, make_plan
+from stbench.train.engine import Engine
+
+from .breakdown import where_time_goes
+from .task import Answer, Task
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
+Work = dict[Mode, Callable[[], object]]
+MODES: tuple[Mode, Mode] = ("training", "inference")
+"""Training first: its peak of memory is read before anything else has used the heap."""
+
+
+def spec_of(task: Task) -> RunSpec:
+    """The run whose sizes are measured."""
+    plan = make_plan(Request(methods=(task.method,), benchmark=task.benchmark, protocol=task.protocol))
+    return next(spec for spec in plan.specs if spec.method == task.method)
+
+
+def measure(task: Task) -> Answer:
+    """Do a task in this process."""
+    torch.set_num_threads(task.threads)
+    device = torch.device(task.device)
+    clock = DeviceClock(device)
+    if task.side == "peak":
+        found = probes(device, task.precision)
+        spreads = interleave({probe.name: probe.run for probe in found}, clock, task.budget, task.repeats)
+        times = {name: taken for name, taken in spreads.items() if isinstance(taken, Spread)}
+        return Answer(peak_flops=peak_flops(found, times))
+    if task.side == "direct":
+        os.environ["STBENCH_FAST_CONV"] = "off"
+    spec = spec_of(task)
+    works = eager_work(spec, task, device) if task.side == "eager" else stbench_work(spec, task)
+    answer: dict[str, dict[Mode, object]] = {"seconds": {}, "page_faults": {}, "where": {}}
+    peak = 0
+    for mode in MODES:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        for _ in range(2):
+            works[mode]()
+        if mode == "training":
+            peak = peak_memory(device)
+        answer["seconds"][mode], answer["page_faults"][mode] = repeated(works[mode], clock, task)
+        if task.profiled:
+            answer["where"][mode] = where_time_goes(works[mode], device)
+    del works
+    gc.collect()
+    return Answer.model_validate({**answer, "peak_memory": peak})
+
+
+def repeated(work: Callable[[], object], clock: DeviceClock, task: Task) -> tuple[list[float], int]:
+    """Seconds of every repeat within the budget, and page faults of one."""
+    seconds: list[float] = []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    ends = time.perf_counter() + task.budget
+    while len(seconds) < task.repeats or time.perf_counter() < ends:
+        started = clock.now()
+        work()
+        seconds.append(clock.now() - started)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return seconds, faults // len(seconds)
+
+
+def stbench_work(spec: RunSpec, task: Task) -> Work:
+    """Stbench's own prediction and training step, as a run does them."""
+    runner = Runner(spec, Engine(task.device, task.precision), compiled=task.compiled)
+    return {mode: runner.work(mode, task.batch) for mode in MODES}
+
+
+def eager_work(spec: RunSpec, task: Task, device: torch.device) -> Work:
+    """The eager reference's, of the same sizes and with the same frames fed back."""
+    import eager
+
+    torch.manual_seed(0)
+    model = eager.build(spec.method, spec.shape, spec.config).to(device)
+    step = eager.TrainingStep(model, lr=spec.training.lr if spec.training is not None else 1e-3)
+    clip = random_clip(spec.shape, task.batch, device)
+    feed = fed_frames(spec, task.batch)
+
+    def train() -> object:
+        model.train()
+        return step(clip, feed)
+
+    @torch.inference_mode()
+    def predict() -> object:
+        return model.eval()(clip[:, : spec.shape.t_in])
+
+    return {"training": train, "inference": predict}
+
+
+def fed_frames(spec: RunSpec, batch: int) -> Tensor:
+    """Which frames stbench's first training step feeds; made without allocating weights."""
+    with torch.device("meta"):
+        method = build_method(spec)
+    if not isinstance(method, RecurrentForecaster):
+        return torch.zeros(batch, 0, dtype=torch.bool)
+    return method.draw_feed(batch, Progress(generator=torch.Generator().manual_seed(0)))
