@@ -1,5 +1,6 @@
 """Fixtures every test package shares."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of reference material beside the repository; tests that need it skip where it is absent."""
-    folder = Path(__file__).resolve().parents[1].parent / "shared"
+    """The folder of reference material, ``$STBENCH_SHARED`` or the one beside the repository; where absent, skip."""
+    beside = Path(__file__).resolve().parents[1].parent / "shared"
+    folder = Path(os.environ.get("STBENCH_SHARED", beside))
     if not folder.is_dir():
         pytest.skip(f"needs the reference material in {folder}, which is not there")
     return folder
