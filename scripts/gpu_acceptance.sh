@@ -54,8 +54,10 @@ if [[ -n $WHEELS ]]; then
   "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --target "$WORK/site" "$WHEELS"/*.whl &&
     "$PYTHON" -m pip install -q --no-index --no-deps --no-build-isolation --no-compile --target "$WORK/site" . ||
     { say "set-up: failed, see the messages of pip"; exit 1; }
-  export PYTHONPATH="$WORK/site${PYTHONPATH:+:$PYTHONPATH}"
 fi
+# A package named "tests" among the machine's own would hide this repository's, which has no __init__.py.
+mkdir -p "$WORK/site/tests" && echo "__path__ = ['$PWD/tests']" >"$WORK/site/tests/__init__.py"
+export PYTHONPATH="$WORK/site${PYTHONPATH:+:$PYTHONPATH}"
 if [[ -n $REFERENCE ]]; then
   mkdir "$WORK/shared" && ln -s "$(cd "$REFERENCE" && pwd)" "$WORK/shared/reference"
   export STBENCH_SHARED="$WORK/shared"

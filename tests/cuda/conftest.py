@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .device import DEVICE
+from tests.cuda.device import DEVICE
 
 HERE = Path(__file__).parent
 

@@ -9,10 +9,9 @@ import torch
 
 from stbench import Progress
 from stbench.train.engine import Engine
-
-from ..methods.reference import SPREAD_FACTOR, Case
-from ..methods.test_reference import CASES, PHYDNET, ROLLED_OUT, STACKED, name
-from .device import DEVICE
+from tests.cuda.device import DEVICE
+from tests.methods.reference import SPREAD_FACTOR, Case
+from tests.methods.test_reference import CASES, PHYDNET, ROLLED_OUT, STACKED, name
 
 CUDA_SPREAD = 10.0
 """How much more than on a CPU an output may differ: cuDNN's algorithms sum in blocks."""

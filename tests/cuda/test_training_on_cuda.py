@@ -14,9 +14,8 @@ from stbench.nn import METHODS, Method, Progress, create_method
 from stbench.schema import RunSpec
 from stbench.sweep.plan import Request, make_plan
 from stbench.train.engine import Engine
-
-from ..train.test_precision import SHAPE, TRAINED
-from .device import DEVICE
+from tests.cuda.device import DEVICE
+from tests.train.test_precision import SHAPE, TRAINED
 
 STEPS = 4
 FIRST = ("tau", "convlstm", "predrnn", "phydnet")

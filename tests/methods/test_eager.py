@@ -12,12 +12,11 @@ from torch import Tensor
 from stbench import Method, Progress
 from stbench.nn import prediction_mask
 from stbench.nn.gated_stack import DropPath
-
-from ..support.eager import EAGER, EagerModel, TrainingStep, build, published_weights, random_mask
-from .reference import SHAPE, SPREAD_FACTOR, assert_close
-from .small import SHAPE as SMALL_SHAPE
-from .small import build as build_method
-from .test_reference import CONVLSTM, PHYDNET, PREDRNN, PREDRNNPP, PREDRNNV2, SIMVP, TAU, Case
+from tests.methods.reference import SHAPE, SPREAD_FACTOR, assert_close
+from tests.methods.small import SHAPE as SMALL_SHAPE
+from tests.methods.small import build as build_method
+from tests.methods.test_reference import CONVLSTM, PHYDNET, PREDRNN, PREDRNNPP, PREDRNNV2, SIMVP, TAU, Case
+from tests.support.eager import EAGER, EagerModel, TrainingStep, build, published_weights, random_mask
 
 CASES = (TAU, SIMVP, CONVLSTM, PREDRNN, PREDRNNPP, PREDRNNV2, PHYDNET)
 
