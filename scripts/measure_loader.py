@@ -16,9 +16,9 @@ import torch
 
 from stbench.data import ClipLoader, Dataset, build_dataset, dataset_spec, get_protocol, load_benchmark
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
-from stbench.nn import METHODS
-from stbench.nn.method import Progress
+from stbench.nn import METHODS, Progress, protocol_layers
 from stbench.schema import Benchmark
+from stbench.settings import resolve
 
 METHOD = "tau"
 LIMIT = 0.05
@@ -53,7 +53,9 @@ def line(benchmark: Benchmark, arguments: argparse.Namespace) -> None:
     shape = protocol.shape or benchmark.shape
     dataset = build_dataset(benchmark.name, dataset_spec(benchmark, protocol), shape, (arguments.data_dir,), True)
     loader_seconds, batch = load_time(dataset, arguments.batch_size or protocol.training.batch_size)
-    method = METHODS.get(METHOD).create(shape, protocol.settings(METHOD).config, METHOD)
+    plugin = METHODS.get(METHOD)
+    settings = resolve(protocol_layers(plugin, METHOD, benchmark, arguments.protocol, "config")).values
+    method = plugin.create(shape, settings, METHOD)
     optimizer = torch.optim.Adam(method.parameters())
     step_seconds = min(step(method, optimizer, batch, shape.t_in) for _ in range(arguments.steps))
     share = loader_seconds / step_seconds

@@ -5,8 +5,9 @@ The names below are the public API; they load on first use, so that ``import stb
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stbench.lazy import lazy_names
 
 if TYPE_CHECKING:
     from stbench.errors import UserError
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "ClipShape": "stbench.schema",
-    **dict.fromkeys(("Method", "MethodConfig", "Paper", "ParallelForecaster", "Progress"), "stbench.nn"),
-    **dict.fromkeys(("RecurrentForecaster", "create_method", "list_methods"), "stbench.nn"),
-    **dict.fromkeys(("Predictor", "load"), "stbench.evaluate.predictor"),
-    "UserError": "stbench.errors",
-}
-
 __all__ = [
     "ClipShape",
     "Method",
@@ -49,8 +42,21 @@ __all__ = [
     "load",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'stbench' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".errors": ["UserError"],
+        ".evaluate.predictor": ["Predictor", "load"],
+        ".nn": [
+            "Method",
+            "MethodConfig",
+            "Paper",
+            "ParallelForecaster",
+            "Progress",
+            "RecurrentForecaster",
+            "create_method",
+            "list_methods",
+        ],
+        ".schema": ["ClipShape"],
+    },
+)

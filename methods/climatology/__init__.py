@@ -48,6 +48,13 @@ class Climatology(Method):
     Config = ClimatologyConfig
     config: ClimatologyConfig
     summary = "the training set's mean frame, by time of day and weekday or weekend where the data have dates"
+    presets = {
+        "paper": {
+            "moving_images": {"config": {"groups": "mean"}},  # the clips have no dates
+            "video": {"config": {"groups": "mean"}},
+            "weather": {"config": {"groups": "time_of_day"}},  # weather knows no weekends
+        },
+    }
     means: Tensor
     """(S, C, H, W): the mean of all frames, then of each group."""
 

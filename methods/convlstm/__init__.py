@@ -9,6 +9,8 @@ from stbench.nn import Paper, PublicLayout
 from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, gate_macs
 from stbench.schema import ClipShape
 
+from .presets import PRESETS
+
 State = list[tuple[Tensor | None, Tensor]]
 
 
@@ -38,6 +40,7 @@ class ConvLSTM(ConvRecurrent):
         url="https://arxiv.org/abs/1506.04214",
     )
     summary = "LSTM whose products are convolutions, stacked"
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")),
         dead=(r"cell_list\.\d+\.conv_o\..*", r"cell_list\.\d+\.conv_last\..*"),

@@ -15,6 +15,7 @@ from stbench.schema import ClipShape
 
 from .cell import MAUCell, Memory
 from .codec import MAUCodec
+from .presets import PRESETS
 
 MAX_HALVINGS = 5
 NORM_COST = 5
@@ -53,6 +54,7 @@ class MAU(RecurrentForecaster):
     summary = "recurrent cells that attend to their own recent past"
     small = {"hidden": (8, 8), "kernel": 3, "downsampling": 2}
     variants = {"recall": {"recall": True}, "residual": {"residual": True}}
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             (r"^cells\.", "cell_list."),

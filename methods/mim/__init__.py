@@ -12,6 +12,7 @@ from stbench.schema import ClipShape
 
 from ..predrnn import SpatiotemporalLSTMCell
 from .cells import MIMBlock, PeepholeLSTMCell
+from .presets import PRESETS
 
 Layers = list[tuple[Tensor | None, Tensor | None]]
 
@@ -42,6 +43,7 @@ class MIM(ConvRecurrent):
     summary = "PredRNN whose memories are updated by a memory of differences"
     small = {"hidden": (8, 8, 8), "kernel": 3}
     public_cells = "stlstm_layer"
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             (r"^cells\.([1-9]\d*)\.conv_([tsx])\.", r"cells.\1.conv_\2_cc."),

@@ -32,6 +32,7 @@ from stbench.schema import Benchmark, ClipShape
 
 from .codec import GROUPS, DownBlock, PhyCodec, UpBlock
 from .moments import moment_basis, moment_loss
+from .presets import PRESETS
 
 DERIVATIVE_KERNEL = 7
 DERIVATIVES = DERIVATIVE_KERNEL**2
@@ -138,6 +139,7 @@ class PhyDNet(RecurrentForecaster):
     )
     summary = "a PDE-constrained branch beside a ConvLSTM branch"
     small = {"hid_s": 32}
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             (r"^cell\.derivatives\.", "phycell.cell_list.0.F."),

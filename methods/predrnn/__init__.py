@@ -9,6 +9,8 @@ from stbench.nn import Paper, PublicLayout
 from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs
 from stbench.schema import ClipShape
 
+from .presets import PRESETS
+
 State = tuple[list[tuple[Tensor | None, Tensor]], Tensor | None]
 Increments = tuple[Tensor, Tensor]
 
@@ -55,6 +57,7 @@ class PredRNN(ConvRecurrent):
         url="https://proceedings.neurips.cc/paper/2017/hash/e5f6ad6ce374177eef023bf5d0c018b6-Abstract.html",
     )
     summary = "ConvLSTM with a spatiotemporal memory that zigzags through the layers"
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")),
     )

@@ -12,6 +12,8 @@ from stbench.nn import Paper, PublicLayout
 from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs
 from stbench.schema import ClipShape
 
+from .presets import PRESETS
+
 HIGHWAY_INIT = 1e-3
 
 
@@ -81,6 +83,7 @@ class PredRNNpp(ConvRecurrent):
         url="https://arxiv.org/abs/1804.06300",
     )
     summary = "causal LSTM cells and a gradient highway through time"
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             (r"^cells\.", "cell_list."),

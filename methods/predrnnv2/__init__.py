@@ -14,6 +14,7 @@ from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, equal_
 from stbench.schema import ClipShape
 
 from ..predrnn import Increments, SpatiotemporalLSTMCell
+from .presets import PRESETS
 
 
 class PredRNNv2Config(ConvRecurrentConfig):
@@ -43,6 +44,7 @@ class PredRNNv2(ConvRecurrent):
         url="https://arxiv.org/abs/2103.09504",
     )
     summary = "PredRNN with a memory decoupling loss and reverse scheduled sampling"
+    presets = PRESETS
     public_layout = PublicLayout(renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")))
 
     def __init__(self, shape: ClipShape, config: PredRNNv2Config) -> None:

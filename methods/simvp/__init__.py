@@ -16,6 +16,7 @@ from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedFore
 from stbench.schema import ClipShape
 
 from .config import SimVPConfig, Translator
+from .presets import PRESETS
 from .translators import build_translator, inception_config, stack_config
 
 
@@ -32,6 +33,7 @@ class SimVP(StackedForecaster):
     )
     summary = "encoder, one-pass translator over the stacked frames (inception, gSTA, MetaFormers), decoder"
     variants = {name: {"translator": name} for name in get_args(get_args(Translator)[0])}
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             *STRIDED_RENAMES,

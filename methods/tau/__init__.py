@@ -16,6 +16,8 @@ from stbench.nn.infer import gated_config
 from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster
 from stbench.schema import ClipShape
 
+from .presets import PRESETS
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -97,6 +99,7 @@ class TAU(StackedForecaster):
         "no_da": {"dynamical_attention": False},
         "no_ddr": {"ddr_weight": 0.0},
     }
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             *STRIDED_RENAMES,

@@ -38,14 +38,15 @@ def check_command(
 
     Exit code 1 when a check fails.
     """
-    import yaml
     from rich.console import Console
 
     from stbench.conformance import check_method
-    from stbench.sweep.plan import parse_override
+    from stbench.settings import parse_override, put
 
     methods = _methods(targets or [], all_)
-    settings = {key: yaml.safe_load(value) for key, value in map(parse_override, set_ or [])}
+    settings: dict[str, Any] = {}
+    for override in map(parse_override, set_ or []):
+        put(settings, override.key.split("."), override.value)
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 120)

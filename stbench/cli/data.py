@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stbench.cli import custom
-from stbench.cli.opened import bars, choose, open_dataset, own_card, set_pairs
+from stbench.cli.opened import bars, choose, data_overrides, open_dataset, own_card
 from stbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ ProtocolName = Annotated[str, typer.Option("--protocol", help="Whose frame size,
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A dataset option, e.g. stride=5; also shape.t_in=2 and the like."),
+    typer.Option("--set", metavar="KEY=VALUE", help="E.g. dataset.stride=5, dataset.augment.crop=0.9 or shape.t_in=2."),
 ]
 
 
@@ -52,7 +52,7 @@ def get_command(
     target = data_dirs(data_dir)[0] / dataset
     downloads = downloads_of(dataset)
     if origin is not None:
-        linked = downloads or by_hand(benchmark, set_pairs(set_ or [])[0])
+        linked = downloads or by_hand(benchmark, data_overrides(set_).options)
     else:
         linked = tuple(item for item in downloads if item.url is not None)
     with bars() as shown:

@@ -78,7 +78,7 @@ def _score(
     from stbench.report.records import records_of
     from stbench.report.table import make_tables
     from stbench.report.terminal import to_rich
-    from stbench.sweep.plan import parse_override
+    from stbench.settings import parse_override
     from stbench.sweep.run import Workplace, open_dataset
     from stbench.sweep.sweep import check_writable
     from stbench.sweep.weights import plan_published, score_published

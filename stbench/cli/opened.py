@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stbench.cli import custom
-from stbench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from stbench.data import Dataset
     from stbench.schema import Benchmark, DatasetSpec
+    from stbench.sweep.overrides import DataOverrides
 
 
 @dataclass(frozen=True)
@@ -28,38 +28,28 @@ class Chosen:
 def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -> Chosen:
     """The benchmark (or the user's own data, as the flags say) under a protocol, with what ``--set`` changes."""
     from stbench.data import dataset_spec, get_protocol, load_benchmark
-    from stbench.data.benchmarks.lookup import merge
     from stbench.schema import ClipShape
+    from stbench.settings import merge
 
     named = custom.resolve_dataset(dataset, **own)
     benchmark = load_benchmark(named) if isinstance(named, str) else named
     chosen = get_protocol(benchmark, protocol)
-    options, sizes = set_pairs(sets or [])
+    changes = data_overrides(sets)
     shape = (chosen.shape or benchmark.shape).model_dump()
     spec = dataset_spec(benchmark, chosen)
     return Chosen(
-        benchmark.model_copy(update={"shape": ClipShape.parse({**shape, **sizes}, "--set shape")}),
-        spec.model_copy(update={"options": merge(spec.options, options)}),
+        benchmark.model_copy(update={"shape": ClipShape.parse({**shape, **changes.shape}, "--set shape")}),
+        spec.model_copy(update={"options": merge(spec.options, changes.options)}),
         chosen.selection == "validation",
     )
 
 
-def set_pairs(sets: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Dataset options and sizes (``shape.KEY``) of ``--set KEY=VALUE``; a prefix ``dataset.`` may be left out."""
-    from stbench.data.benchmarks.lookup import set_value
+def data_overrides(sets: list[str] | None) -> DataOverrides:
+    """Dataset options (``dataset.KEY``) and sizes of a clip (``shape.KEY``) among the ``--set`` flags."""
+    from stbench.settings import parse_override
+    from stbench.sweep.overrides import for_data
 
-    options, sizes = {}, {}
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set stride=5.")
-        read = set_value(key, value)
-        head, dot, rest = key.strip().partition(".")
-        if dot and head == "shape":
-            sizes[rest] = read
-        else:
-            options[key.strip().removeprefix("dataset.")] = read
-    return options, sizes
+    return for_data([parse_override(text) for text in sets or []])
 
 
 def open_dataset(chosen: Chosen, data_dir: Path | None) -> Dataset:

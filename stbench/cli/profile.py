@@ -20,6 +20,10 @@ def profile_command(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name; its shapes are used, not its data.")],
     methods: Annotated[str, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,simvp:gsta.")],
     protocol: Annotated[str, typer.Option(help="Whose model sizes and training settings.")] = "paper",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.hid_t=128, batch_size=8, shape.height=128."),
+    ] = None,
     encoder: Annotated[Encoder, typer.Option(help="Each method's own, or the same for all.")] = Encoder.PAPER,
     device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
     batch_sizes: Annotated[str, typer.Option(help="Comma-separated; 1 is always measured.")] = "1,4,16",
@@ -55,7 +59,7 @@ def profile_command(
         growth=growth,
         budget=budget,
     )
-    specs = _specs(methods, dataset, protocol, encoder)
+    specs = _specs(methods, dataset, protocol, encoder, set_ or [])
     check_writable(out)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -80,13 +84,23 @@ def profile_command(
         notes.print(f"wrote {path}")
 
 
-def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder) -> list[RunSpec]:
+def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: list[str]) -> list[RunSpec]:
     """The asked-for methods as the protocol sets them up; one that cannot run there is an error."""
     from stbench.cli.run import _names
+    from stbench.settings import parse_override
     from stbench.sweep.plan import Request, make_plan
 
     names = _names(methods)
-    plan = make_plan(Request(methods=names, benchmark=dataset, protocol=protocol, encoder=encoder.value))
+    plan = make_plan(
+        Request(
+            methods=names,
+            benchmark=dataset,
+            protocol=protocol,
+            overrides=[parse_override(text) for text in sets],
+            encoder=encoder.value,
+            free_shape=True,
+        )
+    )
     for name in names:
         if name in plan.skipped:
             raise UserError(f"{name} cannot run on {dataset}: {plan.skipped[name]}. Leave it out of --methods.")

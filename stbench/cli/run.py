@@ -62,7 +62,7 @@ def run_command(
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs without progress.")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, clip_norm=1."),
+        typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
     devices: Annotated[int, typer.Option(min=1, help="Data-parallel processes on this machine.")] = 1,
@@ -91,9 +91,10 @@ def run_command(
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
     from stbench.cli.progress import Progress  # after the choice: a mistake in it does not wait for torch
     from stbench.data.benchmarks.folders import data_dirs
+    from stbench.settings import parse_override
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
-    from stbench.sweep.plan import Request, make_plan, parse_override
+    from stbench.sweep.plan import Request, make_plan
     from stbench.sweep.run import Workplace
     from stbench.sweep.sweep import set_aside
     from stbench.train.engine import Engine, takes_cuda

@@ -5,8 +5,9 @@ The names below load on first use: looking benchmarks up (``stbench list``) must
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stbench.lazy import lazy_names
 
 if TYPE_CHECKING:
     from stbench.data.benchmarks.folders import data_dirs
@@ -21,21 +22,6 @@ if TYPE_CHECKING:
     )
     from stbench.data.dataset import DATASETS, Dataset, DatasetContext, Indices, Split, build_dataset
     from stbench.data.loader import ClipLoader, evenly_spaced
-
-_HOMES = {
-    "dataset": ("DATASETS", "Dataset", "DatasetContext", "Indices", "Split", "build_dataset"),
-    "benchmarks.lookup": (
-        "BENCHMARKS",
-        "card",
-        "dataset_spec",
-        "get_protocol",
-        "load_benchmark",
-        "needs_files",
-        "published_table",
-    ),
-    "benchmarks.folders": ("data_dirs",),
-    "loader": ("ClipLoader", "evenly_spaced"),
-}
 
 __all__ = [
     "BENCHMARKS",
@@ -56,9 +42,20 @@ __all__ = [
     "published_table",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"stbench.data.{module}"), name)
-    raise AttributeError(f"module 'stbench.data' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".dataset": ("DATASETS", "Dataset", "DatasetContext", "Indices", "Split", "build_dataset"),
+        ".benchmarks.lookup": (
+            "BENCHMARKS",
+            "card",
+            "dataset_spec",
+            "get_protocol",
+            "load_benchmark",
+            "needs_files",
+            "published_table",
+        ),
+        ".benchmarks.folders": ("data_dirs",),
+        ".loader": ("ClipLoader", "evenly_spaced"),
+    },
+)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from stbench.lazy import lazy_names
 from stbench.metrics.catalogue import METRICS, Metric, check_metrics, get_metric
 
 if TYPE_CHECKING:
@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from stbench.metrics.frames import frame_values, latitude_weights
     from stbench.metrics.perceptual import unavailable
     from stbench.metrics.trunks import UnavailableError
-
-_LAZY = {
-    "MetricAccumulator": "accumulate",
-    "sequence_values": "accumulate",
-    "check_against_skimage": "check",
-    "frame_values": "frames",
-    "latitude_weights": "frames",
-    "unavailable": "perceptual",
-    "UnavailableError": "trunks",
-}
 
 __all__ = [
     "METRICS",
@@ -38,8 +28,13 @@ __all__ = [
     "unavailable",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".accumulate": ["MetricAccumulator", "sequence_values"],
+        ".check": ["check_against_skimage"],
+        ".frames": ["frame_values", "latitude_weights"],
+        ".perceptual": ["unavailable"],
+        ".trunks": ["UnavailableError"],
+    },
+)

@@ -2,21 +2,12 @@
 
 from stbench.nn.chain import ConvActivation, ConvChain, convolve_chain, run_chain
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec
-from stbench.nn.method import (
-    METHODS,
-    EncoderConfig,
-    Method,
-    MethodConfig,
-    Paper,
-    Progress,
-    Times,
-    create_method,
-    list_methods,
-    split_name,
-    variant_settings,
-)
+from stbench.nn.lookup import METHODS, create_method, list_methods, variant_settings
+from stbench.nn.method import EncoderConfig, Method, MethodConfig, Paper, Progress, Times
+from stbench.nn.names import split_name
 from stbench.nn.parallel import ParallelForecaster
 from stbench.nn.patch import depth_to_space, space_to_depth
+from stbench.nn.presets import check_presets, protocol_layers
 from stbench.nn.public import PublicLayout
 from stbench.nn.recompute import recompute
 from stbench.nn.recurrent import RecurrentForecaster
@@ -44,6 +35,7 @@ __all__ = [
     "Times",
     "check_divisible",
     "check_odd",
+    "check_presets",
     "convolve_chain",
     "create_method",
     "depth_to_space",
@@ -51,6 +43,7 @@ __all__ = [
     "feed_mask",
     "list_methods",
     "prediction_mask",
+    "protocol_layers",
     "recompute",
     "run_chain",
     "space_to_depth",

@@ -1,4 +1,4 @@
-"""The contract every method keeps, and the look-up that builds one by name.
+"""The contract every method keeps; ``lookup.py`` builds one by name.
 
 Axes: B batch, T time, C channels, H height, W width.
 """
@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 import torch
-import yaml
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from stbench.errors import UserError, unknown_name
+from stbench.errors import UserError
 from stbench.nn.public import PublicLayout
-from stbench.registry import Registry
 from stbench.schema import Benchmark, ClipShape, Record
 
 Times: TypeAlias = Tensor
@@ -88,6 +86,12 @@ class Method(nn.Module):
     """How the field's published checkpoints name the parameters."""
     small: ClassVar[Mapping[str, Any]] = {}
     """Settings of Config that make the method cheap to build and train; ``stbench check`` and tests use them."""
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]] = {}
+    """Recommended settings: protocol name -> key -> ``{"config": {...}, "training": {...}}``.
+
+    A key is ``"*"``, a benchmark's family (``"traffic"``) or its name; they are merged in this order. A protocol that
+    extends another gets the other's presets first. What a benchmark's own file says about the method ranks above.
+    """
 
     activation_checkpointing: bool = False
     """Whether training keeps as little of a rollout as it can; set where a run is set up."""
@@ -231,75 +235,3 @@ def _unbuildable(name: str, config: MethodConfig, error: Exception) -> UserError
     if isinstance(error, MemoryError) or "can't allocate memory" in reason:
         return MemoryError(f"{text} Choose smaller sizes.")
     return UserError(f"{text} Change the settings, or the shape they are for.")
-
-
-def _check_method(plugin: Any) -> None:
-    if not (isinstance(plugin, type) and issubclass(plugin, Method)):
-        raise TypeError(f"expected a subclass of stbench.Method, got {plugin!r}")
-
-
-METHODS: Registry[type[Method]] = Registry("method", "stbench.methods", _check_method)
-
-
-def list_methods() -> list[str]:
-    """Names of all installed methods."""
-    return METHODS.names()
-
-
-def split_name(name: str) -> tuple[str, tuple[str, ...]]:
-    """Split ``plugin:modifier,…`` (each modifier a variant's name or ``key=value``).
-
-    >>> split_name("tau:no_sa")
-    ('tau', ('no_sa',))
-    >>> split_name("tau")
-    ('tau', ())
-
-    Raises:
-        UserError: nothing stands beside a colon.
-    """
-    plugin, *modifiers = name.split(":")
-    if modifiers and not all((plugin, *modifiers)):
-        raise UserError(
-            f"Method {name!r}: nothing stands beside a colon. Write the name alone, NAME:VARIANT or NAME:KEY=VALUE."
-        )
-    return plugin, tuple(modifiers)
-
-
-def variant_settings(name: str) -> dict[str, Any]:
-    """Hyperparameters that the modifiers of a method's name stand for; ``key=value`` reads the value as YAML does.
-
-    Raises:
-        UserError: the method or a variant is unknown, or a value cannot be read.
-    """
-    plugin, modifiers = split_name(name)
-    method = METHODS.get(plugin)
-    settings: dict[str, Any] = {}
-    for modifier in modifiers:
-        key, equals, value = modifier.partition("=")
-        if equals:
-            settings[key] = _parsed(value, name)
-        elif modifier in method.variants:
-            settings.update(method.variants[modifier])
-        else:
-            raise unknown_name(f"variant of {plugin!r}", modifier, method.variants)
-    return settings
-
-
-def _parsed(value: str, name: str) -> Any:
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"method {name!r}: cannot read the value {value!r}. Write it as in a YAML file.") from None
-
-
-def create_method(name: str, shape: ClipShape, **hyperparameters: Any) -> Method:
-    """Build a method by name, e.g. ``create_method("tau", shape, hid_s=16)`` or ``create_method("tau:no_sa", shape)``.
-
-    Raises:
-        UserError: the name, a variant or a hyperparameter is unknown or wrong, or the shape does not fit the method.
-        MemoryError: the method is too large for this machine.
-    """
-    plugin, _ = split_name(name)
-    if not isinstance(shape, ClipShape):
-        raise UserError(f"create_method needs a ClipShape, got {type(cast('Any', shape)).__name__}.")
-    return METHODS.get(plugin).create(shape, {**variant_settings(name), **hyperparameters}, name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from stbench.data.benchmarks.lookup import BENCHMARKS, get_protocol, load_benchmark
 from stbench.schema import ClipShape, RunSpec
+from stbench.settings import resolve
 
 
 def configured_parameters(spec: RunSpec) -> int | None:
@@ -22,7 +23,7 @@ def published_parameters(benchmark: str, name: str) -> tuple[int, ...]:
     Printed names rarely say which variant they mean. Empty where the method, the benchmark or its settings for the
     method are not installed.
     """
-    from stbench.nn.method import METHODS, variant_settings
+    from stbench.nn import METHODS, protocol_layers, variant_settings
 
     plugin, _, variant = name.partition(":")
     if benchmark not in BENCHMARKS.names() or plugin not in METHODS.names():
@@ -31,10 +32,10 @@ def published_parameters(benchmark: str, name: str) -> tuple[int, ...]:
     if "paper" not in definition.protocols:
         return ()
     protocol = get_protocol(definition, "paper")
-    settings = protocol.settings(plugin).config
+    method = METHODS.get(plugin)
+    settings = resolve(protocol_layers(method, plugin, definition, "paper", "config")).values
     if not settings:
         return ()
-    method = METHODS.get(plugin)
     names = [name] if variant else [plugin, *(f"{plugin}:{known}" for known in method.variants)]
     shape = protocol.shape or definition.shape
     configs = [{**method.adapt(definition), **settings, **variant_settings(each)} for each in names]
@@ -45,7 +46,7 @@ def published_parameters(benchmark: str, name: str) -> tuple[int, ...]:
 def _count(plugin: str, shape: ClipShape, name: str, config: Mapping[str, Any]) -> int | None:
     import torch
 
-    from stbench.nn.method import METHODS
+    from stbench.nn import METHODS
 
     try:
         with torch.device("meta"):

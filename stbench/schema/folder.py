@@ -19,6 +19,7 @@ import yaml
 from stbench.errors import UserError
 from stbench.schema.base import Record
 from stbench.schema.run import RunResult, RunSpec
+from stbench.settings import load_yaml
 
 R = TypeVar("R", bound=Record)
 
@@ -97,7 +98,7 @@ class RunFolder:
         Raises:
             UserError: it is missing or not a spec.
         """
-        return _one_line(RunSpec, self._load("spec.yaml", yaml.safe_load), self.file("spec.yaml"))
+        return _one_line(RunSpec, self._load("spec.yaml", load_yaml), self.file("spec.yaml"))
 
     def result(self) -> RunResult:
         """The result of a complete run.
@@ -147,9 +148,8 @@ class RunFolder:
         path = self.file(name)
         try:
             return read(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            reason = _yaml_reason(error) if isinstance(error, yaml.YAMLError) else str(error)
-            raise UserError(f"{path} cannot be read: {reason}. Put it right, or move its run folder away.") from error
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}. Put it right, or move its run folder away.") from error
 
 
 def _one_line(record: type[R], values: Any, path: Path) -> R:
@@ -163,13 +163,6 @@ def _one_line(record: type[R], values: Any, path: Path) -> R:
     except UserError as error:
         first, *others = str(error).splitlines()
         raise UserError(f"{first} {len(others)} more problems of this kind." if others else first) from None
-
-
-def _yaml_reason(error: yaml.YAMLError) -> str:
-    """What is wrong and where, without the excerpt of the file that YAML shows."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"{error.problem} (line {error.problem_mark.line + 1})"
-    return " ".join(str(error).split())
 
 
 def finished_run(path: Path) -> RunFolder:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     ConfigDict,
@@ -11,6 +12,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -19,6 +21,7 @@ from pydantic import (
 from stbench.schema.base import Record
 from stbench.schema.budget import Budget
 from stbench.schema.shape import ClipShape
+from stbench.settings import leaves, put
 
 Precision = Literal["32", "bf16"]
 Selection = Literal["validation", "test"]
@@ -148,10 +151,25 @@ class Evaluation(Record):
 
 
 class MethodSettings(Record):
-    """Per-method settings of a protocol: hyperparameters (``config``) and training keys that differ (``training``)."""
+    """Settings of one method: hyperparameters (``config``) and training keys that differ (``training``)."""
 
     config: dict[str, Any] = {}
     training: dict[str, Any] = {}
+
+
+class Stated(NamedTuple):
+    """Who states a value of a protocol: the protocol (it may be one that is extended) and the file, for people."""
+
+    protocol: str
+    origin: str
+
+
+class Part(NamedTuple):
+    """The values that one protocol of a lineage states: its name, the origin of each dotted key, the values."""
+
+    protocol: str
+    origins: dict[str, str]
+    values: dict[str, Any]
 
 
 class SharedEncoder(Record):
@@ -179,8 +197,37 @@ class Protocol(Record):
     dataset: dict[str, Any] = {}
 
     def settings(self, method: str) -> MethodSettings:
-        """Settings of one method; empty for a method the protocol does not know."""
+        """What the benchmark's files say about one method; empty for a method they do not name."""
         return self.methods.get(method, MethodSettings())
+
+    _lineage: tuple[str, ...] = PrivateAttr(default=())
+    _stated: dict[str, Stated] = PrivateAttr(default_factory=dict)
+
+    def with_sources(self, lineage: tuple[str, ...], stated: Mapping[str, Stated]) -> Self:
+        """The protocol with what its file says about it.
+
+        Args:
+            lineage: the protocols it extends, the most distant first, then its own name.
+            stated: dotted key -> who states its value.
+        """
+        copy = self.model_copy()
+        copy._lineage, copy._stated = lineage, dict(stated)
+        return copy
+
+    def parts(self, section: str, values: Mapping[str, Any], own: Stated) -> Iterator[Part]:
+        """Split values of the section at the dotted key ``section`` by the protocol that states them, weakest first.
+
+        A value that no file states (changed in memory) counts as ``own``, whose protocol comes last.
+        """
+        lineage = self._lineage or (own.protocol,)
+        found = {name: Part(name, {}, {}) for name in lineage}
+        for path, value in leaves(values):
+            key = ".".join(path)
+            stated = self._stated.get(f"{section}.{key}", own)
+            part = found.get(stated.protocol, found[lineage[-1]])
+            part.origins[key] = stated.origin
+            put(part.values, path, value)
+        yield from found.values()
 
 
 class DatasetSpec(Record):
@@ -191,9 +238,14 @@ class DatasetSpec(Record):
 
 
 class Benchmark(Record):
-    """A dataset under its protocols. ``value_range`` is the model space; ``data_range`` the peak for PSNR and SSIM."""
+    """A dataset under its protocols. ``value_range`` is the model space; ``data_range`` the peak for PSNR and SSIM.
+
+    ``family`` names benchmarks that are run alike (``traffic``, ``video``), by which methods key their presets. It
+    decides no number by itself, so no dump and no hash holds it.
+    """
 
     name: str
+    family: str | None = Field(default=None, exclude=True)
     version: PositiveInt
     title: str
     shape: ClipShape
@@ -202,3 +254,16 @@ class Benchmark(Record):
     value_range: tuple[float, float] | None = (0.0, 1.0)
     data_range: PositiveFloat | None = 1.0
     protocols: dict[str, Protocol]
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def with_origins(self, origins: Mapping[str, str]) -> Self:
+        """The benchmark with the origin of values by dotted key, over those that it has."""
+        copy = self.model_copy()
+        copy._origins = {**self._origins, **origins}
+        return copy
+
+    def origins(self, section: str, values: Mapping[str, Any], otherwise: str) -> dict[str, str]:
+        """Origin of each leaf of ``values``, those of a section (dotted); ``otherwise`` where no file states it."""
+        keys = (".".join(path) for path, _ in leaves(values))
+        return {key: self._origins.get(f"{section}.{key}", otherwise) for key in keys}

@@ -14,6 +14,7 @@ from stbench.evaluate.predictor import load_best
 from stbench.nn import METHODS, split_name
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import finished_run
+from stbench.settings import origin_of
 from stbench.sweep.environment import describe_environment
 from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.run import Run, Workplace, open_dataset
@@ -37,7 +38,7 @@ class Published:
     def assumed(self) -> dict[str, tuple[object, str]]:
         """Hyperparameters that no shape shows, and who set each: where one is wrong, nothing fails but the score."""
         config, origins = self.spec.config, self.spec.origins
-        return {key: (config[key], origins[f"config.{key}"]) for key in config if key not in self.inferred}
+        return {key: (config[key], origin_of(origins, f"config.{key}")) for key in config if key not in self.inferred}
 
 
 def plan_published(

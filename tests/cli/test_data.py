@@ -80,9 +80,9 @@ def test_get_says_what_to_do_by_hand(tmp_path: Path) -> None:
 def test_real_kitti_frames_from_a_folder_to_a_picture(shared_dir: Path, tmp_path: Path) -> None:
     """Seven frames of camera 2: shorter clips and shares of time instead of drives and sets, all by --set."""
     env = {"STBENCH_CACHE": str(tmp_path / "cache"), "STBENCH_DATA": str(tmp_path / "data")}
-    files = ["--set", 'files=["**/2011_*_sync/image_02/data/*.png"]']
-    split = ["--set", "split={kind: fraction, by: time, shares: [0.4, 0.3, 0.3]}"]
-    sets = [*files, *split, "--set", "stride=1", "--set", "shape.t_in=1", "--set", "shape.t_out=1"]
+    files = ["--set", 'dataset.files=["**/2011_*_sync/image_02/data/*.png"]']
+    split = ["--set", "dataset.split={kind: fraction, by: time, shares: [0.4, 0.3, 0.3]}"]
+    sets = [*files, *split, "--set", "dataset.stride=1", "--set", "shape.t_in=1", "--set", "shape.t_out=1"]
     got = stbench("data", "get", "kitticaltech", "--from", str(shared_dir / "data" / "kitti_tiny"), *files, env=env)
     assert got.returncode == 0, got.stderr
     assert "7 files there" in got.stdout
@@ -133,9 +133,11 @@ def test_get_and_check_real_files(shared_dir: Path, tmp_path: Path) -> None:
         (["data", "get", "khth"], "Did you mean 'kth'"),
         (["data", "prepare", "./nowhere"], "no such file or folder"),
         (["data", "check", "moving_digits", "--set", "x"], "expected KEY=VALUE"),
-        (["data", "check", "moving_digits", "--set", "speed=[1"], "cannot read the value"),
+        (["data", "check", "moving_digits", "--set", "dataset.speed=[1"], "cannot read the value"),
         (["data", "check", "moving_digits", "--set", "shape.t_in=0"], "t_in"),
-        (["data", "check", "moving_digits", "--set", "spead=0.2"], "Did you mean 'speed'"),
+        (["data", "check", "moving_digits", "--set", "dataset.spead=0.2"], "Did you mean 'speed'"),
+        (["data", "check", "moving_digits", "--set", "speed=0.2"], "write --set dataset.speed=0.2"),
+        (["data", "check", "moving_digits", "--set", "shape.t_im=2"], "Did you mean 't_in'"),
         (["data", "prepare", "custom"], "'custom' is the template for data of your own, not a dataset"),
         (["run", "--methods", "tau", "--dataset", "custom", "--dry-run"], "Name their folder or file instead"),
         (["data", "get", "kitticaltech", "--from", "/nowhere"], "nothing of **/2011_*_sync/image_03/data/*.png"),

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from stbench.efficiency.macs import count_macs
 from stbench.errors import UserError
 from stbench.schema import Budget, Constant, Training
-from stbench.sweep.plan import Plan, Request, make_plan, parse_override
+from stbench.settings import parse_override
+from stbench.sweep.plan import Plan, Request, make_plan
 
 
 def plan(*methods: str, **changes: object) -> Plan:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder
+from stbench.settings import parse_override
 from stbench.sweep.estimate import Duration, plan_times
-from stbench.sweep.plan import Request, make_plan, parse_override
+from stbench.sweep.plan import Request, make_plan
 
 
 def specs_of(*overrides: str, seeds: tuple[int, ...] = (0,), **training: object) -> tuple[RunSpec, ...]:

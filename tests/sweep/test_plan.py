@@ -1,12 +1,15 @@
 """How a request becomes run specs: layers of settings, their origins, and what is refused."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from stbench.errors import UserError
 from stbench.nn import METHODS, Method, MethodConfig
-from stbench.schema import Benchmark, ClipShape
-from stbench.sweep.plan import Request, make_plan, parse_override
+from stbench.schema import Benchmark, ClipShape, RunSpec
+from stbench.settings import parse_override
+from stbench.sweep.plan import Request, make_plan
 
 
 def request(*methods: str, **changes: object) -> Request:
@@ -36,7 +39,11 @@ def test_order_of_precedence_and_origins() -> None:
     assert spec.config["statical_attention"] is False
     assert spec.origins["training.lr"] == "--set"
     assert spec.origins["training.epochs"] == "--epochs"
-    assert spec.origins["training.batch_size"] == "taxinyc protocol quick"
+    assert spec.origins["training.batch_size"] == "fragment traffic protocol paper"  # quick extends it
+    assert spec.origins["training.train_clips"] == "fragment traffic protocol quick"
+    assert spec.origins["training.accumulate"] == "stbench default"
+    assert spec.origins["config.n_t"] == "preset of tau"
+    assert spec.origins["dataset.block"] == "taxinyc"
     assert spec.origins["config.statical_attention"] == "variant in 'tau:no_sa'"
     assert spec.origins["config.ddr_weight"] == "method default"
 
@@ -144,7 +151,10 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
         ({"methods": ("tau:no_sx",)}, "Unknown variant of 'tau' 'no_sx'. Did you mean 'no_sa'?"),
         ({"overrides": [("tau.hid_tt", "3")]}, "unknown key 'hid_tt'. Did you mean 'hid_t'?"),
         ({"overrides": [("epoch", "3")]}, "Unknown key in --set 'epoch'. Did you mean 'epochs'?"),
-        ({"overrides": [("training.steps", "4")]}, "Use --set steps=4."),
+        ({"overrides": [("training.stepz", "4")]}, "Unknown key of training in --set 'stepz'. Did you mean 'steps'?"),
+        ({"overrides": [("shape.t_in", "2")]}, "--set shape.t_in=2: a run keeps the shape of its protocol"),
+        ({"overrides": [("tau.lrr", "2")]}, "unknown key 'lrr'. Did you mean 'lr'?"),
+        ({"overrides": [("dataset.split.kin", "2")]}, "(--set)"),
         ({"overrides": [("metrics", "[psnr]")]}, "Use --set evaluation.metrics=[psnr]."),
         ({"overrides": [("ta.lr", "3")]}, "Unknown method in --set 'ta'. Did you mean 'tau'?"),
         ({"overrides": [("tau.hid_t", "many")]}, "hid_t = 'many'"),
@@ -184,6 +194,93 @@ def test_a_constructor_that_reads_values_is_planned_on_the_cpu(monkeypatch: pyte
 
     monkeypatch.setitem(METHODS._loaded, "reads", Reads)
     assert make_plan(request("reads")).specs[-1].training is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "found"),
+    [
+        ("dataset.augment.crop", "0.9", lambda spec: spec.dataset.options["augment"]["crop"]),
+        ("training.schedule.warmup", "0.2", lambda spec: spec.training.schedule.warmup),
+        ("schedule.warmup", "0.2", lambda spec: spec.training.schedule.warmup),
+        ("tau.schedule.warmup", "0.2", lambda spec: spec.training.schedule.warmup),
+        ("tau.training.lr", "0.3", lambda spec: spec.training.lr),
+        ("tau.config.hid_t", "48", lambda spec: spec.config["hid_t"]),
+        ("evaluation.batch_size", "3", lambda spec: spec.evaluation.batch_size),
+    ],
+)
+def test_dotted_keys_reach_every_nested_field(key: str, text: str, found: Callable[[RunSpec], object]) -> None:
+    spec = make_plan(request("tau", benchmark="human", overrides=[parse_override(f"{key}={text}")])).specs[-1]
+    assert found(spec) == float(text)
+
+
+def test_profiles_may_change_the_shape() -> None:
+    plan = make_plan(request(overrides=[("shape.height", "32")], free_shape=True))
+    assert {spec.shape.height for spec in plan.specs} == {32}
+
+
+class Scaled(Method):
+    """A third party's method."""
+
+    class Config(MethodConfig):
+        width: int = 1
+        depth: int = 1
+
+    presets = {
+        "paper": {
+            "*": {"config": {"width": 2}, "training": {"epochs": 70, "lr": 0.5}},
+            "traffic": {"config": {"width": 3}},
+            "taxinyc": {"training": {"lr": 0.25}},
+        },
+        "quick": {"*": {"config": {"depth": 5}}},
+    }
+
+    def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
+        super().__init__(shape, config)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+
+def test_presets_of_a_third_party_reach_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key "*", then the family, then the name; a preset for paper does not lengthen the quick that extends it."""
+    monkeypatch.setitem(METHODS._loaded, "scaled", Scaled)
+    paper, quick = (make_plan(request("scaled", protocol=name)).specs[-1] for name in ("paper", "quick"))
+    assert paper.training is not None
+    assert quick.training is not None
+    assert (paper.config, quick.config) == ({"width": 3, "depth": 1}, {"width": 3, "depth": 5})
+    assert (paper.training.lr, quick.training.lr) == (0.25, 0.25)
+    assert (paper.training.epochs, quick.training.epochs) == (70, 8)
+    assert quick.origins["training.lr"] == "preset of scaled"
+    assert quick.origins["training.epochs"] == "fragment traffic protocol quick"
+    changed = make_plan(request("scaled", overrides=[parse_override("scaled.width=9")])).specs[-1]
+    assert changed.config["width"] == 9
+    elsewhere = make_plan(request("scaled", benchmark="moving_digits", protocol="paper")).specs[-1]
+    assert elsewhere.config["width"] == 2
+
+
+@pytest.mark.parametrize(
+    ("presets", "message"),
+    [
+        (
+            {"paper": {"*": {"config": {"widht": 1}}}},
+            "protocol 'paper', '*', config: unknown key 'widht'",
+        ),
+        (
+            {"quick": {"video": {"training": {"lrr": 1}}}},
+            "'video', training: unknown key 'lrr'. Did you mean 'lr'?",
+        ),
+        ({"quick": {"video": {"confg": {}}}}, "'quick', 'video': unknown key 'confg'. Did you mean 'config'?"),
+        ({"paper": {"*": 3}}, "expected a mapping of keys, found 3"),
+        ({"paper": {"*": {"config": {"width": "x"}}}}, "width = 'x'"),
+    ],
+)
+def test_a_wrong_preset_is_one_error_that_names_it(
+    presets: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS._loaded, "scaled", type("Broken", (Scaled,), {"presets": presets}))
+    with pytest.raises(UserError) as error:
+        make_plan(request("scaled", protocol="paper"))
+    assert message in str(error.value)
+    assert "preset of scaled" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("text", ["tau.lr", "=3", "", "tau.=", "tau.=3", ".lr=3", "tau..lr=3"])

@@ -13,8 +13,9 @@ from stbench.data import Dataset
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.errors import UserError
 from stbench.schema import RunResult, RunSpec
+from stbench.settings import parse_override
 from stbench.sweep import sweep as module
-from stbench.sweep.plan import Request, make_plan, parse_override
+from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.run import Workplace
 from stbench.sweep.sweep import note_on, sweep
 from stbench.train.engine import Engine

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from stbench.data.benchmarks.lookup import benchmark_folder
 from stbench.data.readers.moving_images.idx_glyphs import read_content
 from stbench.errors import UserError
 from stbench.schema import Benchmark, Record
+from stbench.settings import read_yaml
 
 TRIES = 3
 TIMEOUT = 30
@@ -54,8 +53,7 @@ def downloads_of(name: str) -> tuple[Download, ...]:
     file = benchmark_folder(name) / "downloads.yaml"
     if not file.is_file():
         return ()
-    listed = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return tuple(Download.parse(values, str(file)) for values in listed)
+    return tuple(Download.parse(values, str(file)) for values in read_yaml(file, list))
 
 
 def by_hand(benchmark: Benchmark, changes: Mapping[str, Any]) -> tuple[Download, ...]:

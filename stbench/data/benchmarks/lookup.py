@@ -6,18 +6,17 @@ A benchmark's folder holds ``protocol.yaml``, ``README.md`` (its card) and, wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from stbench.data.benchmarks.protocols import read_benchmark
 from stbench.errors import UserError, unknown_name
 from stbench.registry import Registry
 from stbench.schema import Benchmark, DatasetSpec, Protocol
+from stbench.settings import merge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +27,7 @@ def _check_benchmark(plugin: Any) -> None:
         raise TypeError(f"expected a package or a folder that holds protocol.yaml, got {plugin!r}")
 
 
+FAMILIES = "_families"
 TEMPLATE = "custom"  # the folder whose protocols a user's own data are run under; no dataset of its own
 BENCHMARKS: Registry[ModuleType | Path] = Registry(
     "benchmark", "stbench.benchmarks", _check_benchmark, hidden={TEMPLATE}
@@ -54,10 +54,15 @@ def load_template() -> Benchmark:
 
 
 def _load(name: str) -> Benchmark:
-    file = benchmark_folder(name) / "protocol.yaml"
-    values = _read_yaml(file)
-    values["protocols"] = _resolved_protocols(values.get("protocols"), str(file))
-    return Benchmark.parse(values, str(file))
+    return read_benchmark(benchmark_folder(name), families_folder())
+
+
+def families_folder() -> Traversable:
+    """The folder of the shared fragments that ``include`` names: beside the folders of the shipped benchmarks."""
+    template = BENCHMARKS.get(TEMPLATE)
+    if isinstance(template, Path):
+        return template.parent / FAMILIES
+    return files(template.__name__.rpartition(".")[0]) / FAMILIES
 
 
 def get_protocol(benchmark: Benchmark, name: str) -> Protocol:
@@ -101,23 +106,6 @@ def card(name: str) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge: ``over`` wins. Where both say ``kind`` and differ, ``over`` replaces the whole mapping.
-
-    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
-    {'a': {'x': 1, 'y': 3}}
-    >>> merge({"s": {"kind": "cosine", "min_lr": 0}}, {"s": {"kind": "constant"}})
-    {'s': {'kind': 'constant'}}
-    """
-    if base.get("kind", over.get("kind")) != over.get("kind", base.get("kind")):
-        return dict(over)
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
 def benchmark_folder(name: str) -> Traversable:
     """The folder that holds a benchmark's files.
 
@@ -131,53 +119,3 @@ def benchmark_folder(name: str) -> Traversable:
         )
     plugin = BENCHMARKS.get(name)
     return plugin if isinstance(plugin, Path) else files(plugin)
-
-
-def set_value(key: str, text: str) -> Any:
-    """The value of ``--set key=text``, read as in a YAML file.
-
-    >>> set_value("stride", "5")
-    5
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--set {key}={text}: cannot read the value. Write it as in a YAML file.") from None
-
-
-def _read_yaml(file: Traversable) -> dict[str, Any]:
-    if not file.is_file():
-        raise UserError(f"{file} is missing: a benchmark's folder must hold a protocol.yaml.")
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{file} must hold a mapping of keys, found {type(values).__name__}.")
-    return values
-
-
-def _resolved_protocols(protocols: Any, where: str) -> dict[str, Any]:
-    """Every protocol with its ``extends`` chain merged in."""
-    if not isinstance(protocols, dict) or not protocols:
-        raise UserError(f"{where}: 'protocols' must be a mapping with at least one protocol, found {protocols!r}.")
-    return {name: _resolved(name, protocols, where, ()) for name in protocols}
-
-
-def _resolved(name: str, protocols: dict[str, Any], where: str, chain: tuple[str, ...]) -> dict[str, Any]:
-    if name in chain:
-        raise UserError(f"{where}: protocols.{chain[0]}.extends runs in a circle: {' -> '.join([*chain, name])}.")
-    body = protocols[name]
-    if not isinstance(body, dict):
-        raise UserError(f"{where}: protocols.{name} must be a mapping of keys, found {body!r}.")
-    own = {key: value for key, value in body.items() if key != "extends"}
-    if "extends" not in body:
-        return own
-    parent = body["extends"]
-    if parent not in protocols:
-        reason = unknown_name("protocol", str(parent), [key for key in protocols if key != name])
-        raise UserError(f"{where}: protocols.{name}.extends: {reason}")
-    return merge(_resolved(parent, protocols, where, (*chain, name)), own)

@@ -9,11 +9,12 @@ from stbench.data.benchmarks.lookup import (
     dataset_spec,
     get_protocol,
     load_benchmark,
-    merge,
     needs_files,
     published_table,
 )
 from stbench.errors import UserError
+from stbench.schema.protocol import Stated
+from stbench.settings import merge
 
 BASE = {
     "name": "toy",
@@ -75,6 +76,60 @@ def test_extends_of_extends(toy):
     toy(protocols={"tiny": {"extends": "quick", "training": {"lr": 0.5}}})
     tiny = load_benchmark("toy").protocols["tiny"]
     assert (tiny.training.epochs, tiny.training.lr, tiny.description) == (1, 0.5, "short")
+
+
+def test_fragments_rank_below_the_file_and_name_themselves(toy):
+    folder = toy(include=["low.yaml", "parts/high.yaml"], family="toys")
+    (folder / "parts").mkdir()
+    (folder / "low.yaml").write_text("units: low\nprotocols: {paper: {training: {epochs: 1, patience: 2}}}")
+    (folder / "parts" / "high.yaml").write_text("include: [base.yaml]\nprotocols: {quick: {training: {patience: 3}}}")
+    (folder / "parts" / "base.yaml").write_text(
+        "dataset: {options: {first: 1}}\nprotocols: {quick: {training: {lr: 7}}}"
+    )
+    benchmark = load_benchmark("toy")
+    paper, quick = benchmark.protocols["paper"], benchmark.protocols["quick"]
+    assert (benchmark.units, benchmark.family) == ("none", "toys")
+    assert (paper.training.epochs, paper.training.patience, paper.training.lr) == (9, 2, 0.1)
+    assert (quick.training.epochs, quick.training.patience, quick.training.lr) == (1, 3, 7)
+    own = Stated("quick", "toy protocol quick")
+    parts = list(quick.parts("training", quick.training.model_dump(exclude_unset=True), own))
+    assert [part.protocol for part in parts] == ["paper", "quick"]
+    assert parts[0].origins["batch_size"] == "toy protocol paper"
+    assert parts[1].origins["patience"] == "fragment parts/high.yaml protocol quick"
+    assert parts[1].origins["lr"] == "fragment base.yaml protocol quick"
+    options = benchmark.dataset.options
+    assert benchmark.origins("dataset.options", options, "?")["first"] == "fragment base.yaml"
+    assert "family" not in benchmark.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("include", "files", "message"),
+    [
+        (["traffik"], {}, "include: Unknown fragment 'traffik'. Did you mean 'traffic'?"),
+        (["gone.yaml"], {}, "gone.yaml is missing"),
+        ("traffic", {}, "'include' must be a list of names or files, found 'traffic'"),
+        (["a.yaml"], {"a.yaml": "include: [b.yaml]", "b.yaml": "include: [a.yaml]"}, "include runs in a circle"),
+        (["a.yaml"], {"a.yaml": "- x"}, "a.yaml must hold a mapping of keys, found list"),
+        (["a.yaml"], {"a.yaml": "titel: x"}, "unknown key 'titel' (fragment a.yaml). Did you mean 'title'?"),
+    ],
+)
+def test_a_wrong_include_names_the_fragment(toy, include, files, message):
+    folder = toy(include=include)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    with pytest.raises(UserError) as error:
+        load_benchmark("toy")
+    assert message in str(error.value)
+
+
+def test_a_third_party_includes_a_shipped_family_by_name(toy):
+    folder = toy()
+    own = {key: BASE[key] for key in ("name", "version", "title", "units")}
+    changes = {"include": ["traffic"], "shape": {"height": 8, "width": 8}}
+    (folder / "protocol.yaml").write_text(yaml.safe_dump({**own, **changes}))
+    benchmark = load_benchmark("toy")
+    assert benchmark.family == "traffic"
+    assert benchmark.protocols["quick"].training == load_benchmark("taxinyc").protocols["quick"].training
 
 
 def test_unknown_protocol_suggests(toy):

@@ -1,0 +1,1 @@
+"""Fragments that protocol files share with ``include:``, one YAML file each."""

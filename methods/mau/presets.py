@@ -1,0 +1,24 @@
+"""Settings of MAU that its tables and the field's library publish, and small ones for ``quick`` protocols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WIDE = {"hidden": (64, 64, 64, 64), "kernel": 5}
+SMALL = {"hidden": (16, 16), "kernel": 3, "sampling": "none"}
+"""So few steps leave no time for a sampling curriculum: the model learns from its own outputs."""
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {
+        "traffic": {"config": {**WIDE, "downsampling": 2}, "training": {"lr": 1e-3}},
+        "moving_images": {"config": {**WIDE, "downsampling": 4}, "training": {"lr": 1e-3}},
+        "video": {"config": {**WIDE, "downsampling": 2}, "training": {"lr": 1e-3}},
+        "human": {"config": {"downsampling": 4}},
+        "weather": {"config": {**WIDE, "downsampling": 2}, "training": {"lr": 1e-3}},
+    },
+    "quick": {
+        "*": {"config": SMALL, "training": {"lr": 5e-3}},
+        "video": {"config": {"downsampling": 4}},
+        "weather": {"config": {"downsampling": 4}},
+    },
+}

@@ -1,0 +1,19 @@
+"""Settings of PhyDNet that its tables and the field's library publish, and small ones for ``quick`` protocols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {
+        "traffic": {"config": {"patch": 2}, "training": {"lr": 5e-4}},
+        "moving_images": {"config": {"patch": 4}, "training": {"lr": 1e-3}},
+        "video": {"config": {"patch": 4}, "training": {"lr": 1e-3}},
+        "weather": {"config": {"patch": 2}, "training": {"lr": 1e-4}},
+    },
+    "quick": {
+        "*": {"config": {"hid_s": 32, "teacher_forcing": False}, "training": {"lr": 5e-3}},
+        "video": {"config": {"patch": 4}},
+        "weather": {"config": {"patch": 4}},
+    },
+}

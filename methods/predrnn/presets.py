@@ -1,0 +1,25 @@
+"""Settings of PredRNN that its tables and the field's library publish, and small ones for ``quick`` protocols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WIDE = {"hidden": (128, 128, 128, 128), "kernel": 5, "layer_norm": False}
+SMALL = {"hidden": (32, 32), "kernel": 3, "sampling": "none"}
+"""So few steps leave no time for a sampling curriculum: the model learns from its own outputs."""
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {
+        "traffic": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-4}},
+        "moving_images": {"config": {**WIDE, "patch": 4}, "training": {"lr": 5e-4}},
+        "video": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-3}},
+        "human": {"config": {**WIDE, "patch": 4}, "training": {"lr": 5e-4}},
+        "kitticaltech": {"training": {"lr": 1e-4}},
+        "weather": {"config": {**WIDE, "patch": 2}, "training": {"lr": 5e-4}},
+    },
+    "quick": {
+        "*": {"config": SMALL, "training": {"lr": 5e-3}},
+        "video": {"config": {"patch": 4}},
+        "weather": {"config": {"patch": 4}},
+    },
+}

@@ -1,0 +1,152 @@
+"""The one place that orders the sources of a method's settings, weakest first, and keeps who set what.
+
+Method default < preset of the method < fragments included by the benchmark < the benchmark's protocol < variant in the
+method's name < flags < ``--set``. Each source is one ``(origin, mapping)`` pair of a list that
+:func:`stbench.settings.resolve` merges; another source is one more line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from stbench.data.dataset import DATASETS
+from stbench.errors import UserError
+from stbench.metrics import check_metrics
+from stbench.nn import METHODS, Method, protocol_layers, split_name, variant_settings
+from stbench.schema import Benchmark, DatasetSpec, Evaluation, Protocol, RunSpec, Training
+from stbench.schema.protocol import Stated
+from stbench.settings import Origin, below, leaves, origin_of, resolve
+from stbench.sweep.budget import resolve_budget
+from stbench.sweep.overrides import for_method
+
+if TYPE_CHECKING:
+    from stbench.sweep.plan import Request
+
+Layers = Iterable[tuple[Origin, Mapping[str, Any]]]
+SET = "--set"
+
+
+class Resolver:
+    """The settings of one method of a request, resolved; :meth:`spec` gives the run of one seed.
+
+    Raises:
+        UserError: a key is unknown, a value does not fit, or the method cannot be built with these settings.
+    """
+
+    def __init__(self, request: Request, benchmark: Benchmark, protocol: Protocol, name: str) -> None:
+        self.request = request
+        self.benchmark = benchmark
+        self.protocol = protocol
+        self.name = name
+        self.plugin = split_name(name)[0]
+        self.own = Stated(request.protocol, f"{benchmark.name} protocol {request.protocol}")
+        self.method: type[Method] = METHODS.get(self.plugin)
+        self.overrides = for_method(request.overrides, name, self.method.Config.model_fields)
+        self.origins: dict[str, str] = {}
+        self.config = self._config()
+        self.make = partial(self.method.create, benchmark.shape, self.config, name)
+        self.trainable = _sketch(self.make).trainable
+        self._check_encoder()
+        self.training = self._training() if self.trainable else None
+
+    def spec(self, seed: int) -> RunSpec:
+        """The run of one seed."""
+        benchmark = self.benchmark
+        encoder = self.request.encoder if "encoder" in self.config else "paper"
+        return RunSpec(
+            method=self.name,
+            plugin=self.plugin,
+            config=self.config,
+            benchmark=benchmark.name,
+            benchmark_version=benchmark.version,
+            protocol=self.request.protocol,
+            shape=benchmark.shape,
+            dataset=self._dataset(),
+            value_range=benchmark.value_range,
+            data_range=benchmark.data_range,
+            training=self.training,
+            selection=self.protocol.selection,
+            evaluation=self._evaluation(),
+            encoder=encoder,
+            seed=seed,
+            origins=self.origins,
+        )
+
+    def _config(self) -> dict[str, Any]:
+        values, origins = resolve(
+            [
+                ("fitted to the benchmark's value range", self.method.adapt(self.benchmark)),
+                *self._protocol("config"),
+                (f"variant in {self.name!r}", variant_settings(self.name)),
+                ("--encoder shared", self._shared_encoder()),
+                ("shapes of the published weights", self.request.inferred.get(self.name, {})),
+                (SET, self.overrides.config),
+            ]
+        )
+        config = self.method.Config.parse(values, f"method {self.name!r}", origins).model_dump(mode="json")
+        self._record("config", config, origins, "method default")
+        return config
+
+    def _training(self) -> Training:
+        flags = [(f"--{flag.replace('_', '-')}", {flag: value}) for flag, value in self.request.training.items()]
+        values, origins = resolve([*self._protocol("training"), *flags, (SET, self.overrides.training)])
+        training = Training.parse(values, f"training of {self.name!r}", origins)
+        self._record("training", training.model_dump(mode="json"), origins, "stbench default")
+        return resolve_budget(training, self.make, self.name)
+
+    def _evaluation(self) -> Evaluation:
+        stated = self.protocol.evaluation.model_dump(mode="json", exclude_unset=True)
+        parts = [(part.origins, part.values) for part in self.protocol.parts("evaluation", stated, self.own)]
+        values, origins = resolve([*parts, (SET, below(self.request.overrides, "evaluation"))])
+        evaluation = Evaluation.parse(values, "evaluation", origins)
+        self._record("evaluation", evaluation.model_dump(mode="json"), origins, "stbench default")
+        known = evaluation.latitudes is not None
+        check_metrics(evaluation.metrics, data_range=self.benchmark.data_range, latitudes_known=known)
+        return evaluation
+
+    def _dataset(self) -> DatasetSpec:
+        dataset = self.benchmark.dataset
+        of_benchmark = self.benchmark.origins("dataset.options", dataset.options, self.own.origin)
+        parts = [
+            (part.origins, part.values) for part in self.protocol.parts("dataset", self.protocol.dataset, self.own)
+        ]
+        changes = below(self.request.overrides, "dataset")
+        options, origins = resolve([(of_benchmark, dataset.options), *parts, (SET, changes)])
+        DATASETS.get(dataset.reader).Options.parse(options, f"{self.benchmark.name}: dataset.options", origins)
+        self._record("dataset", options, origins, "stbench default")
+        return DatasetSpec(reader=dataset.reader, options=options)
+
+    def _protocol(self, section: Literal["config", "training"]) -> Layers:
+        return protocol_layers(self.method, self.plugin, self.benchmark, self.request.protocol, section)
+
+    def _record(self, part: str, values: Mapping[str, Any], origins: Mapping[str, str], default: str) -> None:
+        """Keep the origin of every leaf of a part, by its dotted key."""
+        for path, _ in leaves(values):
+            key = ".".join(path)
+            self.origins[f"{part}.{key}"] = origin_of(origins, key) or default
+
+    def _shared_encoder(self) -> dict[str, Any]:
+        if self.request.encoder == "paper" or "encoder" not in self.method.Config.model_fields:
+            return {}
+        return {"encoder": "shared", **self.protocol.shared_encoder.model_dump()}
+
+    def _check_encoder(self) -> None:
+        """Under --encoder shared, what is trained must have it; a baseline without parameters has nothing to share."""
+        if self.request.encoder == "shared" and self.trainable and "encoder" not in self.config:
+            raise UserError(
+                f"--encoder shared: {self.plugin} has no shared encoder/decoder variant. "
+                "Leave it out of --methods, or use --encoder paper."
+            )
+
+
+def _sketch(make: Callable[[], Method]) -> Method:
+    """A method to look at: on torch's "meta" device, without memory, unless its constructor needs real numbers."""
+    try:
+        with torch.device("meta"):
+            return make()
+    except Exception:  # a plugin is foreign code; what is wrong for good is raised again here
+        return make()
