@@ -223,7 +223,8 @@ def load_yaml(text: str | bytes) -> Any:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
-        raise ValueError(f"{error.problem}{line}") from None
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ValueError(f"{what}{line}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(" ".join(str(error).split())) from None
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:

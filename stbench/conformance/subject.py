@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.nn import METHODS, Method, Progress, split_name, variant_settings
+from stbench.nn import METHODS, Method, Progress, check_presets, split_name, variant_settings
 from stbench.schema import Benchmark, ClipShape, Constant, DatasetSpec, Evaluation, Protocol, Training
 from stbench.train.seeding import step_generator
 
@@ -47,7 +47,7 @@ class Subject:
         """A subject from a registered name (variants included) or a class; ``settings`` win over its ``small`` ones.
 
         Raises:
-            UserError: the name, a variant or a hyperparameter is unknown, or there is no shape.
+            UserError: the name, a variant, a hyperparameter or a key of a preset is unknown, or there is no shape.
         """
         if not shapes:
             raise UserError("No shape to check with. Give at least one ClipShape.")
@@ -58,6 +58,7 @@ class Subject:
             plugin, variant, name = method, {}, method.__name__
         values = {**plugin.small, **variant, **(settings or {})}
         plugin.Config.parse(values, f"method {name!r}")
+        check_presets(plugin, name)
         return cls(name, plugin, tuple(shapes), values)
 
     @property

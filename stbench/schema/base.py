@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,12 +40,12 @@ def explain(
     """Turn a pydantic error into one line per problem, with the known keys for an unknown one."""
     lines = []
     for problem in error.errors(include_url=False):
-        path = ".".join(str(part) for part in problem["loc"]) or "value"
+        parts, known = _locate(model, problem["loc"])
+        path = ".".join(parts) or "value"
         origin = origin_of(origins or {}, path)
         source = f" ({origin})" if origin else ""
         if problem["type"] == "extra_forbidden":
-            known = _fields_at(model, problem["loc"][:-1])
-            near = did_you_mean(str(problem["loc"][-1]), known)
+            near = did_you_mean(parts[-1], known)
             listing = f" Known keys: {', '.join(known)}." if known else ""
             lines.append(f"{where}: unknown key {path!r}{source}.{near}{listing}")
         elif problem["type"] == "missing":
@@ -57,13 +57,30 @@ def explain(
     return "\n".join(lines)
 
 
-def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the model nested at ``path``; empty when the path leaves plain models."""
+def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """The keys that lead to a problem, without pydantic's tags of unions, and the fields beside the last one."""
+    keys: list[str] = []
+    beside: list[str] = []
     current: Any = model
-    for part in path:
-        field = current.model_fields.get(part) if _is_model(current) else None
-        current = field.annotation if field is not None else None
-    return list(current.model_fields) if _is_model(current) else []
+    for part in location:
+        members = [current] if _is_model(current) else [member for member in get_args(current) if _is_model(member)]
+        tagged = [member for member in members if _tag(member) == part]
+        if tagged and not _is_model(current):
+            current = tagged[0]
+            continue
+        keys.append(str(part))
+        owner = members[0] if len(members) == 1 else None
+        if isinstance(part, int):
+            beside, current = [], owner
+            continue
+        beside = list(owner.model_fields) if owner is not None else []
+        current = owner.model_fields[part].annotation if part in beside and owner is not None else None
+    return keys, beside
+
+
+def _tag(model: Any) -> Any:
+    """What tells a member of a union from the others: the one value of its field ``kind``."""
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
 def _is_model(value: Any) -> bool:

@@ -19,10 +19,12 @@ from stbench.data.splits.from_folder_names import by_folders
 from stbench.data.splits.rules import MANY_CLIPS, ByFraction, ByName, check_filled, split_spans, windows_of
 from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
+from stbench.settings import leaves
 
 MULTIPLE = 4  # what the methods' strides and patches divide
 USUAL_LENGTH = 10
 MOST_EPOCHS = 40
+FROM_USER = "your data and flags"
 
 
 class CustomOptions(Record):
@@ -96,7 +98,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
         "scale": scale,
         "stride": options.stride or 1,
     }
-    return template.model_copy(
+    made = template.model_copy(
         update={
             "name": _name(path),
             "title": f"{path.name}, {t_in} -> {t_out}",
@@ -110,6 +112,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
             },
         }
     )
+    return made.with_origins({".".join(("dataset.options", *keys)): FROM_USER for keys, _ in leaves(changes)})
 
 
 def _files(path: Path) -> list[Path]:
