@@ -80,6 +80,11 @@ def parse_override(text: str) -> Override:
     raise UserError(f"--set {text!r}: expected KEY=VALUE, e.g. --set tau.lr=1e-3 or --set dataset.stride=5.")
 
 
+def parse_overrides(texts: Iterable[str] | None) -> list[Override]:
+    """Every ``--set`` of a command, None where there is none; see :func:`parse_override`."""
+    return [parse_override(text) for text in texts or ()]
+
+
 def below(overrides: Sequence[tuple[str, str]], section: str) -> dict[str, Any]:
     """Values of the overrides whose key begins with ``section.``, nested as the rest of their keys says.
 
@@ -236,7 +241,8 @@ def _check_bounds(text: str | bytes) -> None:
     sizes: dict[str, int] = {}
     anchors: list[str | None] = []
     counts = [0]
-    for event in yaml.parse(text, Loader=_LOADER):
+    events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+    for event in events:
         if isinstance(event, yaml.CollectionStartEvent):
             anchors.append(event.anchor)
             counts.append(1)

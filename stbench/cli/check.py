@@ -41,11 +41,11 @@ def check_command(
     from rich.console import Console
 
     from stbench.conformance import check_method
-    from stbench.settings import parse_override, put
+    from stbench.settings import parse_overrides, put
 
     methods = _methods(targets or [], all_)
     settings: dict[str, Any] = {}
-    for override in map(parse_override, set_ or []):
+    for override in parse_overrides(set_):
         put(settings, override.key.split("."), override.value)
     console = Console()
     if not console.is_terminal:

@@ -78,13 +78,13 @@ def _score(
     from stbench.report.records import records_of
     from stbench.report.table import make_tables
     from stbench.report.terminal import to_rich
-    from stbench.settings import parse_override
+    from stbench.settings import parse_overrides
     from stbench.sweep.run import Workplace, open_dataset
     from stbench.sweep.sweep import check_writable
     from stbench.sweep.weights import plan_published, score_published
     from stbench.train.engine import Engine
 
-    pairs = [parse_override(text) for text in overrides]
+    pairs = parse_overrides(overrides)
     published = plan_published(checkpoint, method, dataset, protocol, pairs)
     progress = Progress()
     shown = ", ".join(f"{key}={value}" for key, value in published.inferred.items()) or "nothing"

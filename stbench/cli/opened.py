@@ -46,10 +46,10 @@ def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -
 
 def data_overrides(sets: list[str] | None) -> DataOverrides:
     """Dataset options (``dataset.KEY``) and sizes of a clip (``shape.KEY``) among the ``--set`` flags."""
-    from stbench.settings import parse_override
+    from stbench.settings import parse_overrides
     from stbench.sweep.overrides import for_data
 
-    return for_data([parse_override(text) for text in sets or []])
+    return for_data(parse_overrides(sets))
 
 
 def open_dataset(chosen: Chosen, data_dir: Path | None) -> Dataset:

@@ -87,7 +87,7 @@ def profile_command(
 def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: list[str]) -> list[RunSpec]:
     """The asked-for methods as the protocol sets them up; one that cannot run there is an error."""
     from stbench.cli.run import _names
-    from stbench.settings import parse_override
+    from stbench.settings import parse_overrides
     from stbench.sweep.plan import Request, make_plan
 
     names = _names(methods)
@@ -96,7 +96,7 @@ def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: li
             methods=names,
             benchmark=dataset,
             protocol=protocol,
-            overrides=[parse_override(text) for text in sets],
+            overrides=parse_overrides(sets),
             encoder=encoder.value,
             free_shape=True,
         )

@@ -11,6 +11,7 @@ import typer
 
 from stbench.cli import custom
 from stbench.errors import UserError
+from stbench.settings import parse_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,6 @@ def run_command(
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
     from stbench.cli.progress import Progress  # after the choice: a mistake in it does not wait for torch
     from stbench.data.benchmarks.folders import data_dirs
-    from stbench.settings import parse_override
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
     from stbench.sweep.plan import Request, make_plan
@@ -108,7 +108,7 @@ def run_command(
             protocol=protocol,
             seeds=_seeds(seeds),
             training={key: value for key, value in flags.items() if value is not None},
-            overrides=[parse_override(text) for text in set_ or []],
+            overrides=parse_overrides(set_),
             encoder=encoder.value,
         )
     )
