@@ -241,13 +241,12 @@ def _check_bounds(text: str | bytes) -> None:
     sizes: dict[str, int] = {}
     anchors: list[str | None] = []
     counts = [0]
-    events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
-    for event in events:
+    for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             anchors.append(event.anchor)
             counts.append(1)
             if len(anchors) > DEEPEST:
-                raise ValueError(f"nested more than {DEEPEST} levels deep (line {event.start_mark.line + 1})")
+                raise ValueError(f"nested more than {DEEPEST} levels deep (line {_line(event)})")
             continue
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, size = anchors.pop(), counts.pop()
@@ -255,8 +254,8 @@ def _check_bounds(text: str | bytes) -> None:
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in anchors:
-                raise ValueError(f"*{event.anchor} refers to itself (line {event.start_mark.line + 1})")
-            anchor, size = None, sizes.get(event.anchor, 1)
+                raise ValueError(f"*{event.anchor} refers to itself (line {_line(event)})")
+            anchor, size = None, sizes.get(event.anchor or "", 1)
         else:
             continue
         if anchor is not None:
@@ -264,6 +263,11 @@ def _check_bounds(text: str | bytes) -> None:
         counts[-1] += size
         if counts[-1] > MOST_VALUES:
             raise ValueError(f"more than {MOST_VALUES} values once its aliases are expanded")
+
+
+def _line(place: Any) -> int:
+    """Line of an event or a node, from 1; every one that is parsed has a mark, which the types leave open."""
+    return int(place.start_mark.line) + 1
 
 
 def _refuse_duplicates(root: yaml.Node | None) -> None:
@@ -281,5 +285,5 @@ def _refuse_duplicates(root: yaml.Node | None) -> None:
         for key, value in node.value:
             waiting.append(value)
             if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in known:
-                raise ValueError(f"the key {key.value!r} occurs twice (line {key.start_mark.line + 1})")
+                raise ValueError(f"the key {key.value!r} occurs twice (line {_line(key)})")
             known.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Published:
 
 
 def plan_published(
-    path: Path, method: str, benchmark: str, protocol: str, overrides: list[tuple[str, str]]
+    path: Path, method: str, benchmark: str, protocol: str, overrides: Sequence[tuple[str, str]]
 ) -> Published:
     """Read a checkpoint and resolve the run that scores it.
 
