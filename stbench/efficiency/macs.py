@@ -1,26 +1,26 @@
 """Multiply-adds of one prediction over the whole horizon, batch 1; one multiply-add counts 1, FLOPs are twice that.
 
 The convention is fvcore's in training mode, which published tables use: every product of convolutions and matrices,
-5 per element of an affine normalisation, 1 per element that is pooled; activations, gates and additions are free.
+5 per element of an affine normalisation (4 of one without weights), 1 per element that is pooled; activations, gates
+and additions are free. Beyond fvcore (:mod:`stbench.efficiency.prices`), the two products of a fused attention count,
+Q·Kᵀ and weights·V, as they do where a method writes them out.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stbench.efficiency.prices import ATTENTION, fvcore_prices, torch_prices
 from stbench.efficiency.subject import build, by_shape, random_clip
 from stbench.nn import Method, ParallelForecaster
 from stbench.schema import Record, RunSpec
 
-NORM_COST = 5
 TRAINING_FACTOR = 3
 """A training step costs its forward pass and about twice that for the gradients of inputs and weights."""
 
@@ -28,10 +28,10 @@ TRAINING_FACTOR = 3
 class MacCount(Record):
     """Multiply-adds of one clip's prediction.
 
-    ``executed`` is what fvcore sees this forward do; ``idle`` what the published convention counts besides
-    (:meth:`stbench.nn.Method.idle_macs`). ``one_pass`` is the count of a single pass where the horizon needs several.
-    ``modules`` split ``executed`` by the method's parts; ``uncounted`` are calls of operators that fvcore has no price
-    for; ``torch_counter`` is ``executed`` by torch's own counter.
+    ``executed`` is what fvcore sees this forward do; ``idle`` what the published convention counts besides, or, below
+    zero, leaves out (:meth:`stbench.nn.Method.idle_macs`). ``one_pass`` is the count of a single pass where the horizon
+    needs several. ``modules`` split ``executed`` by the method's parts; ``uncounted`` are calls of operators that
+    have no price; ``torch_counter`` is ``executed`` by torch's own counter.
     """
 
     executed: int
@@ -46,6 +46,11 @@ class MacCount(Record):
     def total(self) -> int:
         """By the published convention."""
         return self.executed + self.idle
+
+    @property
+    def attention(self) -> int:
+        """Share of ``executed`` in fused attention kernels, which fvcore alone counts as 0."""
+        return self.operators.get(ATTENTION, 0)
 
     @property
     def flops(self) -> int:
@@ -85,6 +90,7 @@ def analyse(module: nn.Module, *inputs: Tensor) -> Analysis:
         from fvcore.nn import FlopCountAnalysis
 
         counted = FlopCountAnalysis(module, inputs).tracer_warnings("none")
+        counted.set_op_handle(**fvcore_prices())
         counted.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         by_module: Mapping[str, float] = counted.by_module()
         return Analysis(
@@ -106,30 +112,16 @@ def training_step_macs(make: Callable[[], Method], batch: int) -> int:
 
 
 def operator_macs(module: nn.Module, *inputs: Tensor) -> int:
-    """Multiply-adds of a forward pass by torch's operator counter, with fvcore's prices for norms and pooling."""
+    """Multiply-adds of a forward pass by torch's operator counter, with the prices that it lacks."""
     from torch.utils.flop_counter import FlopCounterMode  # brings triton along: 80 MB
 
-    with FlopCounterMode(display=False, custom_mapping=_prices()) as counter:
+    with FlopCounterMode(display=False, custom_mapping=torch_prices()) as counter:
         module(*inputs)
     return int(counter.get_total_flops()) // 2
 
 
 def _past(method: Method, clip: Tensor) -> Tensor:
     return clip[:, : method.shape.t_in]
-
-
-def _prices() -> dict[Any, Callable[..., int]]:
-    """FLOPs of the operators that torch's counter has none for, from the shape of their input."""
-    aten = torch.ops.aten
-
-    def norm(shape: torch.Size, *_: Any, **__: Any) -> int:
-        return 2 * NORM_COST * math.prod(shape)
-
-    def pool(shape: torch.Size, *_: Any, **__: Any) -> int:
-        return 2 * math.prod(shape)
-
-    norms = (aten.native_batch_norm, aten._native_batch_norm_legit, aten.native_group_norm, aten.native_layer_norm)
-    return {**dict.fromkeys(norms, norm), **dict.fromkeys((aten.mean, aten._adaptive_avg_pool2d), pool)}
 
 
 def _part(path: str, module: nn.Module, counts: Mapping[str, float]) -> int:

@@ -68,6 +68,8 @@ def _count_notes(cost: Cost) -> Iterator[str]:
     macs, parameters = cost.macs, cost.parameters
     if macs.modules:
         yield f"MACs by part: {', '.join(f'{name} {_giga(count)}' for name, count in macs.modules.items())}"
+    if macs.attention:
+        yield f"{_giga(macs.attention)} of its MACs are attention's two products, which fvcore alone would leave out"
     if macs.idle > 0:
         yield f"{_giga(macs.idle)} of its MACs are in the published convention but not executed"
     if macs.idle < 0:

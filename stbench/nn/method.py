@@ -134,7 +134,7 @@ class Method(nn.Module):
 
         Published counts include convolutions of states that are known to be all zero, and terms that only training
         needs; what an operator counter sees of :meth:`forward` plus this number is the published convention. Negative
-        where published counts leave out what this forward does.
+        where published counts leave out, or round down, what this forward does.
         """
         return 0
 

@@ -30,6 +30,29 @@ class Gate(nn.Module):
         return torch.sigmoid(x) * torch.tanh(x) + x
 
 
+class Attention(nn.Module):
+    """A fused kernel, with queries and values of different sizes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = torch.ones(x.shape[2], x.shape[2], dtype=torch.bool, device=x.device)
+        return nn.functional.scaled_dot_product_attention(x[..., :4], x[..., 4:8], x[..., 8:], attn_mask=mask)
+
+
+class Einsum(nn.Module):
+    """A contraction that fvcore alone counts to four digits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("bhid,bhjd->bhij", x, x)
+
+
+class Resize(nn.Module):
+    """Twice the size, by the nearest pixel and bilinearly."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.interpolate(x, scale_factor=2.0)
+        return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+
+
 BY_HAND = {
     # every output element sums over the kernel and the input channels
     "conv": (nn.Conv2d(3, 8, 5, padding=2), (1, 3, 6, 7), 8 * 6 * 7 * 3 * 5 * 5),
@@ -45,6 +68,13 @@ BY_HAND = {
     "linear map": (nn.Linear(10, 4), (2, 10), 2 * 10 * 4),
     "GroupNorm": (nn.GroupNorm(2, 8), (1, 8, 6, 7), 5 * 8 * 6 * 7),
     "BatchNorm": (nn.BatchNorm2d(8), (2, 8, 3, 3), 5 * 2 * 8 * 3 * 3),
+    "LayerNorm": (nn.LayerNorm(8), (2, 3, 8), 5 * 2 * 3 * 8),
+    "LayerNorm over six axes": (nn.LayerNorm(8), (1, 2, 1, 3, 2, 8), 5 * 2 * 3 * 2 * 8),
+    "LayerNorm without weights": (nn.LayerNorm(8, elementwise_affine=False), (2, 3, 8), 4 * 2 * 3 * 8),
+    # queries times keys, then weights times values: every query meets every key, masked or not
+    "fused attention": (Attention(), (2, 3, 5, 14), 2 * 3 * 5 * 5 * (4 + 6)),
+    "einsum": (Einsum(), (1, 8, 256, 32), 8 * 256 * 256 * 32),
+    "resizing": (Resize(), (1, 2, 3, 4), 2 * 6 * 8 + 4 * 2 * 12 * 16),
     "elementwise gate": (Gate(), (1, 8, 6, 7), 0),
 }
 
@@ -60,6 +90,16 @@ def test_operators_by_hand(name: str) -> None:
 
 def test_gate_is_listed_as_uncounted() -> None:
     assert analyse(Gate(), torch.zeros(1, 8, 6, 7)).uncounted == {"sigmoid": 1, "tanh": 1, "mul": 1, "add": 1}
+
+
+def test_attention_is_added_and_said() -> None:
+    """Nothing is left uncounted there but the reading of the input, and the record tells its share."""
+    counted = analyse(Attention(), torch.zeros(2, 3, 5, 14))
+    assert counted.operators == {"scaled_dot_product_attention": 1500}
+    assert not counted.uncounted
+    count = count_macs(planned("predformer", protocol="quick")[0])
+    assert count.attention == count.operators["scaled_dot_product_attention"] > 0
+    assert count.executed == count.torch_counter == sum(count.modules.values())
 
 
 def test_a_convlstm_step_by_hand() -> None:
