@@ -6,25 +6,13 @@ Axes: B batch, T time, C channels, H height, W width, S groups of frames.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
 
 import torch
-from pydantic import AfterValidator, PositiveInt
 from torch import Tensor
 
 from stbench.nn import Method, MethodConfig, Times
+from stbench.nn.calendar import Grouping, Slots, count_groups, group_of
 from stbench.schema import ClipShape
-
-MINUTES_PER_DAY = 1440
-DAYS_PER_WEEK, SATURDAY = 7, 5
-FIRST_WEEKDAY = 3
-"""1970-01-01, day 0, was a Thursday; Monday is 0."""
-
-
-def _divides_the_day(slots: int) -> int:
-    if MINUTES_PER_DAY % slots:
-        raise ValueError(f"{slots} does not divide the day's {MINUTES_PER_DAY} minutes; 24 is hours, 48 half hours")
-    return slots
 
 
 class ClimatologyConfig(MethodConfig):
@@ -34,8 +22,8 @@ class ClimatologyConfig(MethodConfig):
     "time_of_day" does not, which is enough for weather; "mean" is one mean of everything. ``slots``: parts of the day.
     """
 
-    groups: Literal["weekday_time_of_day", "time_of_day", "mean"] = "weekday_time_of_day"
-    slots: Annotated[PositiveInt, AfterValidator(_divides_the_day)] = 48
+    groups: Grouping = "weekday_time_of_day"
+    slots: Slots = 48
 
 
 class Climatology(Method):
@@ -60,7 +48,7 @@ class Climatology(Method):
 
     def __init__(self, shape: ClipShape, config: ClimatologyConfig) -> None:
         super().__init__(shape, config)
-        groups = {"mean": 0, "time_of_day": config.slots, "weekday_time_of_day": 2 * config.slots}[config.groups]
+        groups = count_groups(config.groups, config.slots)
         self.register_buffer("means", torch.full((1 + groups, *shape.frame), torch.nan))
 
     def fit(self, clips: Iterable[Tensor]) -> None:
@@ -84,13 +72,7 @@ class Climatology(Method):
 
     def group(self, times: Times) -> Tensor:
         """Row of :attr:`means` for each time: int64 minutes since 1970-01-01 00:00, any shape."""
-        if self.config.groups == "mean":
-            return torch.zeros_like(times)
-        slot = times % MINUTES_PER_DAY * self.config.slots // MINUTES_PER_DAY
-        if self.config.groups == "time_of_day":
-            return 1 + slot
-        weekend = (times // MINUTES_PER_DAY + FIRST_WEEKDAY) % DAYS_PER_WEEK >= SATURDAY
-        return 1 + slot + weekend * self.config.slots
+        return group_of(times, self.config.groups, self.config.slots)
 
     def forward(self, past: Tensor) -> Tensor:
         """The mean of all training frames: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""

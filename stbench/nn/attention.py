@@ -28,25 +28,33 @@ def attend(qkv_NLX: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Linear C→3·heads·e, attention over all L tokens, Linear heads·e→C, dropout.
+    """Linear C→3·heads·e, attention over all L tokens, then Linear heads·e→C and dropout.
 
     Args:
         channels: C.
         heads: number of heads.
         head_width: e; by default C // heads.
         qkv_bias: whether the first map has a bias.
+        project: whether the last map and its dropout follow; without them heads·e must be C.
         drop: rate of the dropout at the end.
     """
 
     def __init__(
-        self, channels: int, heads: int, *, head_width: int | None = None, qkv_bias: bool = True, drop: float = 0.0
+        self,
+        channels: int,
+        heads: int,
+        *,
+        head_width: int | None = None,
+        qkv_bias: bool = True,
+        project: bool = True,
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         inner = heads * (head_width or channels // heads)
         self.heads = heads
         self.qkv = nn.Linear(channels, 3 * inner, bias=qkv_bias)
-        self.proj = nn.Linear(inner, channels)
-        self.drop = nn.Dropout(drop)
+        self.proj = nn.Linear(inner, channels) if project else nn.Identity()
+        self.drop = nn.Dropout(drop if project else 0.0)
 
     def forward(self, x_NLC: Tensor) -> Tensor:
         """(N, L, C), same shape."""

@@ -32,8 +32,9 @@ TRAINED: dict[str, dict[str, Any]] = {
     "mim": LAYERS,
     "phydnet": {"patch": 2},
     "mau": {"hidden": (4, 4), "kernel": 3, "downsampling": 2},
+    "predformer": {"patch": 4, "dim": 8, "heads": 2, "dim_head": 4, "scale_dim": 2, "blocks": 4},
 }
-UNTRAINED = ("persistence", "climatology", "linear")
+UNTRAINED = ("persistence", "climatology", "linear", "optflow", "seasonal_ar")
 
 
 def build(name: str, shape: ClipShape = SHAPE, **more: Any) -> Method:

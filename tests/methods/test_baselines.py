@@ -11,6 +11,8 @@ from stbench import ClipShape, create_method
 from stbench.nn import METHODS
 from stbench.schema import Benchmark, DatasetSpec
 
+from .small import UNTRAINED
+
 SHAPE = ClipShape(t_in=3, t_out=4, channels=2, height=3, width=5)
 
 
@@ -74,6 +76,6 @@ def test_climatology_knows_nothing_before_it_has_seen_data() -> None:
     assert create_method("climatology", SHAPE)(torch.rand(SHAPE.past(2))).isnan().all()
 
 
-@pytest.mark.parametrize("name", ["persistence", "climatology", "linear"])
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_nothing_to_train(name: str) -> None:
     assert not create_method(name, SHAPE).trainable

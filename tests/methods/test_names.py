@@ -167,5 +167,5 @@ def test_linear_needs_two_past_frames() -> None:
 
 def test_which_methods_can_use_the_shared_encoder() -> None:
     can = {name for name in METHODS.names() if issubclass(METHODS.get(name).Config, EncoderConfig)}
-    assert {"tau", "simvp", "convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim", "phydnet"} <= can
+    assert {"tau", "simvp", "convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim", "phydnet", "predformer"} <= can
     assert not {"mau", *UNTRAINED} & can
