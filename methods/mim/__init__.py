@@ -83,14 +83,17 @@ class MIM(ConvRecurrent):
         h_before, c = state.layers[0]
         x, c, m, _ = self.cells[0](x, h_before, c, state.m)
         change = None if h_before is None else x - h_before
-        new = State([(x, c)], None, [], [])
+        layers: Layers = [(x, c)]
+        inner: list[Tensor | None] = []
+        differences: Layers = []
         for block, differ, (h, c), s, (h_n, c_n) in zip(
             self.cells[1:], self.differences, state.layers[1:], state.inner, state.differences, strict=True
         ):
             if change is not None:
                 change, c_n = differ(change, h_n, c_n)
             x, c, m, s = block(x, change, h, c, m, s)
-            new.layers.append((x, c))
-            new.inner.append(s)
-            new.differences.append((change, c_n))
-        return self.codec.decode(x, skip), new._replace(m=m)
+            layers.append((x, c))
+            inner.append(s)
+            differences.append((change, c_n))
+        # not State(...)._replace(m=m): torch.compile of torch 2.11 cannot trace it
+        return self.codec.decode(x, skip), State(layers, m, inner, differences)
