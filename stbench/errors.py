@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 EXIT_USER_ERROR = 2
@@ -10,6 +11,13 @@ EXIT_USER_ERROR = 2
 
 class UserError(ValueError):
     """A mistake in what the user gave (a name, a file, a value); the CLI prints it and exits with code 2."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device or the machine has no memory left; needs no torch where none is loaded."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    kinds = (MemoryError,) if cuda is None else (MemoryError, cuda.OutOfMemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def did_you_mean(seen: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import sys
 
 from stbench.cli.app import app
 from stbench.errors import EXIT_USER_ERROR, UserError
+from stbench.report.encode import visible
 
 EXIT_INTERRUPTED = 130
 
@@ -20,17 +21,19 @@ def main() -> None:
     except UserError as error:
         if debug:
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        print("\n".join(map(visible, f"Error: {error}".splitlines())), file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except OSError as error:  # a full disk, a vanished folder: the machine's fault or the user's, never a bug's
         if debug:
             raise
-        print(f"Error: {error}. Free space or permissions there; finished runs are kept.", file=sys.stderr)
+        print(
+            f"Error: {visible(str(error))}. Free space or permissions there; finished runs are kept.", file=sys.stderr
+        )
         sys.exit(EXIT_USER_ERROR)
     except MemoryError as error:
         if debug:
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {visible(str(error))}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

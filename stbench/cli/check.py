@@ -97,22 +97,24 @@ def _shapes(text: str) -> tuple[ClipShape, ...]:
 
 
 def _show(report: Report, console: Console, *, brief: bool) -> None:
-    from rich.markup import escape
     from rich.table import Table
+
+    from stbench.report.encode import terminal
 
     counts = Counter(str(outcome.status) for outcome in report.outcomes)
     parts = [f"[{COLOURS[status]}]{number} {status}[/]" for status, number in counts.items()]
     seconds = sum(outcome.seconds for outcome in report.outcomes)
     if brief:
-        console.print(f"{escape(report.method):16} {', '.join(parts)} in {seconds:.1f} s", highlight=False)
+        console.print(f"{terminal(report.method):16} {', '.join(parts)} in {seconds:.1f} s", highlight=False)
     else:
-        table = Table("check", "outcome", "s", "note", title=escape(report.method), box=None, header_style="bold")
+        table = Table("check", "outcome", "s", "note", title=terminal(report.method), box=None, header_style="bold")
         for outcome in report.outcomes:
             note = "" if outcome.expected else outcome.seen
             colour = COLOURS[outcome.status]
-            table.add_row(outcome.check, f"[{colour}]{outcome.status}[/]", f"{outcome.seconds:.1f}", escape(note))
+            table.add_row(outcome.check, f"[{colour}]{outcome.status}[/]", f"{outcome.seconds:.1f}", terminal(note))
         console.print(table)
     for outcome in report.failures:
-        console.print(f"[red]{report.method} {outcome.check}[/]")
+        console.print(f"[red]{terminal(report.method)} {outcome.check}[/]")
         for label, text in (("expected", outcome.expected), ("seen", outcome.seen), ("likely cause", outcome.cause)):
-            console.print(f"  [bold]{label}:[/] {escape(text)}", highlight=False)
+            lines = "\n".join(map(terminal, text.splitlines()))
+            console.print(f"  [bold]{label}:[/] {lines}", highlight=False)

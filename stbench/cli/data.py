@@ -10,6 +10,7 @@ import typer
 from stbench.cli import custom
 from stbench.cli.opened import bars, choose, data_overrides, open_dataset, own_card
 from stbench.errors import UserError
+from stbench.report.encode import visible
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -91,7 +92,7 @@ def prepare_command(
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
     opened = open_dataset(chosen, data_dir)
     place = getattr(opened, "prepared", None)
-    print(opened.report)
+    print(visible(opened.report))
     print(f"prepared in {place.path}" if place is not None else "nothing to decode: the files are read directly")
 
 
@@ -126,7 +127,7 @@ def check_command(
         findings += check_dataset(open_dataset(chosen, data_dir), benchmark)
     finally:
         for finding in findings:
-            print(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.seen}")
+            print(visible(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.seen}"))
     bad = [finding.what for finding in findings if not finding.good]
     if bad:
         raise UserError(f"{dataset}: {len(bad)} of {len(findings)} checks failed: {', '.join(bad)}.")

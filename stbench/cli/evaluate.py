@@ -44,6 +44,7 @@ def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
     from rich.table import Table
 
     from stbench.data.benchmarks.folders import data_dirs
+    from stbench.report.encode import terminal
     from stbench.schema.folder import finished_run
     from stbench.sweep.weights import rescore
     from stbench.train.engine import Engine
@@ -51,10 +52,10 @@ def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
     training = finished_run(run).spec().training
     engine = Engine(device, training.precision if training is not None else "32")  # type: ignore[arg-type]
     result = rescore(run, data_dirs(data_dir), engine)
-    table = Table("metric", "recorded", "scored again", "", title=run.name, box=None, header_style="bold")
+    table = Table("metric", "recorded", "scored again", "", title=terminal(run.name), box=None, header_style="bold")
     for line in result.lines:
         verdict = "identical" if line.recorded == line.now else "equal" if line.equal else "DIFFERENT"
-        table.add_row(line.metric, f"{line.recorded:.9g}", f"{line.now:.9g}", verdict)
+        table.add_row(terminal(line.metric), f"{line.recorded:.9g}", f"{line.now:.9g}", verdict)
     console = Console()
     console.print(table)
     if not result.same_data:
@@ -75,9 +76,9 @@ def _score(
 ) -> None:
     from stbench.cli.progress import Progress
     from stbench.data.benchmarks.folders import data_dirs
-    from stbench.report.records import records_of
-    from stbench.report.table import make_tables
-    from stbench.report.terminal import to_rich
+    from stbench.report.analysis.table import make_tables
+    from stbench.report.collect.records import records_of
+    from stbench.report.writers.terminal import to_rich
     from stbench.settings import parse_overrides
     from stbench.sweep.run import Workplace, open_dataset
     from stbench.sweep.sweep import check_writable

@@ -42,10 +42,10 @@ def predict_command(
     write_with(output, lambda path: _save(path, future))
     typer.echo(f"{output}: {' x '.join(map(str, future.shape))} float32")
     if gif is not None:
-        from stbench.report.animation import write_gif
+        from stbench.report.figures.animation import draw_prediction
 
         first = (past, future) if past.ndim == 4 else (past[0], future[0])
-        write_gif(gif, *first)
+        draw_prediction(gif, *first)
         typer.echo(f"{gif}: {len(first[0])} past and {len(first[1])} predicted frames")
 
 

@@ -44,8 +44,11 @@ def profile_command(
 
     from stbench.efficiency.profile import Settings, profile
     from stbench.efficiency.records import Profile
-    from stbench.efficiency.sheets import make_sheets
-    from stbench.efficiency.write import title, to_rich, write_profile
+    from stbench.report.encode import terminal
+    from stbench.report.produce import write_profile
+    from stbench.report.writers.profile import title
+    from stbench.report.writers.profile_sheets import make_sheets
+    from stbench.report.writers.terminal import sheet_rich
     from stbench.sweep.environment import describe_environment
     from stbench.sweep.sweep import check_writable
 
@@ -77,11 +80,11 @@ def profile_command(
     )
     if not console.is_terminal:
         console.width = max(console.width, 200)
-    console.print(title(found), style="bold")
+    console.print(terminal(title(found)), style="bold")
     for sheet in make_sheets(found):
-        console.print(to_rich(sheet))
+        console.print(sheet_rich(sheet))
     for path in write_profile(found, out):
-        notes.print(f"wrote {path}")
+        notes.print(terminal(f"wrote {path}"))
 
 
 def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: list[str]) -> list[RunSpec]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from stbench.data import Dataset
-from stbench.report.format import format_duration
-from stbench.report.table import Table
-from stbench.report.terminal import fit, plain_width, to_rich
+from stbench.report.analysis.table import Table
+from stbench.report.encode import terminal
+from stbench.report.numbers import format_duration
+from stbench.report.writers.terminal import fit, plain_width, to_rich
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.estimate import Duration
 from stbench.sweep.plan import Plan
@@ -55,10 +55,12 @@ class Progress:
             size = "none" if t is None else f"{t.extent} × batch {t.batch_size}, {t.precision}-bit"
             lr = "–" if t is None else f"{t.lr:g}"
             time_left = _time_text(times.get(spec.folder))
-            rows.append([escape(spec.method), spec.encoder, str(spec.seed), size, lr, time_left, spec.folder])
+            rows.append(
+                [terminal(spec.method), spec.encoder, str(spec.seed), size, lr, time_left, terminal(spec.folder)]
+            )
         look: dict[str, Any] = {"numbers": False, "box": None, "header_style": "bold", "pad_edge": False}
         order = PLAN_ORDER if times else [column for column in PLAN_ORDER if heads[column] != "time"]
-        table, _ = fit(heads, rows, order, self.console.width, title=f"Plan: {plan.benchmark.title}", **look)
+        table, _ = fit(heads, rows, order, self.console.width, title=terminal(f"Plan: {plan.benchmark.title}"), **look)
         self.console.print(f"Plan: {len(rows)} runs" if table is None else table)
         if any(time.kind == "estimate" for time in times.values()):
             self.note("~: training time, by finished runs of the same method, sizes and device in this folder")
@@ -67,7 +69,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """One line."""
-        self.console.print(escape(text), highlight=False)
+        self.console.print(terminal(text), highlight=False)
 
     def data_opened(self, dataset: Dataset) -> None:
         """Say what was read and dropped."""
@@ -138,7 +140,7 @@ class RunProgress:
         total = None if self.total is None else self.total.steps
         if self.owner.bars is not None:
             if self.task is None:
-                self.task = self.owner.bars.add_task(escape(self.label), total=total, note="")
+                self.task = self.owner.bars.add_task(terminal(self.label), total=total, note="")
             note = f"epoch {self._number(epoch)} loss {loss:.4g} lr {lr:.2g}"
             self.owner.bars.update(self.task, completed=done, note=note)
             return

@@ -26,13 +26,14 @@ def report_command(
 ) -> None:
     """Write the tables, figures and page of finished runs; anything that is not a whole run is named and left out."""
     from rich.console import Console
-    from rich.markup import escape
 
+    from stbench.report.analysis.columns import unused_profiles
+    from stbench.report.analysis.section import make_report
+    from stbench.report.collect.profiles import find_profiles
+    from stbench.report.collect.records import collect
+    from stbench.report.encode import terminal
     from stbench.report.produce import Format, produce
-    from stbench.report.profiles import find_profiles, unused
-    from stbench.report.records import collect
-    from stbench.report.section import make_report
-    from stbench.report.terminal import plain_width, to_rich
+    from stbench.report.writers.terminal import plain_width, to_rich
 
     names = [name.strip() for name in format_.split(",") if name.strip()]
     for name in names:
@@ -45,13 +46,13 @@ def report_command(
 
     def tell(left_out: Mapping[Path, str]) -> None:
         for path, reason in left_out.items():
-            console.print(escape(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
+            console.print(terminal(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
 
     tell({**collected.left_out, **unread})
     if not collected.records:
         raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes some.")
     report = make_report(collected, profiles=list(profiles.values()))
-    tell(unused(profile or [], profiles, report.tables))
+    tell(unused_profiles(profile or [], profiles, report.tables))
     for table in report.tables:
         console.print(to_rich(table, console.width))
     try:
@@ -62,4 +63,4 @@ def report_command(
         ) from error
     pictures = sum(path.suffix in (".png", ".gif") for path in written)
     texts = ", ".join(str(path) for path in written if path.parent == out)
-    console.print(escape(f"Written: {texts}; {pictures} pictures"), highlight=False, soft_wrap=True)
+    console.print(terminal(f"Written: {texts}; {pictures} pictures"), highlight=False, soft_wrap=True)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stbench.cli.progress import Progress
-    from stbench.report.records import RunRecord
     from stbench.sweep.plan import Plan
     from stbench.sweep.run import Workplace
 
@@ -153,38 +152,28 @@ def _carry_out(plan: Plan, workplace: Workplace, progress: Progress, retry_faile
 
 def _show(plan: Plan, out: Path, progress: Progress) -> int:
     """Print the tables of a plan's runs and write those of all; returns how many runs have no numbers."""
-    from stbench.report.records import records_of
-    from stbench.report.table import make_tables
+    from stbench.report.analysis.section import make_report
+    from stbench.report.collect.records import collect
+    from stbench.report.writers.csv import to_csv
+    from stbench.report.writers.markdown import to_markdown
+    from stbench.schema.folder import write_text
 
-    records = records_of(plan.specs, out / "runs")
-    write_tables(records, out)
-    progress.table(make_tables(records), out)
-    failed = sum(record.result.status == "failed" for record in records)
+    names = [spec.folder for spec in plan.specs]
+    report = make_report(collect([out / "runs"], first=names))
+    write_text(out / "table.md", to_markdown(report, out))
+    write_text(out / "table.csv", to_csv(report.records))
+    progress.table(report.tables_of(names), out)
+    own = {record.name: record for record in report.records if record.name in names}
+    failed = sum(not record.finished for record in own.values())
     if failed:
-        progress.note(f"{failed} of {len(plan.specs)} runs failed; see error.txt in their folders, or --retry-failed.")
-    busy = len(plan.specs) - len(records)
+        progress.note(f"{failed} of {len(names)} runs failed; see error.txt in their folders, or --retry-failed.")
+    busy = len(names) - len(own)
     if busy:
         progress.note(
-            f"{busy} of {len(plan.specs)} runs are not in the table: another process is working on them. "
+            f"{busy} of {len(names)} runs are not in the table: another process is working on them. "
             "The same command shows them when they are done."
         )
     return failed + busy
-
-
-def write_tables(first: Sequence[RunRecord], out: Path) -> None:
-    """Write ``table.md`` and ``table.csv`` of every run below a folder, a plan's own before the others."""
-    from stbench.report.markdown import to_markdown
-    from stbench.report.records import Collected, collect
-    from stbench.report.section import make_report
-    from stbench.report.tidy import to_csv
-    from stbench.schema.folder import write_text
-
-    found = collect([out / "runs"])
-    places = {record.name: place for place, record in enumerate(first)}
-    records = sorted(found.records, key=lambda record: places.get(record.name, len(places)))
-    report = make_report(Collected(tuple(records), found.left_out))
-    write_text(out / "table.md", to_markdown(report, out))
-    write_text(out / "table.csv", to_csv(report.records))
 
 
 def _check_place(plan: Plan, devices: int, out: Path) -> None:

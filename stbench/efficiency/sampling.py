@@ -10,12 +10,14 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
+from stbench.errors import is_out_of_memory
 from stbench.schema import Record
 
 Key = TypeVar("Key", bound=Hashable)
 Work = Callable[[], object]
 MAX_SAMPLES = 200
 WARM_UP_SHARE = 0.2
+OUT_OF_MEMORY = "out of memory"
 
 
 class Clock(Protocol):
@@ -114,11 +116,3 @@ def _guarded(series: _Series, action: Callable[[], None]) -> None:
         series.failure = OUT_OF_MEMORY
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-OUT_OF_MEMORY = "out of memory"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device or the machine has no memory left."""
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)

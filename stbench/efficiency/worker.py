@@ -12,7 +12,8 @@ import torch
 from stbench.efficiency.memory import Task
 from stbench.efficiency.records import Memory
 from stbench.efficiency.running import Runner
-from stbench.efficiency.sampling import OUT_OF_MEMORY, DeviceClock, is_out_of_memory
+from stbench.efficiency.sampling import OUT_OF_MEMORY, DeviceClock
+from stbench.errors import is_out_of_memory
 from stbench.train.engine import Engine
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
+from stbench.files import file_hash
 from stbench.metrics.fetch import fetch_from_archive, fetch_url
 
 ENV = "STBENCH_LPIPS_WEIGHTS"
@@ -161,7 +162,7 @@ def read_trunk(files: TrunkFiles, path: Path) -> Trunk:
     Raises:
         UnavailableError: neither the file's nor its tensors' hash is a known one.
     """
-    digest = _file_sha256(path)
+    digest = file_hash(path)
     if files.archived_sha256 and digest == files.archived_sha256:
         return _read_archived(files, path)
     try:
@@ -180,11 +181,6 @@ def tensors_sha256(trunk: Trunk) -> str:
     for key in sorted(trunk):
         digest.update(trunk[key].float().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _ArrayUnpickler(pickle.Unpickler):

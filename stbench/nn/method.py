@@ -13,7 +13,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from stbench.errors import UserError
+from stbench.errors import UserError, is_out_of_memory
 from stbench.nn.public import PublicLayout
 from stbench.schema import Benchmark, ClipShape, Record
 
@@ -232,6 +232,6 @@ def _unbuildable(name: str, config: MethodConfig, error: Exception) -> UserError
     given = ", ".join(f"{key}={value!r}" for key, value in config.model_dump(exclude_defaults=True).items())
     reason = (str(error).splitlines() or [""])[0].rstrip(".")
     text = f"method {name!r} cannot be built with {given or 'its defaults'}: {type(error).__name__}: {reason}."
-    if isinstance(error, MemoryError) or "can't allocate memory" in reason:
+    if is_out_of_memory(error):
         return MemoryError(f"{text} Choose smaller sizes.")
     return UserError(f"{text} Change the settings, or the shape they are for.")

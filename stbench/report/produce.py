@@ -1,16 +1,23 @@
-"""A report in every format asked for."""
+"""A report, or a profile, in every format asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stbench.report.latex import DOCUMENT, to_latex
-from stbench.report.markdown import to_markdown
-from stbench.report.section import Report
-from stbench.report.tidy import summary_csv, to_csv
-from stbench.schema.folder import write_text
+from stbench.report.analysis.section import Report
+from stbench.report.encode import file_name
+from stbench.report.writers.csv import summary_csv, to_csv
+from stbench.report.writers.latex import DOCUMENT, sheet_latex, to_latex
+from stbench.report.writers.markdown import to_markdown
+from stbench.report.writers.profile import profile_csv, profile_markdown
+from stbench.report.writers.profile_sheets import make_sheets
+from stbench.schema.folder import write_text, write_with
+
+if TYPE_CHECKING:
+    from stbench.efficiency.records import Profile
 
 
 class Format(StrEnum):
@@ -40,9 +47,27 @@ def produce(report: Report, out: Path, formats: Collection[Format]) -> list[Path
     if Format.LATEX in formats:
         texts |= {"table.tex": to_latex(report, out), "report.tex": DOCUMENT}
     if Format.HTML in formats:
-        from stbench.report.html import to_html
+        from stbench.report.writers.html import to_html
 
         texts["report.html"] = to_html(report, out)
     for name, text in texts.items():
         write_text(out / name, text)
     return [*(out / name for name in texts), *written]
+
+
+def write_profile(profile: Profile, folder: Path) -> list[Path]:
+    """Write ``<benchmark>-<protocol>-<hardware>`` with endings json, csv, md, tex and png; returns the paths."""
+    from stbench.report.figures.profile import draw
+
+    stem = f"{file_name(profile.benchmark)}-{file_name(profile.protocol)}-{profile.key}"
+    sheets = make_sheets(profile)
+    texts = {
+        "json": profile.model_dump_json(indent=2) + "\n",
+        "csv": profile_csv(profile),
+        "md": profile_markdown(profile, sheets),
+        "tex": "\n".join(sheet_latex(sheet) for sheet in sheets),
+    }
+    for ending, text in texts.items():
+        write_text(folder / f"{stem}.{ending}", text)
+    write_with(folder / f"{stem}.png", lambda path: draw(profile, path))
+    return [folder / f"{stem}.{ending}" for ending in (*texts, "png")]

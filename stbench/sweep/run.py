@@ -16,7 +16,7 @@ from torch import Tensor
 from stbench.data import ClipLoader, Dataset, build_dataset
 from stbench.data.loader import evenly_spaced
 from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
-from stbench.errors import UserError
+from stbench.errors import UserError, is_out_of_memory
 from stbench.evaluate.score import Scorer, Scores, parameter_count
 from stbench.nn import METHODS, Method
 from stbench.schema import Failure, RunResult, RunSpec
@@ -233,6 +233,6 @@ def describe_failure(error: Exception) -> Failure:
     text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     if isinstance(error, DivergedError):
         return Failure(kind="diverged", reason=str(error))
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return Failure(kind="out_of_memory", reason=text)
     return Failure(kind="crashed", reason=text)

@@ -11,6 +11,7 @@ from torch import Tensor
 from stbench.data import Dataset, get_protocol, load_benchmark
 from stbench.errors import UserError
 from stbench.evaluate.predictor import load_best
+from stbench.files import file_hash
 from stbench.nn import METHODS, split_name
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import finished_run
@@ -20,7 +21,7 @@ from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.run import Run, Workplace, open_dataset
 from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
-from stbench.train.published import file_hash, read_published
+from stbench.train.published import read_published
 
 SAME = 1e-6
 """Relative difference up to which two scores of the same weights count as equal (another device, another order)."""

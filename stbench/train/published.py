@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 from collections.abc import Mapping
@@ -39,12 +38,6 @@ def read_published(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict: {wrong[0]!r} is a {type(state[wrong[0]]).__name__}. {_keys(content)}"
         )
     return _without_prefixes(dict(state))
-
-
-def file_hash(path: Path) -> str:
-    """The sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(path: Path) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,10 +82,3 @@ class Untidy(Method):
 
     def forward(self, past: Tensor) -> Tensor:
         return self.third(self.second(self.first(past[:, :, 0])))[:, :, None]
-
-
-def as_facts(text: str) -> list[dict[str, Any]]:
-    """Rows of a CSV."""
-    import csv
-
-    return list(csv.DictReader(text.splitlines()))

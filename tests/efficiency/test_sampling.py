@@ -14,9 +14,9 @@ from stbench.efficiency.sampling import (
     DeviceClock,
     Spread,
     interleave,
-    is_out_of_memory,
     summarise,
 )
+from stbench.errors import is_out_of_memory
 
 
 class FakeClock:

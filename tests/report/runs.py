@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stbench.report.records import RunRecord
+from stbench.report.collect.records import RunRecord
 from stbench.schema import (
     Adam,
     ClipShape,

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from stbench.cli.app import app
 from stbench.errors import UserError
-from stbench.report.latex import escape
-from stbench.report.lead_time import reference_row, series, skill
+from stbench.report.analysis.lead_time import reference_row, series, skill
+from stbench.report.analysis.section import make_report
+from stbench.report.analysis.table import make_tables
+from stbench.report.collect.records import collect
+from stbench.report.encode import latex
 from stbench.report.produce import Format, produce
-from stbench.report.records import collect
-from stbench.report.section import make_report
-from stbench.report.table import make_tables
 from stbench.schema import Failure
 from tests.report.runs import make_run, make_spec, noisy, write_samples
 
@@ -153,7 +153,7 @@ def test_perfect_and_undefined_scores_break_nothing(tmp_path: Path) -> None:
 
 
 def test_escape_leaves_no_special_character() -> None:
-    assert escape("a_b & 5% ≈ é") == r"a\_b \& 5\% $\approx$ ?"
+    assert latex("a_b & 5% ≈ é") == r"a\_b \& 5\% $\approx$ ?"
 
 
 def test_published_rows_stand_apart_from_the_means(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from stbench.data.benchmarks.lookup import benchmark_folder
 from stbench.data.readers.moving_images.idx_glyphs import read_content
 from stbench.errors import UserError
+from stbench.files import file_hash
 from stbench.schema import Benchmark, Record
 from stbench.settings import read_yaml
 
@@ -123,19 +124,14 @@ def check_hash(path: Path, item: Download) -> None:
     """
     if not item.hashes:
         return
-    seen = {f"{kind}:{_digest(path, kind)}" for kind in ("sha256", "md5")}
+    seen = {f"{kind}:{file_hash(path, kind=kind)}" for kind in ("sha256", "md5")}
     if path.suffix == ".gz":
         seen.add(f"md5:{hashlib.md5(read_content(path), usedforsecurity=False).hexdigest()}")
     if not seen & set(item.hashes):
         raise UserError(
-            f"{path} is damaged or another file: its sha256 is {_digest(path, 'sha256')}, expected "
+            f"{path} is damaged or another file: its sha256 is {file_hash(path)}, expected "
             f"{' or '.join(item.hashes)}. Remove it and fetch it again."
         )
-
-
-def _digest(path: Path, kind: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
 
 
 def _copy(item: Download, folder: Path, path: Path) -> bool:

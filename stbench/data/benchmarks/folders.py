@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from stbench.errors import UserError
 from stbench.schema import Record
 
 ENVIRONMENT_VARIABLE = "STBENCH_DATA"
-CHUNK = 1 << 20
 
 
 class Source(Record):
@@ -115,13 +113,3 @@ def _missing_from(folders: Sequence[Path], files: Sequence[str]) -> str:
     """The files absent from the folder that holds most of them."""
     absent = min(([file for file in files if not (folder / file).is_file()] for folder in folders), key=len)
     return ", ".join(absent)
-
-
-def fingerprint(paths: Iterable[Path]) -> str:
-    """sha256 over the files' contents, in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()

@@ -19,7 +19,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stbench.data.benchmarks.folders import fingerprint
 from stbench.data.formats import Frames, Recording
 from stbench.data.frame_cache.cache import (
     CACHE_VARIABLE,
@@ -36,6 +35,7 @@ from stbench.data.frame_cache.cache import (
 from stbench.data.frame_cache.resize import FrameSize, fit_frames
 from stbench.data.scaling import frame_statistics
 from stbench.errors import UserError
+from stbench.files import file_hash
 from stbench.schema.folder import write_text
 
 FORMAT = 1
@@ -146,7 +146,7 @@ class _Work:
             dtype=str(self.dtype),
             frame=(self.size.channels, self.size.height, self.size.width),
             recordings=tuple(self.done),
-            source=fingerprint(_sources(self.recordings)),
+            source=file_hash(*_sources(self.recordings)),
             files=len(_sources(self.recordings)),
         )
         write_text(self.folder / INDEX, index.model_dump_json())

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stbench.data.dataset import Dataset
 from stbench.data.loader import evenly_spaced
 from stbench.errors import UserError
+from stbench.files import write_gif
 from stbench.schema import Benchmark, Scaling
 from stbench.schema.folder import write_with
 
@@ -59,12 +60,7 @@ def write_preview(dataset: Dataset, benchmark: Benchmark, folder: Path) -> tuple
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_with(sheet, lambda path: contact_sheet(rows, t_in, title).save(path, "PNG"))
-        write_with(
-            film,
-            lambda path: frames[0].save(
-                path, "GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0
-            ),
-        )
+        write_gif(film, frames, FRAME_MS)
     except OSError as error:
         raise UserError(
             f"Cannot write to {folder}: {error.strerror or error}. Choose another folder with --out."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stbench.report.analysis.section import Report
+from stbench.report.encode import file_name
 from stbench.report.figures.clips import draw_gif, draw_strips
 from stbench.report.figures.cost import draw_cost
 from stbench.report.figures.curves import draw_curves
 from stbench.report.figures.lead_times import draw_lead_times
-from stbench.report.section import Report
 
 __all__ = ["draw_all", "draw_cost", "draw_curves", "draw_gif", "draw_lead_times", "draw_strips"]
 
@@ -19,7 +20,7 @@ def draw_all(report: Report, folder: Path) -> list[Path]:
     written: list[Path] = []
     for number, table in enumerate(report.tables, start=1):
         spec = table.spec
-        stem = folder / f"{number}-{spec.benchmark}-{spec.protocol}"
+        stem = folder / f"{number}-{file_name(spec.benchmark)}-{file_name(spec.protocol)}"
         for draw in (draw_cost, draw_lead_times, draw_curves, draw_strips, draw_gif):
             written += draw(table, stem)
     return written

@@ -9,13 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stbench.report.clips import Clips, shared_clips, to_error, to_image
+from stbench.files import write_gif
+from stbench.report.analysis.clips import Clips, shared_clips, to_error, to_image
+from stbench.report.analysis.table import Table
+from stbench.report.encode import picture
 from stbench.report.figures.style import COLUMN, new_figure, save, styled
-from stbench.report.table import Table
-from stbench.schema.folder import write_with
 
 FRAMES = 5
 CLIPS = 2
+FRAME_MS = 350
 ERROR_MAP = "inferno"
 COLUMNS = ("row", "clip", "lead_time", "mse_frame", "largest_error")
 
@@ -71,7 +73,7 @@ def _images(line: Any, frames: list[Any], clips: Clips, name: str, titles: list[
 
 def _name(axes: Axes, name: str) -> None:
     """A name to the left of a strip, over two lines where it is long."""
-    text = name.replace(" [", "\n[", 1).replace(", ", ",\n")
+    text = picture(name).replace(" [", "\n[", 1).replace(", ", ",\n")
     axes.annotate(text, (-0.06, 0.5), xycoords="axes fraction", ha="right", va="center", fontsize=6)
 
 
@@ -99,12 +101,7 @@ def draw_gif(table: Table, stem: Path) -> list[Path]:
 
     frames = [Image.fromarray(frame) for frame in _animation(clips)]
     path = stem.with_name(f"{stem.name}-clip{clips.index[0]}.gif")
-    write_with(
-        path,
-        lambda temporary: frames[0].save(
-            temporary, format="GIF", save_all=True, append_images=frames[1:], duration=350, loop=0
-        ),
-    )
+    write_gif(path, frames, FRAME_MS)
     return [path]
 
 
@@ -128,7 +125,7 @@ def _animation(clips: Clips) -> list[Any]:
 
 def _tile(axes: Axes, name: str, first: Any) -> Any:
     axes.set_axis_off()
-    axes.set_title(name.replace(" [", "\n[", 1), fontsize=6)
+    axes.set_title(picture(name).replace(" [", "\n[", 1), fontsize=6)
     return axes.imshow(first, cmap="gray", vmin=0, vmax=255)
 
 
@@ -138,8 +135,8 @@ def _frame(figure: Figure, pictures: list[Any], clips: Clips, step: int) -> Any:
     lead = step - len(clips.past[0])
     figure.suptitle(f"input, t = {lead + 1}" if lead < 0 else f"prediction, t = {lead + 1}", fontsize=8)
     sources = [clips.future[0], *(p[0] for p in clips.predictions.values())]
-    for picture, source in zip(pictures, sources, strict=True):
-        picture.set_data(to_image(clips.past[0][step] if lead < 0 else source[lead], clips.low, clips.high))
+    for shown, source in zip(pictures, sources, strict=True):
+        shown.set_data(to_image(clips.past[0][step] if lead < 0 else source[lead], clips.low, clips.high))
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

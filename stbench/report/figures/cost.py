@@ -9,9 +9,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from stbench.report.analysis.table import Row, Table
 from stbench.report.figures.style import look, new_figure, prefixed, save, short, styled, unit
-from stbench.report.format import format_count
-from stbench.report.table import Row, Table
+from stbench.report.numbers import format_count
 
 COLUMNS = ("row", "metric", "mean", "std", "n", "seconds_per_epoch", "macs", "parameters")
 MARKER = 6.0

@@ -11,9 +11,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from stbench.report.analysis.table import Table
+from stbench.report.collect.records import RunRecord
 from stbench.report.figures.style import look, new_figure, plain_log, prefixed, save, short, styled
-from stbench.report.records import RunRecord
-from stbench.report.table import Table
 
 COLUMNS = ("row", "seed", "epoch", "train_seconds", "train_macs", "val_mse_frame", "train_loss")
 

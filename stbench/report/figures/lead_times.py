@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from stbench.report.analysis.lead_time import Series, reference_row, series, skill
+from stbench.report.analysis.table import Row, Table
 from stbench.report.figures.style import look, new_figure, save, short, styled, unit
-from stbench.report.lead_time import Series, reference_row, series, skill
-from stbench.report.table import Row, Table
 
 COLUMNS = ("row", "metric", "lead_time", "mean", "low", "high", "skill")
 

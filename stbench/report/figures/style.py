@@ -13,9 +13,10 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogFormatter, MaxNLocator, NullLocator
 
-from stbench.report.format import arrow, format_large
-from stbench.report.table import Row
-from stbench.report.tidy import as_csv
+from stbench.report.analysis.table import Row
+from stbench.report.encode import picture
+from stbench.report.numbers import arrow, format_large
+from stbench.report.writers.csv import as_csv
 from stbench.schema.folder import write_text, write_with
 
 COLUMN = 3.5
@@ -107,7 +108,7 @@ def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
 
 def short(row: Row, length: int = 44) -> str:
     """A row's name, cut where it would not fit."""
-    return row.label if len(row.label) <= length else f"{row.label[: length - 1]}…"
+    return picture(row.label if len(row.label) <= length else f"{row.label[: length - 1]}…")
 
 
 def unit(metric: str) -> str:

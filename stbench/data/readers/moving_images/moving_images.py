@@ -17,13 +17,14 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
-from stbench.data.benchmarks.folders import Source, find_files, fingerprint, missing_files_error
+from stbench.data.benchmarks.folders import Source, find_files, missing_files_error
 from stbench.data.dataset import Dataset, DatasetContext, Indices, Split
 from stbench.data.random_streams import stream_key, uniforms
 from stbench.data.readers.moving_images.glyphs import Glyphs, Images, digits
 from stbench.data.readers.moving_images.idx_glyphs import check_content, read_idx_glyphs
 from stbench.data.readers.moving_images.sequence_file import SequenceFile
 from stbench.errors import UserError
+from stbench.files import file_hash
 from stbench.schema import ClipShape, Record
 
 GENERATOR_VERSION = 1
@@ -131,7 +132,7 @@ class MovingImages(Dataset):
         for images in (glyphs.train, glyphs.val, glyphs.test):
             digest.update(images.tobytes())
         if isinstance(self.test, SequenceFile):
-            digest.update(fingerprint([self.test.path]).encode())
+            digest.update(file_hash(self.test.path).encode())
         return digest.hexdigest()
 
 

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 
-from stbench.data.benchmarks.folders import Source, find_files, fingerprint, missing_files_error
+from stbench.data.benchmarks.folders import Source, find_files, missing_files_error
 from stbench.data.dataset import Dataset, DatasetContext
 from stbench.data.readers.traffic.flow_file import Calendar, Dropped, FlowFile, Slots, read_flow_file
 from stbench.data.readers.traffic.flow_npz import read_flow_npz
@@ -30,6 +30,7 @@ from stbench.data.splits.windows import (
     windows_within,
 )
 from stbench.errors import UserError
+from stbench.files import file_hash
 from stbench.schema import Record, Scaling
 
 MINUTES_PER_DAY = 24 * 60
@@ -80,7 +81,7 @@ class FlowGrid(Dataset):
     def __init__(self, options: FlowGridOptions, context: DatasetContext) -> None:
         super().__init__(options, context)
         paths = self._found()
-        self.fingerprint = fingerprint(paths)
+        self.fingerprint = file_hash(*paths)
         if [path.name for path in paths] == [options.prepared]:
             self._from_prepared(paths[0])
         else:

@@ -1,0 +1,228 @@
+"""The accuracy table: one row per method (as named), mean ± std over seeds, every cell traceable to run folders."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stbench.report.analysis.compare import Entry, Standing, standings
+from stbench.report.collect.records import RunRecord
+from stbench.report.numbers import format_spread, format_value
+from stbench.schema import RunSpec
+
+if TYPE_CHECKING:
+    from stbench.efficiency.records import Profile
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean and sample standard deviation over n seeds; ``std`` is None for a single one and for infinite scores."""
+
+    mean: float
+    std: float | None
+    n: int
+
+    def __str__(self) -> str:
+        return format_value(self.mean) if self.std is None else format_spread(self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method with one encoder and one set of settings.
+
+    ``runs`` are all its records, ``standings`` its place in every column, ``label`` the name shown.
+    """
+
+    label: str
+    runs: tuple[RunRecord, ...]
+    cells: dict[str, Cell]
+    standings: dict[str, Standing]
+
+    @property
+    def spec(self) -> RunSpec:
+        """Settings of the row; only the seed differs between its runs."""
+        return self.runs[0].spec
+
+    @property
+    def trained(self) -> bool:
+        """Whether seeds can make a difference."""
+        return self.spec.trained
+
+    @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        """The runs with numbers."""
+        return tuple(record for record in self.runs if record.finished)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds behind the means."""
+        return tuple(record.spec.seed for record in self.finished)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values; 0 where every run failed."""
+        return max((record.result.parameters for record in self.finished), default=0)
+
+    @property
+    def macs(self) -> int | None:
+        """Multiply-adds of predicting one clip; None where they were not counted."""
+        return max((r.result.macs for r in self.finished if r.result.macs is not None), default=None)
+
+    @property
+    def seconds_per_epoch(self) -> Cell | None:
+        """Training time of an epoch."""
+        return _summary([record.result.seconds_per_epoch for record in self.finished])
+
+    @property
+    def train_seconds(self) -> Cell | None:
+        """Training time of a whole run."""
+        return _summary([record.result.train_seconds for record in self.finished])
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why runs have no numbers."""
+        return tuple(
+            f"seed {record.spec.seed} {record.result.failure.kind}: {record.result.failure.reason}"
+            for record in self.runs
+            if record.result.failure is not None
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that were scored on the same task: benchmark, version, protocol, data and shape."""
+
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    profiles: tuple[Profile, ...] = ()
+
+    @property
+    def spec(self) -> RunSpec:
+        """A run's settings, for what all rows share."""
+        return self.rows[0].spec
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """Every run of the table."""
+        return [record for row in self.rows for record in row.runs]
+
+    @property
+    def test_clips(self) -> int:
+        """Clips of the test split that were scored."""
+        return max(record.result.test_clips for record in self.records)
+
+    @property
+    def data_report(self) -> str:
+        """What was read and dropped."""
+        return next((r.result.data_report for r in self.records if r.result.data_report), "")
+
+    @property
+    def title(self) -> str:
+        """What the numbers are, and how far they may be trusted."""
+        spec = self.spec
+        head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({self._selection()})"
+        return f"{head}, {self.test_clips} test clips"
+
+    def _selection(self) -> str:
+        """Which split picked the checkpoints of the rows trained here; nobody here picked published weights."""
+        here = "checkpoints SELECTED ON TEST" if self.spec.selection == "test" else "checkpoints selected on validation"
+        parts = [here] if any(row.spec.training is not None for row in self.rows) else []
+        given = [row.label for row in self.rows if row.spec.weights is not None]
+        parts += [f"{', '.join(given)}: published weights, scored as they are"] if given else []
+        return "; ".join(parts) or "nothing trained"
+
+    def best(self, metric: str) -> Row | None:
+        """The row with the best mean; None where no row has the metric."""
+        return next((row for row in self.rows if metric in row.standings and row.standings[metric].rank == 1), None)
+
+
+def make_tables(records: Sequence[RunRecord], profiles: Sequence[Profile] = ()) -> list[Table]:
+    """One table per task, rows in the order in which the methods first appear; ``profiles`` add speeds."""
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        groups[_task(record)].append(record)
+    return [_table(group, profiles) for group in groups.values()]
+
+
+def _task(record: RunRecord) -> str:
+    """Runs with the same key answer the same question on the same clips."""
+    shared = {"benchmark", "benchmark_version", "protocol", "selection", "shape", "dataset", "value_range"}
+    spec = record.spec
+    key = spec.model_dump(mode="json", include={*shared, "data_range"})
+    return json.dumps([key, spec.evaluation.test_clips, record.result.data_fingerprint], sort_keys=True)
+
+
+def settings_of(spec: RunSpec) -> dict[str, Any]:
+    """What tells two rows of one method apart, flat: ``training.epochs``, ``config.hidden`` …"""
+    return flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
+
+
+def _table(records: Sequence[RunRecord], profiles: Sequence[Profile]) -> Table:
+    groups: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        spec = record.spec
+        groups[spec.method, spec.encoder, json.dumps(settings_of(spec), sort_keys=True)].append(record)
+    rows = [sorted(group, key=lambda record: record.spec.seed) for group in groups.values()]
+    metrics = tuple(dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics))
+    cells = [_cells(group) for group in rows]
+    places: dict[str, list[Standing | None]] = {}
+    entries = [Entry([r for r in group if r.finished], group[0].spec.trained) for group in rows]
+    for metric in metrics:
+        means = [row[metric].mean if metric in row else None for row in cells]
+        places[metric] = standings(entries, means, metric)
+    made = []
+    for number, (group, label) in enumerate(zip(rows, _labels(rows), strict=True)):
+        own = {m: place[number] for m, place in places.items()}
+        standing = {m: place for m, place in own.items() if place is not None}
+        made.append(Row(label, tuple(group), cells[number], standing))
+    return Table(tuple(made), metrics, tuple(profiles))
+
+
+def _cells(records: Sequence[RunRecord]) -> dict[str, Cell]:
+    scores = [record.result.test for record in records if record.finished]
+    names = dict.fromkeys(name for score in scores for name in score)
+    return {name: summarise([score[name].total for score in scores if name in score]) for name in names}
+
+
+def _labels(rows: Sequence[Sequence[RunRecord]]) -> list[str]:
+    """Method and encoder; rows that share both also name the settings in which they differ."""
+    specs = [group[0].spec for group in rows]
+    labels = [spec.method if spec.encoder == "paper" else f"{spec.method} ({spec.encoder} encoder)" for spec in specs]
+    shown = []
+    for label, spec in zip(labels, specs, strict=True):
+        own = settings_of(spec)
+        twins = [settings_of(other) for name, other in zip(labels, specs, strict=True) if name == label]
+        differing = sorted(key for key in own if any(twin.get(key) != own[key] for twin in twins))
+        detail = ", ".join(f"{key.rpartition('.')[2]}={own[key]}" for key in differing)
+        shown.append(f"{label} [{detail}]" if detail else label)
+    return shown
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def summarise(values: Sequence[float]) -> Cell:
+    """Mean and sample standard deviation (n − 1) of at least one value; none where a value is not finite.
+
+    >>> str(summarise([1.0, 3.0]))
+    '2.000 ± 1.414'
+    """
+    if not all(math.isfinite(value) for value in values):
+        return Cell(sum(values) / len(values), None, len(values))
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Cell(statistics.fmean(values), std, len(values))
+
+
+def _summary(values: Sequence[float | None]) -> Cell | None:
+    known = [value for value in values if value is not None]
+    return summarise(known) if known else None

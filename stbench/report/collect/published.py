@@ -1,0 +1,66 @@
+"""Published rows: shown beside the measured ones, never mixed with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from stbench.data.benchmarks.lookup import BENCHMARKS, published_table
+from stbench.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One published row, as printed: ``values`` by metric name, its source, protocol (``setting``) and caveats.
+
+    ``plugin`` is the method it is of, with a variant where the source names one; empty for methods not known here.
+    """
+
+    label: str
+    plugin: str
+    table: str
+    setting: str
+    values: dict[str, float]
+    parameters: float | None
+    source: str
+    caveats: tuple[str, ...]
+
+
+def published_rows(benchmark: str) -> tuple[PublishedRow, ...]:
+    """Published rows of a benchmark; none where it is not installed or nothing is published."""
+    if benchmark not in BENCHMARKS.names():
+        return ()
+    frame = published_table(benchmark)
+    return () if frame is None else read_published(frame)
+
+
+def read_published(frame: pd.DataFrame) -> tuple[PublishedRow, ...]:
+    """Rows of a table: plugin, method, table, setting, metrics by name, params_M, source, verified, flag."""
+    columns = [name for name in frame.columns if name in METRICS]
+    return tuple(_row(values, columns) for values in frame.to_dict("records"))
+
+
+def _row(values: Mapping[Any, Any], metrics: Sequence[str]) -> PublishedRow:
+    def text(name: str) -> str:
+        value = values.get(name)
+        return "" if value is None or pd.isna(value) else str(value)
+
+    def number(name: str) -> float | None:
+        return float(text(name)) if text(name) else None
+
+    millions = number("params_M")
+    verified = text("verified")
+    checked = f"verification: {verified}" if verified else ""
+    return PublishedRow(
+        label=text("method"),
+        plugin=text("plugin"),
+        table=text("table"),
+        setting=text("setting"),
+        values={name: value for name in metrics if (value := number(name)) is not None},
+        parameters=None if millions is None else millions * 1e6,
+        source=text("source"),
+        caveats=tuple(part for part in (checked, text("flag")) if part),
+    )

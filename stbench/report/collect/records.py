@@ -1,0 +1,208 @@
+"""Read run folders: whole ones become records, everything else is named with the reason.
+
+Axes: N test sequences, T lead times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stbench.errors import UserError
+from stbench.metrics import get_metric
+from stbench.schema import RunResult, RunSpec
+from stbench.schema.folder import RunFolder
+
+DAMAGED = "cannot be read; the run's totals are shown, its intervals, tests and curves are missing"
+
+
+UNREADABLE = (OSError, ValueError, KeyError)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Rows of a file of values per sequence: count of sequences, a hash of their numbers, and the order to read in.
+
+    ``order`` is None where the rows are in order already.
+    """
+
+    count: int
+    key: str
+    order: NDArray[np.intp] | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A complete run, finished or failed, and where it lies."""
+
+    folder: RunFolder
+    spec: RunSpec
+    result: RunResult
+
+    @property
+    def name(self) -> str:
+        """The run folder's name."""
+        return self.folder.path.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has numbers."""
+        return self.result.status == "finished"
+
+    @cached_property
+    def _layout(self) -> _Layout | None:
+        """How the file of values per sequence is laid out; None where there is none that can be read."""
+        try:
+            frame = pd.read_parquet(self.folder.file("per_sequence.parquet"), columns=["sequence", "lead_time"])
+        except UNREADABLE:
+            return None
+        order = np.lexsort((frame["lead_time"], frame["sequence"]))
+        numbers = np.unique(frame["sequence"].to_numpy())
+        key = hashlib.sha256(numbers.astype(np.int64).tobytes()).hexdigest()
+        in_order = bool((order == np.arange(len(order))).all())
+        return _Layout(len(numbers), key, None if in_order else order)
+
+    @property
+    def damaged(self) -> Path | None:
+        """The file of values per sequence, where there is one that cannot be read."""
+        file = self.folder.file("per_sequence.parquet")
+        return file if self._layout is None and file.exists() else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has numbers, of every sequence too."""
+        return self.finished and self._layout is not None
+
+    @property
+    def sequence_count(self) -> int:
+        """How many test sequences were scored; 0 where their values were not recorded."""
+        return 0 if self._layout is None else self._layout.count
+
+    @property
+    def sequence_key(self) -> str:
+        """A hash of the scored sequences' numbers: equal for runs that were scored on the same ones."""
+        return "" if self._layout is None else self._layout.key
+
+    def frame_values(self, metric: str) -> NDArray[np.float64] | None:
+        """Values (N, T) of one metric, sequences ascending; None where they were not recorded.
+
+        The column is read at each call and not kept: a report of many runs holds one at a time.
+        """
+        layout = self._layout
+        if layout is None or layout.count == 0:
+            return None
+        try:
+            frame = pd.read_parquet(self.folder.file("per_sequence.parquet"), columns=[metric])
+            values = frame[metric].to_numpy(dtype=np.float64)
+        except UNREADABLE:
+            return None
+        ordered = values if layout.order is None else values[layout.order]
+        return ordered.reshape(layout.count, -1) if len(ordered) % layout.count == 0 else None
+
+    def samples(self) -> dict[str, NDArray[Any]]:
+        """Kept test clips: index (K,), past, future, prediction (K, T, C, H, W); empty where there are none."""
+        file = self.folder.file("samples.npz")
+        if not file.is_file():
+            return {}
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return {}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Complete runs, and folders that are not, with the reason."""
+
+    records: tuple[RunRecord, ...]
+    left_out: dict[Path, str]
+
+
+def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
+    """Read every run folder at or directly below the given folders, those named in ``first`` before the others.
+
+    Of several copies of a run, the first one with all its numbers counts. Where nothing is trained, runs of other seeds
+    are copies too.
+
+    Raises:
+        UserError: a given folder does not exist.
+    """
+    records: dict[str, RunRecord] = {}
+    left_out: dict[Path, str] = {}
+    places = {name: place for place, name in enumerate(first)}
+    for path in sorted(_candidates(roots), key=lambda path: places.get(path.name, len(places))):
+        folder = RunFolder(path)
+        if not folder.file("spec.yaml").is_file():
+            left_out[path] = "not a run folder (no spec.yaml)"
+        elif not folder.is_complete:
+            left_out[path] = "not finished (no result.json); the same command resumes it"
+        else:
+            try:
+                record = RunRecord(folder, folder.spec(), folder.result())
+                _check(record)
+            except UserError as error:
+                left_out[path] = str(error)
+            else:
+                key = _identity(record)
+                first = records.setdefault(key, record)
+                if first is not record:
+                    kept, copy = (record, first) if record.complete and not first.complete else (first, record)
+                    records[key] = kept
+                    left_out[copy.folder.path] = _why_copy(copy, kept)
+    left_out |= {file: DAMAGED for file in (record.damaged for record in records.values()) if file is not None}
+    return Collected(tuple(records.values()), left_out)
+
+
+def records_of(specs: Sequence[RunSpec], root: Path) -> tuple[RunRecord, ...]:
+    """The complete runs among those of a plan."""
+    folders = [RunFolder(root / spec.folder) for spec in specs]
+    return tuple(RunRecord(f, f.spec(), f.result()) for f in folders if f.is_complete)
+
+
+def _identity(record: RunRecord) -> str:
+    """The same for runs that have the same numbers."""
+    spec = record.spec
+    if spec.trained:
+        return spec.run_id
+    return f"{spec.model_copy(update={'seed': 0}).run_id} {record.result.data_fingerprint}"
+
+
+def _why_copy(copy: RunRecord, kept: RunRecord) -> str:
+    same = "the same run as" if copy.spec.seed == kept.spec.seed else "no training, so no seed: the same numbers as"
+    damage = f", and its {copy.damaged.name} cannot be read" if copy.damaged is not None else ""
+    return f"{same} {kept.folder.path}{damage}"
+
+
+def _check(record: RunRecord) -> None:
+    """A result must belong to the spec beside it, and its metrics must be known.
+
+    Raises:
+        UserError: it does not, or a metric is not installed.
+    """
+    expected, seen = record.spec.run_id, record.result.run_id
+    if expected != seen:
+        raise UserError(f"result.json is of run {seen}, spec.yaml describes {expected}: one of them was changed")
+    for name in record.spec.evaluation.metrics:
+        get_metric(name)
+
+
+def _candidates(roots: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for root in roots:
+        if not root.is_dir():
+            raise UserError(f"{root} is not a folder. Give run folders, or folders that hold some.")
+        if (root / "spec.yaml").is_file():
+            found.append(root)
+        else:
+            found.extend(sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    return found

@@ -1,0 +1,124 @@
+"""Numbers as text: the one place that decides digits and units."""
+
+from __future__ import annotations
+
+import math
+
+from stbench.metrics import get_metric
+
+
+def format_value(value: float) -> str:
+    """Four significant digits, without an exponent where it can be avoided.
+
+    >>> format_value(0.0123456), format_value(1234.5), format_value(0.34451), format_value(2.0)
+    ('0.01235', '1234', '0.3445', '2.000')
+    """
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    if value == 0 or abs(value) < 1e-5:
+        return f"{value:.3g}"
+    return f"{value:.{_decimals(value)}f}"
+
+
+def format_spread(mean: float, std: float) -> str:
+    """Mean ± std with the same decimals, or two digits of a std that they cannot show.
+
+    >>> format_spread(0.000177, 4.95e-6), format_spread(2.0, 1.4142), format_spread(250.0, 0.0123)
+    ('0.0001770 ± 0.0000050', '2.000 ± 1.414', '250.0 ± 0.012')
+    """
+    if not (math.isfinite(mean) and math.isfinite(std)) or abs(mean) < 1e-5:
+        return f"{format_value(mean)} ± {format_value(std)}"
+    decimals = _decimals(mean)
+    shown = f"{std:.{decimals}f}" if std == 0 or std >= 10**-decimals else f"{std:.2g}"
+    return f"{mean:.{decimals}f} ± {shown}"
+
+
+def _decimals(value: float) -> int:
+    """Decimals of four significant digits."""
+    return max(3 - int(f"{value:.3e}".partition("e")[2]), 0)
+
+
+def format_count(count: int) -> str:
+    """A parameter count in thousands or millions.
+
+    >>> format_count(9_545_442), format_count(12_300), format_count(0)
+    ('9.55 M', '12.3 k', '0')
+    """
+    if count >= 1_000_000:
+        return f"{count / 1e6:.2f} M"
+    return f"{count / 1e3:.1f} k" if count >= 1000 else str(count)
+
+
+def format_large(value: float) -> str:
+    """Three digits with a decimal prefix.
+
+    >>> format_large(9.24e10), format_large(60_762_700), format_large(812), format_large(0)
+    ('92.4 G', '60.8 M', '812', '0')
+    """
+    for factor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= factor:
+            return f"{value / factor:.3g}{prefix}" if value < 1000 * factor else f"{value / factor:.0f}{prefix}"
+    return f"{value:g}"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in the unit that suits it.
+
+    >>> format_duration(4.23), format_duration(90), format_duration(7300)
+    ('4.2 s', '90 s', '2.0 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def format_digits(value: float) -> str:
+    """Three significant digits, more before the decimal point.
+
+    >>> format_digits(12345.6), format_digits(12.345), format_digits(0.5)
+    ('12346', '12.3', '0.500')
+    """
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+
+
+def format_time(seconds: float) -> str:
+    """A measured time in milliseconds, or in seconds from one second on.
+
+    >>> format_time(0.0123), format_time(2.5), format_time(0.00001)
+    ('12.3 ms', '2.500 s', '0.010 ms')
+    """
+    return f"{format_digits(seconds)} s" if seconds >= 1 else f"{format_digits(1e3 * seconds)} ms"
+
+
+def format_bytes(count: float) -> str:
+    """Bytes in 10⁹, small ones in 10⁶.
+
+    >>> format_bytes(2.6e9), format_bytes(3e6)
+    ('2.60 GB', '3 MB')
+    """
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
+
+
+def format_work(count: float) -> str:
+    """Multiply-adds in 10⁹, small ones in 10⁶, always with two decimals.
+
+    >>> format_work(20_737_425_408), format_work(5_000_000), format_work(0)
+    ('20.74 G', '5.00 M', '0')
+    """
+    if not count:
+        return "0"
+    return f"{count / 1e9:.2f} G" if count >= 1e8 else f"{count / 1e6:.2f} M"
+
+
+def format_printed(value: float) -> str:
+    """A published number with the digits it was printed with.
+
+    >>> format_printed(0.3108), format_printed(26.0)
+    ('0.3108', '26')
+    """
+    return f"{value:g}"
+
+
+def arrow(metric: str) -> str:
+    """Which way a metric is better."""
+    return "↓" if get_metric(metric).lower_is_better else "↑"

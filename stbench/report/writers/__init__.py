@@ -1,0 +1,1 @@
+"""Write a report as Markdown, CSV, LaTeX, HTML or terminal tables."""

@@ -1,0 +1,95 @@
+r"""LaTeX with booktabs: a fragment for a paper and a document that compiles as it is.
+
+In the fragment each cell is ``\stbenchrun{run folder}{text}``, which shows its text alone unless a document says
+otherwise; the document makes it a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stbench.report.analysis.section import Report, Section
+from stbench.report.analysis.table import Row, Table
+from stbench.report.encode import latex, link
+from stbench.report.writers.cells import Markup, Sheet, cells_of, footnotes, headings, published_sheet
+
+MARKUP = Markup(latex, (r"\textbf{", "}"), (r"\underline{", "}"))
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage[margin=15mm,landscape]{geometry}
+\usepackage{booktabs}
+\usepackage{graphicx}
+\usepackage[hidelinks]{hyperref}
+\newcommand{\stbenchrun}[2]{\href{run:#1}{#2}}
+\begin{document}
+\input{table}
+\end{document}
+"""
+
+
+def to_latex(report: Report, out: Path) -> str:
+    r"""All tables as a fragment to ``\input``; packages booktabs and graphicx."""
+    parts = [_section(section, out) for section in report.sections]
+    return "\n".join([r"\providecommand{\stbenchrun}[2]{#2}", "", *parts])
+
+
+def sheet_latex(sheet: Sheet) -> str:
+    """A table of plain text."""
+    rows = [[latex(text) for text in row] for row in sheet.rows]
+    return "\n".join([f"% {latex(sheet.title)}", *latex_table(sheet.headings, rows, sheet.names), ""])
+
+
+def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
+    """Lines of a booktabs table; headings are plain text, cells LaTeX already. Numbers follow ``names`` columns."""
+    columns = "l" * names + "r" * (len(head) - names)
+    return [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(latex(text) for text in head) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def _section(section: Section, out: Path) -> str:
+    table = section.table
+    comments = [
+        f"% {latex(row.label)}, seed {run.spec.seed}: {link(run.folder.path, out)}"
+        for row in table.rows
+        for run in row.runs
+    ]
+    rows = [_row(table, row, out) for row in table.rows]
+    notes = [*footnotes(table), *section.optimism, *map(str, section.findings)]
+    lines = [*comments, *_float(table.title, latex_table(headings(table), rows), notes)]
+    if section.published:
+        sheet = published_sheet(table.spec.benchmark, section.published)
+        plain = [[latex(text) for text in row] for row in sheet.rows]
+        below = [*sheet.notes, *map(str, section.published_findings)]
+        lines += _float(sheet.title, latex_table(sheet.headings, plain, sheet.names), below)
+    return "\n".join([*lines, ""])
+
+
+def _row(table: Table, row: Row, out: Path) -> list[str]:
+    target = latex(link(row.runs[0].folder.path, out))
+    cells, metrics = cells_of(table, row, MARKUP), len(table.metrics)
+    linked = [rf"\stbenchrun{{{target}}}{{{value}}}" for value in cells[:metrics]]
+    return [latex(row.label), *linked, *cells[metrics:]]
+
+
+def _float(caption: str, tabular: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """A floating table, shrunk to the line's width where it is wider, with its notes below."""
+    text = r" \par ".join(latex(note) for note in notes)
+    return [
+        r"\begin{table}[htbp]",
+        r"\centering\small",
+        rf"\caption{{{latex(caption)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        *tabular[:-1],
+        f"{tabular[-1]}}}",
+        rf"\par\smallskip\begin{{minipage}}{{0.95\linewidth}}\footnotesize {text}\end{{minipage}}",
+        r"\end{table}",
+    ]
