@@ -55,7 +55,7 @@ def test_records_are_frozen() -> None:
         ({**TRAINING, "epochs": "ten"}, "here: epochs = 'ten'"),
         ({k: v for k, v in TRAINING.items() if k != "lr"}, "here: 'lr' is missing."),
         ({**TRAINING, "schedule": {"kind": "cosin"}}, "cosin"),
-        ({**TRAINING, "schedule": {"kind": "cosine", "min": 1}}, "unknown key 'schedule.cosine.min'"),
+        ({**TRAINING, "schedule": {"kind": "cosine", "min": 1}}, "unknown key 'schedule.min'. Did you mean 'min_lr'?"),
         ({**TRAINING, "optimizer": {"betta": 1}}, "unknown key 'optimizer.betta'. Did you mean 'betas'?"),
         ({**TRAINING, "accumulate": 3}, "batch_size 4 is not a multiple of accumulate 3"),
     ],

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from stbench.efficiency.macs import count_macs
 from stbench.errors import UserError
 from stbench.schema import Budget, Constant, Training
-from stbench.settings import parse_override
+from stbench.settings import origin_of, parse_override
 from stbench.sweep.plan import Plan, Request, make_plan
 
 
@@ -62,7 +62,7 @@ def test_multiply_adds_become_steps_that_cost_the_same_for_every_method() -> Non
     assert len(trained) == 3
     for spec in trained:
         assert spec.training.steps is not None
-        assert spec.origins["training.budget"] == "--budget"
+        assert origin_of(spec.origins, "training.budget") == "--budget"
         step = 3 * count_macs(spec).total * spec.training.batch_size
         assert budget - step < spec.training.steps * step <= budget
 
