@@ -22,6 +22,7 @@ from stbench.schema import Adam
 DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_IMAGE_AXES = 4
 _LARGEST_KEPT_BLOCK = 1 << 30
 _MOST_UNUSED = 1 << 26
 """Bytes that may lie unused in gaps of the heap."""
@@ -91,7 +92,11 @@ class Engine:
 
     def place(self, method: Method) -> Method:
         """Move a method to the device, convolutions in channels-last order (faster on CPU and CUDA, same numbers)."""
-        return method.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        method.to(self.device)
+        for tensor in (*method.parameters(), *method.buffers()):
+            if tensor.ndim == _IMAGE_AXES:  # those of 3-D convolutions have five axes, for which there is no such order
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        return method
 
     def compile(self, method: Method) -> None:
         """Run the part of a placed method that it repeats through torch.compile, on CUDA as recorded CUDA graphs."""
