@@ -33,6 +33,16 @@ TRAINED: dict[str, dict[str, Any]] = {
     "phydnet": {"patch": 2},
     "mau": {"hidden": (4, 4), "kernel": 3, "downsampling": 2},
     "predformer": {"patch": 4, "dim": 8, "heads": 2, "dim_head": 4, "scale_dim": 2, "blocks": 4},
+    "e3dlstm": {"hidden": (4, 4), "patch": 2},
+    "e3dlstm:paper": {"hidden": (4, 4), "patch": 2},
+    "mmvp": {
+        "hid_s": 8,
+        "hid_t": 4,
+        "ratios": (2, 2),
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "enhancer_blocks": 1,
+    },
 }
 UNTRAINED = ("persistence", "climatology", "linear", "optflow", "seasonal_ar")
 
