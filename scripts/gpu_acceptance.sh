@@ -138,7 +138,7 @@ stage_b() {
   return $bad
 }
 stage_c() {
-  local bad=0 done=0 options=(--device "$DEVICE" --one-process --no-overheads --rounds 2 --budget 0.5 --out "$WORK/speed")
+  local bad=0 done=0 options=(--sides eager,stbench,bf16 --device "$DEVICE" --one-process --no-overheads --rounds 2 --budget 0.5 --out "$WORK/speed")
   local methods="tau convlstm predrnn phydnet simvp:gsta predrnnpp predrnnv2"
   [[ $DRY = 1 ]] && methods=tau && options+=(--tiny --rounds 1 --budget 0.01 --repeats 1 --benchmarks taxibj)
   for method in $methods; do

@@ -11,8 +11,8 @@ process, so that neither the machine's slow moments nor one side's heap falls on
 reference's median over stbench's.
 
 Beside the ratios it prints shares of the device's peak (the best of several matrix products and convolutions, and of
-the methods themselves), and where the time of each side goes, read off torch.profiler. ``direct`` is stbench with
-fast convolutions switched off. It ends with what surrounds a step: metrics, checkpoints, start-up.
+the methods themselves), and where the time of each side goes, read off torch.profiler. ``fast`` is stbench with the
+training setting ``fast_conv``. It ends with what surrounds a step: metrics, checkpoints, start-up.
 
 Writes ``<date>-<hardware>.json`` to --out and prints the last record of the same hardware and choices beside it; a
 ratio that got worse by more than a tenth is marked, and the exit code is then 1. --tiny checks the script itself with
@@ -90,7 +90,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--methods", type=lambda text: tuple(text.split(",")), default=METHODS)
     parser.add_argument("--benchmarks", type=lambda text: tuple(text.split(",")), default=tuple(BATCHES))
-    parser.add_argument("--sides", type=lambda text: tuple(text.split(",")), default=("eager", "stbench", "bf16"))
+    parser.add_argument(
+        "--sides", type=lambda text: tuple(text.split(",")), default=("eager", "stbench", "fast", "bf16")
+    )
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes of each side")
     parser.add_argument("--budget", type=float, default=6.0, help="seconds per timing, after warm-up")
     parser.add_argument("--repeats", type=int, default=3, help="least repeats of a timing")
@@ -189,7 +191,7 @@ class Comparison:
                 "page_faults": sides[side][-1].page_faults[mode],
                 f"page_faults_{base}": sides[base][-1].page_faults[mode],
             }
-            targets = TARGETS.get((self.benchmark, method)) if side == "stbench" and not self.options.tiny else None
+            targets = TARGETS.get((self.benchmark, method)) if side == "fast" and not self.options.tiny else None
             target = targets[0 if mode == "inference" else 1] if targets and self.options.device == "cpu" else None
             found[f"{self._name(method)} {mode}: {base} / {side}"] = Ratio(other / mine, target, False, detail)
         return found
@@ -202,7 +204,7 @@ class Comparison:
         target = None if self.options.tiny else MEMORY_TARGET
         return {
             f"{self._name(method)} memory of a training step: {side} / eager": Ratio(
-                peak / peaks["eager"], target if side == "stbench" else None, True, {"bytes": peaks}
+                peak / peaks["eager"], target if side != "bf16" else None, True, {"bytes": peaks}
             )
             for side, peak in peaks.items()
             if side != "eager"

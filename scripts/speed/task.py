@@ -12,9 +12,9 @@ from typing import Literal
 from stbench.efficiency.records import Mode
 from stbench.schema import Record
 
-Side = Literal["eager", "stbench", "bf16", "direct", "peak"]
-"""``stbench`` and ``eager`` compute in float32, ``bf16`` is stbench in bf16, ``direct`` is stbench without fast
-convolutions, ``peak`` the device's probes."""
+Side = Literal["eager", "stbench", "fast", "bf16", "peak"]
+"""``stbench`` and ``eager`` compute in float32, ``bf16`` is stbench in bf16, ``fast`` stbench in float32 with
+``fast_conv``, ``peak`` the device's probes."""
 SCRIPT = Path(__file__).resolve().parents[1] / "measure_speed.py"
 
 

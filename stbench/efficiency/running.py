@@ -7,6 +7,7 @@ from collections.abc import Callable
 from stbench.efficiency.records import Mode
 from stbench.efficiency.subject import build, random_clip
 from stbench.nn import Method, Progress
+from stbench.nn.conv_choice import choose_convolutions
 from stbench.schema import ClipShape, RunSpec, Training
 from stbench.train.engine import Engine, TrainingModule
 
@@ -29,6 +30,8 @@ class Runner:
         self.method: Method = engine.place(build(spec, shape))
         training = spec.training
         self.method.activation_checkpointing = training is not None and training.activation_checkpointing
+        if training is not None and training.fast_conv:
+            choose_convolutions(self.method, {})
         if compiled or (training is not None and training.compile):
             engine.compile(self.method)
         self._module: TrainingModule | None = None

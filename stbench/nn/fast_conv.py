@@ -38,7 +38,7 @@ def fast_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, tile: int, *, tr
     Returns:
         (B, C_out, H, W), channels last in memory.
     """
-    y: Tensor = _Convolve.apply(x, transformed_weight(weight, tile, transposed), tile, weight.shape[-1])  # type: ignore[no-untyped-call]
+    y: Tensor = _Convolve.apply(x, transformed_weight(weight, tile, transposed), tile, weight.shape[-1])
     return y if bias is None else y + bias[:, None, None]
 
 
@@ -47,7 +47,7 @@ def transformed_weight(weight: Tensor, tile: int, transposed: bool = False) -> T
     if weight.is_inference():  # has no version
         return _transform_weight(weight, tile, transposed)
     with_graph = torch.is_grad_enabled() and weight.requires_grad
-    entries: dict[bool, tuple[int, int, Tensor]] = _TRANSFORMED.setdefault(weight, {})
+    entries: dict[bool, tuple[int, int, Tensor]] = _TRANSFORMED.setdefault(weight, {})  # type: ignore[no-untyped-call]
     before = entries.get(with_graph)
     if before is not None and before[:2] == (tile, weight._version):
         return before[2]
@@ -86,7 +86,7 @@ class _Convolve(torch.autograd.Function):
         return grid.joined(_on_tiles("output", tile, kernel, x.dtype), grid.transformed(x) @ weight_KIO)
 
     @staticmethod
-    @once_differentiable  # type: ignore[no-untyped-call, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         (gradient,), (x, weight_KIO) = gradients, ctx.saved_tensors
         tile, kernel = ctx.sizes

@@ -139,10 +139,18 @@ class RunFolder:
             self.put_aside("environment.json")
             before = {}
         earlier = before.pop("earlier", [])
-        if before and before != environment:
+        if before and {**before, **environment} == before:  # the same, and perhaps what a run added
+            environment = before
+        elif before:
             earlier = [*earlier, before]
         record = {**environment, **({"earlier": earlier} if earlier else {})}
         write_text(self.file("environment.json"), json.dumps(record, indent=2))
+
+    def add_to_environment(self, **facts: Any) -> None:
+        """Record what a run found out about where it runs."""
+        before = self.environment()
+        if {**before, **facts} != before:
+            write_text(self.file("environment.json"), json.dumps({**before, **facts}, indent=2))
 
     def _load(self, name: str, read: Callable[[str], Any]) -> Any:
         path = self.file(name)

@@ -78,7 +78,8 @@ class Training(Record):
 
     ``activation_checkpointing`` keeps only the state between the steps of a rollout and computes each step twice, for
     horizons that would not fit; methods of one pass are as they were. ``compile`` runs passes and rollout steps through
-    torch.compile, on CUDA as CUDA graphs.
+    torch.compile, on CUDA as CUDA graphs. ``fast_conv`` lets convolutions on a CPU in float32 take an algorithm
+    of fewer multiplications where that is faster; results then differ by a few rounding errors, and between machines.
 
     ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
     time ends training with the step that exceeds it; a schedule by steps follows the share that is spent, one by
@@ -102,6 +103,7 @@ class Training(Record):
     budget: Budget | None = None
     activation_checkpointing: bool = False
     compile: bool = False
+    fast_conv: bool = False
 
     @property
     def time_limit(self) -> float | None:
@@ -120,7 +122,7 @@ class Training(Record):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is optional and not asked for, so that a run without it keeps its name."""
-        unset = {"steps": None, "budget": None, "activation_checkpointing": False, "compile": False}
+        unset = {"steps": None, "budget": None, "activation_checkpointing": False, "compile": False, "fast_conv": False}
         values: dict[str, Any] = dump(self)
         return {key: value for key, value in values.items() if key not in unset or value is not unset[key]}
 

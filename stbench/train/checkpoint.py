@@ -29,6 +29,7 @@ class TrainState:
 
     Random draws are functions of (seed, step), so no generator's state is kept. ``sums`` are the loss terms summed over
     this epoch's ``step_in_epoch`` steps; ``fitting_epochs`` is how many epochs fit a budget of time, known after one.
+    ``convolutions`` are the algorithms that ``fast_conv`` chose by shape: the same ones give the same bits.
     """
 
     epoch: int = 0
@@ -41,6 +42,7 @@ class TrainState:
     epoch_seconds: float = 0.0
     train_seconds: float = 0.0
     fitting_epochs: int | None = None
+    convolutions: dict[str, str] = field(default_factory=dict)
 
 
 def save_last(folder: RunFolder, state: TrainState, method: Method, optimizer: torch.optim.Optimizer) -> None:

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from stbench.data import ClipLoader
+from stbench.errors import UserError
 from stbench.nn import Method, Progress
+from stbench.nn.conv_choice import choose_convolutions
 from stbench.schema import OneCycle, Training
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.checkpoint import TrainState, best_path, load_last, save_last, save_weights
@@ -89,6 +91,12 @@ class Trainer:
             engine.compile(method)
         self.optimizer = engine.adam(method, training.optimizer, training.lr)
         self.state = load_last(folder, method, self.optimizer) or TrainState()
+        if training.fast_conv:
+            if engine.world_size > 1:
+                raise UserError(
+                    "fast_conv=true: each process would choose by its own clock. Use one process, or leave it out."
+                )
+            choose_convolutions(method, self.state.convolutions)
         self.module = engine.wrap(method, self.optimizer)
         self._saved_at = time.monotonic()
 
@@ -278,6 +286,8 @@ class Trainer:
         if self.engine.is_main:
             save_last(self.folder, self.state, self.method, self.optimizer)
             self.folder.write_history(self.state.history)
+            if self.state.convolutions:
+                self.folder.add_to_environment(convolutions=self.state.convolutions)
         self.engine.barrier()
         self._saved_at = time.monotonic()
 

@@ -98,8 +98,9 @@ def test_tiny_sizes_measure_every_side_in_fresh_processes(tmp_path: Path) -> Non
             ratio = found["ratios"][f"taxibj b2 {method} {mode}: eager / stbench"]
             assert ratio["value"] > 0
             assert 0 < ratio["share_of_peak"] <= 1
+            assert f"taxibj b2 {method} {mode}: eager / fast" in found["ratios"]
             assert f"taxibj b2 {method} {mode}: stbench / bf16" in found["ratios"]
-            assert set(found["where"][f"taxibj b2 {method}, {mode}"]) == {"eager", "stbench", "bf16"}
+            assert set(found["where"][f"taxibj b2 {method}, {mode}"]) == {"eager", "stbench", "fast", "bf16"}
         assert found["ratios"][f"taxibj b2 {method} memory of a training step: stbench / eager"]["value"] > 0
     for part in ("metrics / inference", "checkpoint / epoch", "start-up", "| convolutions |"):
         assert part in done.stdout, part
