@@ -29,6 +29,7 @@ from stbench.schema import Benchmark, ClipShape
 from .cell import State
 from .config import SwinLSTMConfig
 from .nets import PATCH, BaseNet, DeepNet
+from .presets import PRESETS
 
 NETS = {"b": BaseNet, "d": DeepNet}
 
@@ -53,6 +54,7 @@ class SwinLSTM(RecurrentForecaster):
         "depths_downsample": (1, 2),
         "depths_upsample": (2, 1),
     }
+    presets = PRESETS
     public_layout = PublicLayout(
         renames=(
             (r"^net\.b\.embed\.", "ST.patch_embed."),
