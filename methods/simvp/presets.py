@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .metaformer_presets import METAFORMER_PRESETS
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
+        **METAFORMER_PRESETS["paper"],
         "traffic": {
             "config": {"hid_s": 32, "hid_t": 256, "n_s": 2, "n_t": 8, "drop_path": 0.1},
             "training": {"lr": 5e-4},
@@ -20,6 +23,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "weather": {"config": {"hid_s": 32, "hid_t": 256, "n_s": 2, "n_t": 8}, "training": {"lr": 5e-3}},
     },
     "quick": {
+        **METAFORMER_PRESETS["quick"],
         "*": {
             "config": {"hid_s": 16, "hid_t": 64, "n_s": 2, "n_t": 3, "drop_path": 0.0},
             "training": {"lr": 5e-3},

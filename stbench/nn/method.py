@@ -89,8 +89,9 @@ class Method(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]] = {}
     """Recommended settings: protocol name -> key -> ``{"config": {...}, "training": {...}}``.
 
-    A key is ``"*"``, a benchmark's family (``"traffic"``) or its name; they are merged in this order. A protocol that
-    extends another gets the other's presets first. What a benchmark's own file says about the method ranks above.
+    A key is ``"*"``, a benchmark's family (``"traffic"``) or its name; they are merged in this order. Then come the
+    same keys with a variant (``"traffic:VARIANT"``), for runs whose method name has it. A protocol that extends another
+    gets the other's presets first. What a benchmark's own file says about the method ranks above.
     """
 
     activation_checkpointing: bool = False

@@ -15,28 +15,32 @@ ANY = "*"
 """The key of settings for every benchmark."""
 
 
-def preset(method: type[Method], plugin: str, benchmark: Benchmark, protocol: str) -> MethodSettings:
+def preset(method: type[Method], name: str, benchmark: Benchmark, protocol: str) -> MethodSettings:
     """A method's preset for one protocol name: ``"*"``, then the benchmark's family, then its name; later ones win.
+
+    Behind them come the same keys with ``:VARIANT`` appended, for each variant in the method's name.
 
     Args:
         method: the class.
-        plugin: its registered name, for messages.
+        name: its registered name, with the variants asked for.
         benchmark: what it will run on.
         protocol: a protocol's name; presets of the protocols it extends are not in it.
 
     Raises:
         UserError: some preset of the method has an unknown key.
     """
+    plugin, *variants = name.split(":")
     check_presets(method, plugin)
     by_key = method.presets.get(protocol, {})
     merged: dict[str, Any] = {}
-    for key in (ANY, benchmark.family, benchmark.name):
-        merged = merge(merged, by_key.get(key, {})) if key is not None else merged
+    for suffix in ("", *(f":{variant}" for variant in variants)):
+        for key in (ANY, benchmark.family, benchmark.name):
+            merged = merge(merged, by_key.get(f"{key}{suffix}", {})) if key is not None else merged
     return MethodSettings.parse(merged, f"preset of {plugin}, protocol {protocol!r}")
 
 
 def protocol_layers(
-    method: type[Method], plugin: str, benchmark: Benchmark, protocol: str, section: Literal["config", "training"]
+    method: type[Method], name: str, benchmark: Benchmark, protocol: str, section: Literal["config", "training"]
 ) -> Iterator[tuple[Origin, Mapping[str, Any]]]:
     """What a benchmark's protocol and a method's presets say about the method's settings, weakest first.
 
@@ -47,6 +51,7 @@ def protocol_layers(
     Raises:
         UserError: some preset of the method has an unknown key.
     """
+    plugin = name.split(":")[0]
     definition = benchmark.protocols[protocol]
     own = Stated(protocol, f"{benchmark.name} protocol {protocol}")
     shared = definition.training.model_dump(mode="json", exclude_unset=True) if section == "training" else {}
@@ -54,7 +59,7 @@ def protocol_layers(
     of_all = definition.parts("training", shared, own)
     of_method = definition.parts(f"methods.{plugin}.{section}", special, own)
     for all_part, method_part in zip(of_all, of_method, strict=True):
-        recommended = preset(method, plugin, benchmark, all_part.protocol)
+        recommended = preset(method, name, benchmark, all_part.protocol)
         yield all_part.origins, all_part.values
         yield f"preset of {plugin}", getattr(recommended, section)
         yield method_part.origins, method_part.values

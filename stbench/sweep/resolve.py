@@ -121,7 +121,7 @@ class Resolver:
         return DatasetSpec(reader=dataset.reader, options=options)
 
     def _protocol(self, section: Literal["config", "training"]) -> Layers:
-        return protocol_layers(self.method, self.plugin, self.benchmark, self.request.protocol, section)
+        return protocol_layers(self.method, self.name, self.benchmark, self.request.protocol, section)
 
     def _record(self, part: str, values: Mapping[str, Any], origins: Mapping[str, str], default: str) -> None:
         """Keep the origin of every leaf of a part, by its dotted key."""

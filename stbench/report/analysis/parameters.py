@@ -33,12 +33,14 @@ def published_parameters(benchmark: str, name: str) -> tuple[int, ...]:
         return ()
     protocol = get_protocol(definition, "paper")
     method = METHODS.get(plugin)
-    settings = resolve(protocol_layers(method, plugin, definition, "paper", "config")).values
-    if not settings:
-        return ()
     names = [name] if variant else [plugin, *(f"{plugin}:{known}" for known in method.variants)]
     shape = protocol.shape or definition.shape
-    configs = [{**method.adapt(definition), **settings, **variant_settings(each)} for each in names]
+    published = {each: resolve(protocol_layers(method, each, definition, "paper", "config")).values for each in names}
+    configs = [
+        {**method.adapt(definition), **settings, **variant_settings(each)}
+        for each, settings in published.items()
+        if settings
+    ]
     counts = (_count(plugin, shape, name, config) for config in configs)
     return tuple(dict.fromkeys(count for count in counts if count is not None))
 
