@@ -69,13 +69,33 @@ def build_translator(channels: int, size: Size, config: SimVPConfig) -> nn.Modul
     if name == "inception":
         return InceptionTranslator(*widths, config.kernels, config.groups)
     if name == "gsta":
-        return GatedStack(*widths, SpatialGate, **_mlp(config), drop_path=config.drop_path)
+        return _gated(widths, SpatialGate, config)
     if config.mlp_ratio <= 1:
         raise UserError(f"mlp_ratio = {config.mlp_ratio}: the blocks of {name!r} widen inside. Use more than 1.")
-    channels_last = {"drop_path": config.drop_path, "memory_format": torch.channels_last}
     if name == "van":
-        return GatedStack(*widths, LargeKernelAttention, **_mlp(config), **channels_last)
-    return BlockStack(*widths, lambda place: BLOCKS[name](place, size, config), **channels_last)
+        return _gated(widths, LargeKernelAttention, config, torch.channels_last)
+    return BlockStack(
+        *widths,
+        lambda place: BLOCKS[name](place, size, config),
+        drop_path=config.drop_path,
+        memory_format=torch.channels_last,
+    )
+
+
+def _gated(
+    widths: tuple[int, int, int],
+    gate: Callable[[int], nn.Module],
+    config: SimVPConfig,
+    memory_format: torch.memory_format = torch.preserve_format,
+) -> GatedStack:
+    return GatedStack(
+        *widths,
+        gate,
+        mlp_ratio=config.mlp_ratio,
+        drop=config.drop,
+        drop_path=config.drop_path,
+        memory_format=memory_format,
+    )
 
 
 BLOCK = "hid.enc.0.block"

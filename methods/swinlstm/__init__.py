@@ -133,7 +133,7 @@ class SwinLSTM(RecurrentForecaster):
         features, skip = (frame, None) if self.codec is None else self.codec.encode(frame)
         net = self.cells_net
         tokens, state = net(net.embed(features), state)
-        grid = tokens.unflatten(1, self.grid).permute(0, 3, 1, 2)
+        grid = tokens.reshape(len(tokens), *self.grid, -1).permute(0, 3, 1, 2)
         guess = self.head[self.config.model](grid) if self.codec is None else self.codec.decode(grid, skip)
         return (torch.sigmoid(guess) if self.config.output_activation == "sigmoid" else guess), state
 

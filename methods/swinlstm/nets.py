@@ -42,7 +42,7 @@ class PatchMerging(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, N/4, 2D); a block's tokens stand in the order (0,0), (1,0), (0,1), (1,1)."""
         rows, columns = self.grid
-        blocks = x.unflatten(1, (rows // 2, 2, columns // 2, 2)).permute(0, 1, 3, 4, 2, 5)
+        blocks = x.reshape(len(x), rows // 2, 2, columns // 2, 2, -1).permute(0, 1, 3, 4, 2, 5)
         return self.reduction(self.norm(blocks.flatten(3).flatten(1, 2)))  # type: ignore[no-any-return]
 
 
@@ -57,7 +57,7 @@ class PatchExpanding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, 4N, D/2)."""
-        blocks = self.expand(x).unflatten(2, (2, 2, -1)).unflatten(1, self.grid)
+        blocks = self.expand(x).reshape(len(x), *self.grid, 2, 2, -1)
         return self.norm(blocks.transpose(2, 3).flatten(1, 4))  # type: ignore[no-any-return]
 
 
@@ -106,7 +106,7 @@ class DeepNet(nn.Module):
 
     def cells(self) -> list[SwinLSTMCell]:
         """All cells, in the order of their states."""
-        return [*self.down, *self.up]  # type: ignore[list-item]
+        return [*self.down, *self.up]
 
     def forward(self, tokens: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
         """Tokens (B, N, D) and a state per cell -> tokens of the same shape, new states."""

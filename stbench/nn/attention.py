@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 def split_heads(qkv_NLX: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """(N, L, 3·heads·e), ordered (q|k|v) outermost, then head, then channel -> q, k, v, each (N, heads, L, e)."""
-    q, k, v = qkv_NLX.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    q, k, v = qkv_NLX.reshape(*qkv_NLX.shape[:-1], 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
     return q, k, v
 
 

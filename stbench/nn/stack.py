@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +58,8 @@ class TokenBlock(StackBlock):
 
     def mix(self, x: Tensor) -> Tensor:
         """(B, C, H, W), same shape; without a copy where ``x`` has the channels last in memory."""
-        tokens = self.mix_tokens(x.permute(0, 2, 3, 1).flatten(1, 2))
-        return tokens.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        tokens = x.permute(0, 2, 3, 1)
+        return self.mix_tokens(tokens.flatten(1, 2)).reshape(tokens.shape).permute(0, 3, 1, 2)
 
     def mix_tokens(self, x_BNC: Tensor) -> Tensor:
         """(B, H·W, C), same shape."""
@@ -101,6 +102,10 @@ class BlockStack(nn.Module):
             fits = place.width == place.width_out
             made.reduction = nn.Identity() if fits else nn.Conv2d(place.width, place.width_out, 1)
             self.blocks.append(made)
+
+    def idle_macs(self, height: int, width: int) -> int:
+        """Sum over the blocks, as :meth:`StackBlock.idle_macs`, for features (height, width)."""
+        return sum(cast("StackBlock", block).idle_macs(height, width) for block in self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H', W'), same shape."""

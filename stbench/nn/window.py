@@ -85,7 +85,11 @@ class WindowAttention(nn.Module):
         self.in_order = shift == 0 and size[1] == window
         """Whether row order is the windows' order already."""
         order = _window_order(size, window, shift)
-        derived = {"order": order, "inverse": order.argsort(), "relative": _relative_positions(window)}
+        derived: dict[str, Tensor | None] = {
+            "order": order,
+            "inverse": order.argsort(),
+            "relative": _relative_positions(window),
+        }
         derived["mask"] = _edge_mask(size, window, shift) if masked and shift else None
         for name, tensor in derived.items():
             self.register_buffer(name, tensor, persistent=False)
@@ -94,7 +98,7 @@ class WindowAttention(nn.Module):
         """(B, H·W, C), same shape."""
         windows = x_BNC if self.in_order else reorder(x_BNC, self.order, self.inverse)
         qkv = self.qkv(windows).reshape(-1, self.length, 3 * self.proj.in_features)
-        bias = self.bias_table[self.relative].unflatten(0, (self.length, -1)).permute(2, 0, 1)
+        bias = self.bias_table[self.relative].reshape(self.length, self.length, -1).permute(2, 0, 1)
         attended = attend(qkv, self.heads, bias[None]) if self.mask is None else self._masked(qkv, bias + self.mask)
         out = self.proj(attended).reshape(x_BNC.shape)
         return self.drop(out if self.in_order else reorder(out, self.inverse, self.order))  # type: ignore[no-any-return]
@@ -130,8 +134,8 @@ def reorder(x_BNC: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
 
 def _cut(grid_HW: Tensor, window: int) -> Tensor:
     """(H, W) -> (windows, L), windows and their tokens in row order."""
-    rows = grid_HW.unflatten(1, (-1, window)).unflatten(0, (-1, window))
-    return rows.transpose(1, 2).reshape(-1, window * window)
+    rows, columns = (length // window for length in grid_HW.shape)
+    return grid_HW.reshape(rows, window, columns, window).transpose(1, 2).reshape(-1, window * window)
 
 
 def _window_order(size: tuple[int, int], window: int, shift: int) -> Tensor:
