@@ -1,6 +1,6 @@
 """What loading costs beside training: time of a batch from the loader as a share of one TAU training step.
 
-One process, the ``paper`` protocol's frame size, batch and TAU; prepared frames are read as a run reads them.
+One process, the ``paper`` protocol's frame size, batch and TAU; cached frames are read as a run reads them.
 
     python scripts/measure_loader.py --benchmarks taxinyc,mmnist --own ../shared/data/video
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from stbench.data import ClipLoader, Dataset, build_dataset, dataset_spec, get_protocol, load_benchmark
+from stbench.data import ClipLoader, Splits, dataset_spec, get_protocol, load_benchmark, open_dataset
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.nn import METHODS, Progress, protocol_layers
 from stbench.schema import Benchmark
@@ -51,7 +51,7 @@ def line(benchmark: Benchmark, arguments: argparse.Namespace) -> None:
     """Measure one dataset."""
     protocol = get_protocol(benchmark, arguments.protocol)
     shape = protocol.shape or benchmark.shape
-    dataset = build_dataset(benchmark.name, dataset_spec(benchmark, protocol), shape, (arguments.data_dir,), True)
+    dataset = open_dataset(benchmark.name, dataset_spec(benchmark, protocol), shape, (arguments.data_dir,), True)
     loader_seconds, batch = load_time(dataset, arguments.batch_size or protocol.training.batch_size)
     plugin = METHODS.get(METHOD)
     settings = resolve(protocol_layers(plugin, METHOD, benchmark, arguments.protocol, "config")).values
@@ -66,7 +66,7 @@ def line(benchmark: Benchmark, arguments: argparse.Namespace) -> None:
     )
 
 
-def load_time(dataset: Dataset, batch_size: int) -> tuple[float, torch.Tensor]:
+def load_time(dataset: Splits, batch_size: int) -> tuple[float, torch.Tensor]:
     """Median seconds of a shuffled training batch, and one batch; the first touch of the files is not timed."""
     loader = ClipLoader(dataset.train, batch_size, shuffle=True, drop_last=True)
     seconds = []

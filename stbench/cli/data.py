@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stbench.cli import custom
-from stbench.cli.opened import bars, choose, data_overrides, open_dataset, own_card
+from stbench.cli.opened import bars, choose, data_overrides, open_chosen, own_card
 from stbench.errors import UserError
 from stbench.report.encode import visible
 
@@ -87,13 +87,12 @@ def prepare_command(
     layout: custom.Layout = None,
     scale: custom.Scale = None,
 ) -> None:
-    """Decode once into memory-mapped arrays; a second time finds them done."""
+    """Decode the frames once into the frame cache; a second time finds them there."""
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
-    opened = open_dataset(chosen, data_dir)
-    place = getattr(opened, "prepared", None)
-    print(visible(opened.report))
-    print(f"prepared in {place.path}" if place is not None else "nothing to decode: the files are read directly")
+    splits = open_chosen(chosen, data_dir)
+    print(visible(splits.report))
+    print(f"frame cache: {splits.frame_cache or 'none, the clips are made without it'}")
 
 
 @app.command("check")
@@ -117,21 +116,22 @@ def check_command(
 
     from stbench.data import data_dirs  # after the choice: a mistake in it does not wait for torch
     from stbench.data.benchmarks.downloads import downloads_of
-    from stbench.data.inspect.check import check_dataset, check_files
+    from stbench.data.dataset import reader_options
+    from stbench.data.inspect.check import check_files, check_splits
 
     benchmark = chosen.benchmark
-    also = benchmark.dataset.options.get("folders", ())
+    also = reader_options(benchmark.name, chosen.dataset).folders
     shipped = benchmark.name == dataset
-    findings = check_files(dataset, data_dirs(data_dir), also, downloads_of(dataset)) if shipped else []
+    found = check_files(dataset, data_dirs(data_dir), also, downloads_of(dataset)) if shipped else []
     try:
-        findings += check_dataset(open_dataset(chosen, data_dir), benchmark)
+        found += check_splits(open_chosen(chosen, data_dir), benchmark, chosen.hold_out)
     finally:
-        for finding in findings:
-            print(visible(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.seen}"))
-    bad = [finding.what for finding in findings if not finding.good]
+        for item in found:
+            print(visible(f"{'ok ' if item.good else 'BAD'}  {item.what}: {item.seen}"))
+    bad = [item.what for item in found if not item.good]
     if bad:
-        raise UserError(f"{dataset}: {len(bad)} of {len(findings)} checks failed: {', '.join(bad)}.")
-    print(f"{dataset}: in order ({len(findings)} checks).")
+        raise UserError(f"{dataset}: {len(bad)} of {len(found)} checks failed: {', '.join(bad)}.")
+    print(f"{dataset}: in order ({len(found)} checks).")
 
 
 @app.command("info")
@@ -170,5 +170,5 @@ def preview_command(
 
     from stbench.data.inspect.preview import write_preview  # after the choice: a mistake in it does not wait for torch
 
-    for path in write_preview(open_dataset(chosen, data_dir), chosen.benchmark, out):
+    for path in write_preview(open_chosen(chosen, data_dir), chosen.benchmark, out):
         print(path)

@@ -80,7 +80,7 @@ def _score(
     from stbench.report.collect.records import records_of
     from stbench.report.writers.terminal import to_rich
     from stbench.settings import parse_overrides
-    from stbench.sweep.run import Workplace, open_dataset
+    from stbench.sweep.run import Workplace, splits_of
     from stbench.sweep.sweep import check_writable
     from stbench.sweep.weights import plan_published, score_published
     from stbench.train.engine import Engine
@@ -95,7 +95,7 @@ def _score(
         progress.note(f"No shape shows {taken}; where the weights mean another, --set {method}.KEY=VALUE")
     workplace = Workplace(out / "runs", data_dirs(data_dir), Engine(device))  # type: ignore[arg-type]
     check_writable(workplace.root)
-    data = open_dataset(published.spec, workplace.data_dirs)
+    data = splits_of(published.spec, workplace.data_dirs)
     progress.data_opened(data)
     score_published(published, data, workplace)
     for table in make_tables(records_of([published.spec], workplace.root)):

@@ -11,7 +11,7 @@ from stbench.cli import custom
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from stbench.data import Dataset
+    from stbench.data import Splits
     from stbench.schema import Benchmark, DatasetSpec
     from stbench.sweep.overrides import DataOverrides
 
@@ -52,9 +52,9 @@ def data_overrides(sets: list[str] | None) -> DataOverrides:
     return for_data(parse_overrides(sets))
 
 
-def open_dataset(chosen: Chosen, data_dir: Path | None) -> Dataset:
+def open_chosen(chosen: Chosen, data_dir: Path | None) -> Splits:
     """Read (and where needed decode) the dataset as a run would."""
-    from stbench.data import build_dataset, data_dirs
+    from stbench.data import data_dirs, open_dataset
 
     with bars() as shown:
         task: list[TaskID] = []
@@ -65,7 +65,7 @@ def open_dataset(chosen: Chosen, data_dir: Path | None) -> Dataset:
             shown.update(task[0], completed=done)
 
         name, shape = chosen.benchmark.name, chosen.benchmark.shape
-        return build_dataset(name, chosen.dataset, shape, data_dirs(data_dir), chosen.hold_out, progress)
+        return open_dataset(name, chosen.dataset, shape, data_dirs(data_dir), chosen.hold_out, progress)
 
 
 def own_card(dataset: str) -> str:

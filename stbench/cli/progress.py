@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from stbench.data import Dataset
+from stbench.data import Splits
 from stbench.report.analysis.table import Table
 from stbench.report.encode import terminal
 from stbench.report.numbers import format_duration
@@ -71,7 +71,7 @@ class Progress:
         """One line."""
         self.console.print(terminal(text), highlight=False)
 
-    def data_opened(self, dataset: Dataset) -> None:
+    def data_opened(self, dataset: Splits) -> None:
         """Say what was read and dropped."""
         self.note(f"Data: {dataset.report}")
 

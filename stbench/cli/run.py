@@ -133,7 +133,7 @@ def _note_missing_data(plan: Plan, dirs: Sequence[Path], progress: Progress) -> 
     """A plan may be made where the data are not, on a cluster's login node say; it says so."""
     from stbench.data.benchmarks.folders import note_missing
 
-    notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset.options, dirs) for spec in plan.specs)
+    notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset, dirs) for spec in plan.specs)
     for text in filter(None, notes):
         progress.note(text)
 

@@ -20,18 +20,28 @@ if TYPE_CHECKING:
         needs_files,
         published_table,
     )
-    from stbench.data.dataset import DATASETS, Dataset, DatasetContext, Indices, Split, build_dataset
+    from stbench.data.dataset import (
+        DATASETS,
+        DatasetContext,
+        Indices,
+        Reader,
+        ReaderOptions,
+        Split,
+        Splits,
+        open_dataset,
+    )
     from stbench.data.loader import ClipLoader, evenly_spaced
 
 __all__ = [
     "BENCHMARKS",
     "DATASETS",
     "ClipLoader",
-    "Dataset",
     "DatasetContext",
     "Indices",
+    "Reader",
+    "ReaderOptions",
     "Split",
-    "build_dataset",
+    "Splits",
     "card",
     "data_dirs",
     "dataset_spec",
@@ -39,13 +49,23 @@ __all__ = [
     "get_protocol",
     "load_benchmark",
     "needs_files",
+    "open_dataset",
     "published_table",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        ".dataset": ("DATASETS", "Dataset", "DatasetContext", "Indices", "Split", "build_dataset"),
+        ".dataset": (
+            "DATASETS",
+            "DatasetContext",
+            "Indices",
+            "Reader",
+            "ReaderOptions",
+            "Split",
+            "Splits",
+            "open_dataset",
+        ),
         ".benchmarks.lookup": (
             "BENCHMARKS",
             "card",

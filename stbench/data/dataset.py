@@ -6,20 +6,24 @@ Axes: B batch, T time, C channels, H height, W width. Clips are float32 in the b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.registry import Registry
 from stbench.schema import ClipShape, DatasetSpec, Record, Scaling
 
+if TYPE_CHECKING:  # describing a dataset must not wait for torch
+    from torch import Tensor
+
 Indices = npt.NDArray[np.int64]
+
+UNSCALED = Scaling()  # model space is physical
 
 
 class Split(ABC):
@@ -27,29 +31,56 @@ class Split(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
 
     @abstractmethod
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters only where clips are generated or flipped anew."""
+        """Return clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters where clips are generated or augmented."""
 
     def frames(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default clips share nothing
-        """Which recorded frames each clip is made of, (B, T_in+T_out): equal numbers are the same frame.
+        """Return which recorded frames each clip is made of, (B, T_in+T_out): equal numbers are the same frame.
 
-        None where no two clips share any. Statistics need it: clips that share frames are not independent.
+        None if no two clips share a frame. Statistics need it: clips that share frames are not independent.
         """
         return None
 
     def times(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default nothing is known
-        """When each frame was taken, (B, T_in+T_out) int64 minutes since 1970-01-01 00:00 on the data's own clock.
+        """Return when each frame was taken, (B, T_in+T_out) int64 minutes since 1970-01-01 00:00 on the data's clock.
 
-        ``times % 1440`` is the minute of the day. None where the data have no dates.
+        ``times % 1440`` is the minute of the day. None if the data have no dates.
         """
         return None
 
     def unaugmented(self) -> Split:
-        """The same clips as recorded: what untrained methods are fitted to. A split that augments says how."""
+        """Return the same clips as recorded, for fitting untrained methods; a split that augments overrides it."""
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """An opened dataset.
+
+    Attributes:
+        train: clips that methods are trained on.
+        val: clips that select the checkpoint; the test split itself if nothing is held out.
+        test: clips that are scored.
+        report: one line on what was read, what was dropped and why.
+        fingerprint: hash of the source files' content (or of the generator's version and options).
+        scaling: how model space maps to physical units; the default changes nothing.
+        frame_cache: folder of the decoded frames; None if the reader keeps none.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    report: str
+    fingerprint: str
+    scaling: Scaling = UNSCALED
+    frame_cache: Path | None = None
+
+    def to_physical(self, x: Tensor) -> Tensor:
+        """Convert model space (…, C, H, W) to physical units, as :attr:`scaling` says."""
+        return self.scaling.to_physical(x)
 
 
 @dataclass(frozen=True)
@@ -62,58 +93,97 @@ class DatasetContext:
         data_dirs: folders to look in, in order.
         hold_out: True cuts validation from the training data; False is the published habit: train on all
             of it, and the test split stands in for validation.
-        progress: told how many recordings are decoded, of how many, where something is decoded.
+        on_decoded: called with the number of recordings decoded so far and in all.
     """
 
     name: str
     shape: ClipShape
     data_dirs: tuple[Path, ...]
     hold_out: bool = True
-    progress: Callable[[int, int], None] = lambda _done, _total: None
+    on_decoded: Callable[[int, int], None] = lambda _done, _total: None
 
 
-class Dataset(ABC):
-    """Three splits, how values map to physical units, and one line on what was read and dropped."""
+class Source(Record):
+    """Where a benchmark's files come from: a sentence for the user and the page to open."""
 
-    Options: ClassVar[type[Record]] = Record
-
-    def __init__(self, options: Any, context: DatasetContext) -> None:
-        self.options = options
-        self.context = context
-
-    train: Split
-    val: Split
-    test: Split
-    report: str
-    """One line: what was read, what was dropped and why."""
-    fingerprint: str
-    """Hash of the source files' content (or of the generator's version and options)."""
-    scaling: Scaling = Scaling()
-    """How model space maps to physical units; a reader that scales its values sets its own."""
-
-    @final
-    def to_physical(self, x: Tensor) -> Tensor:
-        """Model space (…, C, H, W) -> physical units, as :attr:`scaling` says."""
-        return self.scaling.to_physical(x)
+    text: str
+    url: str | None = None
 
 
-def _check_dataset(plugin: Any) -> None:
-    if not (isinstance(plugin, type) and issubclass(plugin, Dataset)):
-        raise TypeError(f"expected a subclass of stbench.data.Dataset, got {plugin!r}")
+class ReaderOptions(Record):
+    """Options of a reader; the base of every reader's own.
+
+    Attributes:
+        files: names of files, or patterns of names below the benchmark's folder; all are needed. Empty if the reader
+            needs no files.
+        folders: further names of the folder that may hold the files.
+        source: where to get the files.
+    """
+
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    source: Source | None = None
+
+    @classmethod
+    def read_common(cls, options: Mapping[str, Any], where: str) -> Self:
+        """Read the options that every reader has out of a benchmark's, without loading its reader.
+
+        Raises:
+            UserError: one of them has a wrong type.
+        """
+        return cls.parse({key: value for key, value in options.items() if key in cls.model_fields}, where)
+
+    @property
+    def file_sets(self) -> tuple[tuple[str, ...], ...]:
+        """Sets of files to look for in the data folders, any one of which will do; the preferred one first."""
+        return (self.files,) if self.files else ()
 
 
-DATASETS: Registry[type[Dataset]] = Registry("dataset reader", "stbench.datasets", _check_dataset)
+class Reader(ABC):
+    """A dataset reader: the plugin of the entry-point group ``stbench.datasets``."""
+
+    Options: ClassVar[type[ReaderOptions]] = ReaderOptions
+
+    @classmethod
+    @abstractmethod
+    def open(cls, options: Any, context: DatasetContext) -> Splits:
+        """Read the files (or prepare the generator) and return the three splits.
+
+        Args:
+            options: a record of :attr:`Options`.
+            context: the benchmark's name, clip shape, data folders and whether validation is held out.
+
+        Raises:
+            UserError: files are missing or damaged, or do not fit the options.
+        """
 
 
-def build_dataset(
+def _check_reader(plugin: Any) -> None:
+    if not (isinstance(plugin, type) and issubclass(plugin, Reader)):
+        raise TypeError(f"expected a subclass of stbench.data.Reader, got {plugin!r}")
+
+
+DATASETS: Registry[type[Reader]] = Registry("dataset reader", "stbench.datasets", _check_reader)
+
+
+def reader_options(name: str, spec: DatasetSpec) -> ReaderOptions:
+    """Load a benchmark's reader and return its options as the reader's own record.
+
+    Raises:
+        UserError: unknown reader or option, or a wrong value.
+    """
+    return DATASETS.get(spec.reader).Options.parse(spec.options, f"{name}: dataset.options")
+
+
+def open_dataset(
     name: str,
     spec: DatasetSpec,
     shape: ClipShape,
     data_dirs: tuple[Path, ...],
     hold_out: bool,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
-    """Build a benchmark's dataset and check that every split gives clips of the declared shape.
+    on_decoded: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Splits:
+    """Open a benchmark's dataset and check that every split gives clips of the declared shape.
 
     Args:
         name: the benchmark's name.
@@ -121,18 +191,16 @@ def build_dataset(
         shape: lengths and frame size the clips must have.
         data_dirs: folders to look in, in order.
         hold_out: True cuts validation from the training data; False lets the test split stand in for it.
-        progress: told how many recordings are decoded, of how many.
+        on_decoded: called with the number of recordings decoded so far and in all.
 
     Raises:
         UserError: unknown reader or option, missing or damaged files, or clips of another shape.
     """
-    reader = DATASETS.get(spec.reader)
-    options = reader.Options.parse(spec.options, f"{name}: dataset.options")
-    context = DatasetContext(name, shape, data_dirs, hold_out)
-    dataset = reader(options, context if progress is None else replace(context, progress=progress))
+    context = DatasetContext(name, shape, data_dirs, hold_out, on_decoded)
+    splits = DATASETS.get(spec.reader).open(reader_options(name, spec), context)
     for label in ("train", "val", "test"):
-        _check_split(name, label, getattr(dataset, label), shape)
-    return dataset
+        _check_split(name, label, getattr(splits, label), shape)
+    return splits
 
 
 def _check_split(name: str, label: str, split: Split, shape: ClipShape) -> None:

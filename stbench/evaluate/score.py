@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stbench.data import ClipLoader, Dataset
+from stbench.data import ClipLoader, Splits
 from stbench.evaluate.sequences import SequenceWriter
 from stbench.metrics import (
     MetricAccumulator,
@@ -58,7 +58,7 @@ class Scorer:
     """
 
     def __init__(
-        self, dataset: Dataset, loader: ClipLoader, evaluation: Evaluation, data_range: float | None, engine: Engine
+        self, dataset: Splits, loader: ClipLoader, evaluation: Evaluation, data_range: float | None, engine: Engine
     ) -> None:
         self.dataset = dataset
         self.loader = loader

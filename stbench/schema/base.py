@@ -73,8 +73,9 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
         if isinstance(part, int):
             beside, current = [], owner
             continue
-        beside = list(owner.model_fields) if owner is not None else []
-        current = owner.model_fields[part].annotation if part in beside and owner is not None else None
+        fields = {field.alias or name: field for name, field in owner.model_fields.items()} if owner is not None else {}
+        beside = list(fields)
+        current = fields[part].annotation if part in fields else None
     return keys, beside
 
 

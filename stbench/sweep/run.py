@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from stbench.data import ClipLoader, Dataset, build_dataset
+from stbench.data import ClipLoader, Splits, open_dataset
 from stbench.data.loader import evenly_spaced
 from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
 from stbench.errors import UserError, is_out_of_memory
@@ -51,13 +51,13 @@ class Workplace:
         return RunFolder(self.root / spec.folder)
 
 
-def open_dataset(spec: RunSpec, data_dirs: tuple[Path, ...]) -> Dataset:
-    """The dataset of a run, with the splits its selection rule asks for."""
-    return build_dataset(spec.benchmark, spec.dataset, spec.shape, data_dirs, spec.selection == "validation")
+def splits_of(spec: RunSpec, data_dirs: tuple[Path, ...]) -> Splits:
+    """Open the dataset of a run, with the splits that its selection rule asks for."""
+    return open_dataset(spec.benchmark, spec.dataset, spec.shape, data_dirs, spec.selection == "validation")
 
 
 def execute(
-    spec: RunSpec, dataset: Dataset, workplace: Workplace, listener: RunListener, stop: StopRequest
+    spec: RunSpec, dataset: Splits, workplace: Workplace, listener: RunListener, stop: StopRequest
 ) -> RunResult:
     """Do (or go on with) a run and record its result.
 
@@ -89,7 +89,7 @@ class Run:
         folder: where the run keeps its files.
     """
 
-    def __init__(self, spec: RunSpec, dataset: Dataset, workplace: Workplace, folder: RunFolder) -> None:
+    def __init__(self, spec: RunSpec, dataset: Splits, workplace: Workplace, folder: RunFolder) -> None:
         self.spec = spec
         self.dataset = dataset
         self.workplace = workplace

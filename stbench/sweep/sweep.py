@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from stbench.data import Dataset
+from stbench.data import Splits
 from stbench.errors import UserError
 from stbench.nn import METHODS
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 from stbench.sweep.environment import source_hash
-from stbench.sweep.run import RunListener, Workplace, execute, open_dataset
+from stbench.sweep.run import RunListener, Workplace, execute, splits_of
 from stbench.train.engine import Engine
 from stbench.train.interrupt import stop_on_signals
 
@@ -31,7 +31,7 @@ class SweepListener(Protocol):
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
         """A run ended, or was found done or in another process's hands; ``note`` is what a reader should know."""
 
-    def data_opened(self, dataset: Dataset) -> None:
+    def data_opened(self, dataset: Splits) -> None:
         """The dataset was read."""
 
 
@@ -119,12 +119,12 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
 class _Datasets:
     """The datasets of a plan's runs, each opened once."""
 
-    def __init__(self, data_dirs: tuple[Path, ...], opened: Callable[[Dataset], None]) -> None:
+    def __init__(self, data_dirs: tuple[Path, ...], opened: Callable[[Splits], None]) -> None:
         self._data_dirs = data_dirs
         self._opened = opened
-        self._known: dict[str, Dataset] = {}
+        self._known: dict[str, Splits] = {}
 
-    def get(self, spec: RunSpec) -> Dataset:
+    def get(self, spec: RunSpec) -> Splits:
         """The dataset of a run.
 
         Raises:
@@ -132,7 +132,7 @@ class _Datasets:
         """
         key = f"{spec.dataset.model_dump_json()} {spec.selection}"
         if key not in self._known:
-            self._known[key] = open_dataset(spec, self._data_dirs)
+            self._known[key] = splits_of(spec, self._data_dirs)
             self._opened(self._known[key])
         return self._known[key]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stbench.data import Dataset, get_protocol, load_benchmark
+from stbench.data import Splits, get_protocol, load_benchmark
 from stbench.errors import UserError
 from stbench.evaluate.predictor import load_best
 from stbench.files import file_hash
@@ -18,7 +18,7 @@ from stbench.schema.folder import finished_run
 from stbench.settings import origin_of
 from stbench.sweep.environment import describe_environment
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.run import Run, Workplace, open_dataset
+from stbench.sweep.run import Run, Workplace, splits_of
 from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
 from stbench.train.published import read_published
@@ -66,7 +66,7 @@ def plan_published(
     return Published(spec.model_copy(update=own), state, inferred)
 
 
-def score_published(published: Published, dataset: Dataset, workplace: Workplace) -> RunResult:
+def score_published(published: Published, dataset: Splits, workplace: Workplace) -> RunResult:
     """Score published weights on the test split and record it; a finished one is found and kept.
 
     Raises:
@@ -121,7 +121,7 @@ def rescore(path: Path, data_dirs: tuple[Path, ...], engine: Engine) -> Rescored
     """
     folder = finished_run(path)
     spec, recorded = folder.spec(), folder.result()
-    dataset = open_dataset(spec, data_dirs)
+    dataset = splits_of(spec, data_dirs)
     run = Run(spec, dataset, Workplace(path.parent, data_dirs, engine), folder)
     method = run.build()
     load_best(folder, method)

@@ -16,7 +16,7 @@ from tests.cli.commands import command, only, stbench
 
 @pytest.fixture
 def clips(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A folder of twelve clips, and the environment that keeps prepared frames away from the user's."""
+    """A folder of twelve clips, and the environment that keeps decoded frames away from the user's."""
     folder = tmp_path / "clips"
     folder.mkdir()
     values = np.random.default_rng(0).integers(0, 255, (12, 6, 16, 16), dtype=np.uint8)
@@ -45,7 +45,7 @@ def test_commands_on_own_data(clips: tuple[Path, dict[str, str]], tmp_path: Path
     folder, env = clips
     first = stbench("data", "prepare", str(folder), env=env)
     assert first.returncode == 0, first.stderr
-    place = Path(first.stdout.splitlines()[-1].removeprefix("prepared in "))
+    place = Path(first.stdout.splitlines()[-1].removeprefix("frame cache: "))
     stamp = (place / "frames.bin").stat().st_mtime_ns
     assert stbench("data", "prepare", str(folder), env=env).stdout == first.stdout
     assert (place / "frames.bin").stat().st_mtime_ns == stamp

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stbench.data import Dataset, Split, build_dataset, dataset_spec, evenly_spaced, get_protocol, load_benchmark
+from stbench.data import Split, Splits, dataset_spec, evenly_spaced, get_protocol, load_benchmark, open_dataset
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.schema import ClipShape, DatasetSpec
 from tests import fixtures
@@ -34,13 +34,13 @@ REAL = ("taxinyc", "nyctaxi30", "mmnist")
 REAL_OWN = ("era5_t2m_uk", "radar_knmi")
 SMALL = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
 
-Case = Callable[[Path], Dataset]
+Case = Callable[[Path], Splits]
 
 
 def tiny(name: str, hold_out: bool) -> Case:
     """A benchmark's reader on its tiny files."""
 
-    def open_in(folder: Path) -> Dataset:
+    def open_in(folder: Path) -> Splits:
         fixtures.write(name, folder)
         return _opened(name, hold_out, "quick", folder)
 
@@ -50,14 +50,14 @@ def tiny(name: str, hold_out: bool) -> Case:
 def window_file(hold_out: bool) -> Case:
     """The traffic reader on the field's npz of windows."""
 
-    def open_in(folder: Path) -> Dataset:
+    def open_in(folder: Path) -> Splits:
         fixtures.window_npz.write(folder, SMALL.frame)
-        return build_dataset("taxibj", load_benchmark("taxibj").dataset, SMALL, (folder,), hold_out)
+        return open_dataset("taxibj", load_benchmark("taxibj").dataset, SMALL, (folder,), hold_out)
 
     return open_in
 
 
-def own_gaps(folder: Path) -> Dataset:
+def own_gaps(folder: Path) -> Splits:
     """A dated series of the user's own with a gap."""
     stamps = np.datetime64("2020-01-01T00") + np.arange(120)
     stamps[50:] += 5
@@ -65,7 +65,7 @@ def own_gaps(folder: Path) -> Dataset:
     return _own(folder)
 
 
-def own_folders(folder: Path) -> Dataset:
+def own_folders(folder: Path) -> Splits:
     """Folders of the user's own named after splits, without validation."""
     for seed, name in enumerate(("train", "test")):
         (folder / name).mkdir()
@@ -73,7 +73,7 @@ def own_folders(folder: Path) -> Dataset:
     return _own(folder)
 
 
-def own_clips(folder: Path) -> Dataset:
+def own_clips(folder: Path) -> Splits:
     """Many clips of the user's own in one array."""
     np.save(folder / "a.npy", _series(20 * 12).reshape(20, 12, 16, 12))
     return _own(folder)
@@ -116,18 +116,18 @@ def lines(case: str, folder: Path) -> Iterator[str]:
         yield f"{case} {name} {len(split)} {_hash(split.frames(every))} {_hash(split.times(every))} {clips}"
 
 
-def _opened(name: str, hold_out: bool, protocol: str, folder: Path) -> Dataset:
+def _opened(name: str, hold_out: bool, protocol: str, folder: Path) -> Splits:
     benchmark = load_benchmark(name)
     chosen = get_protocol(benchmark, protocol)
     options = dataset_spec(benchmark, chosen).options | ({} if folder == SHARED else OPTIONS.get(name, {}))
     spec = DatasetSpec(reader=benchmark.dataset.reader, options=options)
-    return build_dataset(name, spec, chosen.shape or benchmark.shape, (folder,), hold_out)
+    return open_dataset(name, spec, chosen.shape or benchmark.shape, (folder,), hold_out)
 
 
-def _own(folder: Path, t_in: int = 2, t_out: int = 2) -> Dataset:
+def _own(folder: Path, t_in: int = 2, t_out: int = 2) -> Splits:
     benchmark = custom_benchmark(str(folder), CustomOptions(t_in=t_in, t_out=t_out))
     spec = dataset_spec(benchmark, benchmark.protocols["paper"])
-    return build_dataset(benchmark.name, spec, benchmark.shape, (), True)
+    return open_dataset(benchmark.name, spec, benchmark.shape, (), True)
 
 
 def _series(frames: int, seed: int = 0) -> np.ndarray:

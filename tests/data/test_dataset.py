@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stbench.data import DATASETS, Dataset, Split, build_dataset
+from stbench.data import DATASETS, Reader, ReaderOptions, Split, Splits, open_dataset
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
 
@@ -22,27 +22,25 @@ class Fixed(Split):
         return torch.zeros(len(indices), *self.frame)
 
 
-class Toy(Dataset):
-    train = val = Fixed(3, 5, 1, 4, 4)
-    test = Fixed(3, 5, 1, 4, 4)
-    report = "toy"
-    fingerprint = "toy"
-
-
 @pytest.fixture
 def build(monkeypatch):
-    monkeypatch.setitem(DATASETS._loaded, "toy", Toy)
-
     def builder(test):
-        monkeypatch.setattr(Toy, "test", test)
-        return build_dataset("toys", DatasetSpec(reader="toy"), SHAPE, (), True)
+        class Toy(Reader):
+            @classmethod
+            def open(cls, options, context):
+                train = Fixed(3, 5, 1, 4, 4)
+                return Splits(train=train, val=train, test=test, report=context.name, fingerprint="toy")
+
+        monkeypatch.setitem(DATASETS._loaded, "toy", Toy)
+        return open_dataset("toys", DatasetSpec(reader="toy"), SHAPE, (), True)
 
     return builder
 
 
 def test_good_dataset(build):
     dataset = build(Fixed(1, 5, 1, 4, 4))
-    assert dataset.context.name == "toys"
+    assert dataset.report == "toys"
+    assert dataset.frame_cache is None
     assert dataset.to_physical(torch.ones(1)).item() == 1
 
 
@@ -58,4 +56,12 @@ def test_empty_split(build):
 
 def test_unknown_reader():
     with pytest.raises(UserError, match=r"Unknown dataset reader 'flow_gird'\. Did you mean 'flow_grid'\?"):
-        build_dataset("toys", DatasetSpec(reader="flow_gird"), SHAPE, (), True)
+        open_dataset("toys", DatasetSpec(reader="flow_gird"), SHAPE, (), True)
+
+
+def test_options_every_reader_has_are_read_without_the_reader():
+    options = {"files": ["a.h5"], "prepared": "b.npz", "first_slot": 0}
+    assert ReaderOptions.read_common(options, "here").file_sets == (("a.h5",),)
+    assert ReaderOptions.read_common({"glyphs": "digits"}, "here").file_sets == ()
+    with pytest.raises(UserError, match="here: files"):
+        ReaderOptions.read_common({"files": 3}, "here")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from stbench.data import BENCHMARKS, build_dataset, dataset_spec, evenly_spaced, get_protocol, load_benchmark
-from stbench.data.inspect.check import check_dataset
+from stbench.data import BENCHMARKS, dataset_spec, evenly_spaced, get_protocol, load_benchmark, open_dataset
+from stbench.data.inspect.check import check_splits
 from stbench.schema import ClipShape, DatasetSpec
 from tests import fixtures
 
@@ -42,7 +42,7 @@ def build(case, protocol):
     quick = get_protocol(benchmark, "quick").shape  # small frames, whose numbers can be read off them
     shape = quick or benchmark.shape
     values = DatasetSpec(reader=spec.reader, options={**spec.options, **_small(benchmark), **OPTIONS.get(name, {})})
-    return build_dataset(name, values, shape, (folder,), chosen.selection == "validation")
+    return open_dataset(name, values, shape, (folder,), chosen.selection == "validation")
 
 
 def _small(benchmark):
@@ -78,7 +78,7 @@ def test_no_frame_is_in_two_splits(case, protocol):
 def test_check_finds_it_in_order(case):
     name, _ = case
     dataset = build(case, "paper")
-    findings = check_dataset(dataset, load_benchmark(name))
+    findings = check_splits(dataset, load_benchmark(name), hold_out=True)
     assert len(findings) >= 7
     assert [finding for finding in findings if not finding.good] == []
 
@@ -112,7 +112,7 @@ def test_the_preprocessed_traffic_file_in_its_full_count(tmp_path, hold_out, tra
     arrays = {f"{half}_{split}": part[:, place] for split, part in parts.items() for half, place in HALVES.items()}
     np.savez(tmp_path / "dataset.npz", **arrays)
     shape = ClipShape(t_in=4, t_out=4, channels=2, height=2, width=2)
-    dataset = build_dataset("taxibj", load_benchmark("taxibj").dataset, shape, (tmp_path,), hold_out)
+    dataset = open_dataset("taxibj", load_benchmark("taxibj").dataset, shape, (tmp_path,), hold_out)
     assert "read 20461 training and 500 test windows over 20968 frames" in dataset.report
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (train, val, 500)
     last = dataset.to_physical(dataset.test.clips(np.array([499]), 0))[0, -1, 0].numpy().round().astype(int)

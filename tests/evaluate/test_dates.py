@@ -13,24 +13,24 @@ from torch import Tensor
 import stbench
 from stbench import ClipShape, UserError
 from stbench.data import ClipLoader, Split
-from stbench.data.splits.windows import WindowSplit
 from stbench.evaluate.times import clip_times
 from stbench.nn import Method, MethodConfig
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.run import Run, Workplace, open_dataset
+from stbench.sweep.run import Run, Workplace, splits_of
 from stbench.train.engine import Engine
 from stbench.train.validate import validation_mse
 from tests.support.ramps import Quiet
+from tests.support.stored_frames import windowed
 
 SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=2, width=2)
 
 
-def dated_split(frames: int = 41) -> Split:
-    """Each frame shows its own time, in days."""
+def dated_split(frames: int = 41, known: bool = True) -> Split:
+    """Each frame shows its own time, in days; ``known`` False keeps the times to itself."""
     minutes = np.arange(frames, dtype=np.int64) * 360 + 10_000
-    shown = torch.from_numpy(minutes / 1440).float()[:, None, None, None].expand(-1, 1, 2, 2)
+    shown = np.tile((minutes / 1440)[:, None, None, None], (1, 1, 2, 2))
     windows = np.arange(frames - 4)[:, None] + np.arange(5)
-    return WindowSplit(shown, windows, minutes)
+    return windowed(shown, windows, minutes if known else None)
 
 
 class Clock(Method):
@@ -70,8 +70,7 @@ def test_times_belong_to_their_clips(options: dict[str, Any]) -> None:
 
 
 def test_data_without_dates_have_none() -> None:
-    split = dated_split()
-    split.minutes_T = None  # type: ignore[attr-defined]
+    split = dated_split(known=False)
     assert all(times is None for _, _, times in ClipLoader(split, 6, shuffle=False).dated_epoch(0))
 
 
@@ -89,7 +88,7 @@ def real_runs(tmp_path_factory: pytest.TempPathFactory, shared_dir: Path) -> tup
     names = ("climatology", "climatology:groups=time_of_day", "climatology:groups=mean")
     plan = make_plan(Request(methods=names, benchmark="taxinyc", protocol="quick"))
     workplace = Workplace(tmp_path_factory.mktemp("runs"), (folder,), Engine("cpu"))
-    data = open_dataset(plan.specs[0], workplace.data_dirs)
+    data = splits_of(plan.specs[0], workplace.data_dirs)
     results = {}
     for spec in plan.specs:
         run = workplace.folder(spec)
@@ -112,7 +111,7 @@ def test_a_loaded_run_predicts_by_dates(real_runs: tuple[dict[str, Any], Path], 
     predictor = stbench.load(real_runs[1], "cpu")
     with np.load(real_runs[1] / "samples.npz") as samples:
         index, past, recorded = (samples[name] for name in ("index", "past", "prediction"))
-    dataset = open_dataset(predictor.spec, (shared_dir / "data" / "taxinyc",))
+    dataset = splits_of(predictor.spec, (shared_dir / "data" / "taxinyc",))
     minutes = dataset.test.times(index)
     assert minutes is not None
     physical = predictor.scaling.to_physical(torch.from_numpy(past))

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stbench.data import ClipLoader, Dataset, DatasetContext, Indices, Split
+from stbench.data import ClipLoader, Indices, Split, Splits
 from stbench.evaluate.score import SAMPLES, Scorer
 from stbench.nn import Method, MethodConfig
-from stbench.schema import ClipShape, Evaluation, Record
+from stbench.schema import ClipShape, Evaluation, Scaling
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
 
@@ -32,16 +32,12 @@ class Noise(Split):
         )
 
 
-class NoiseData(Dataset):
+def noise_data() -> Splits:
     """Noise whose physical unit is a hundredth of the model's."""
-
-    def __init__(self) -> None:
-        super().__init__(Record(), DatasetContext("noise", SHAPE, ()))
-        self.train = self.val = self.test = Noise()
-        self.report = self.fingerprint = "noise"
-
-    def to_physical(self, x: Tensor) -> Tensor:
-        return x * 100
+    noise = Noise()
+    return Splits(
+        train=noise, val=noise, test=noise, report="noise", fingerprint="noise", scaling=Scaling(scale=(100.0,))
+    )
 
 
 class LastPlus(Method):
@@ -54,7 +50,7 @@ class LastPlus(Method):
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, object]:
     folder = RunFolder(tmp_path_factory.mktemp("run"))
-    data = NoiseData()
+    data = noise_data()
     evaluation = Evaluation(metrics=METRICS, latitudes=(80.0, -30.0))
     scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), evaluation, 1.0, Engine("cpu"))
     return folder, scorer.score(LastPlus(SHAPE, MethodConfig()), folder)
@@ -119,7 +115,7 @@ def test_a_failed_pass_leaves_no_half_file(tmp_path: Path) -> None:
                 raise RuntimeError("broken")
             return super().forward(past)
 
-    data = NoiseData()
+    data = noise_data()
     scorer = Scorer(
         data,
         ClipLoader(data.test, 4, shuffle=False),
@@ -133,7 +129,7 @@ def test_a_failed_pass_leaves_no_half_file(tmp_path: Path) -> None:
 
 
 def test_without_a_data_range_nothing_is_checked() -> None:
-    data = NoiseData()
+    data = noise_data()
     scorer = Scorer(
         data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=("mse_frame",)), None, Engine("cpu")
     )
@@ -142,7 +138,7 @@ def test_without_a_data_range_nothing_is_checked() -> None:
 
 def test_what_cannot_be_computed_is_named_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STBENCH_LPIPS_WEIGHTS", "/nowhere")
-    data = NoiseData()
+    data = noise_data()
     evaluation = Evaluation(metrics=("mse_frame", "lpips_alex"))
     scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), evaluation, 1.0, Engine("cpu"))
     scores = scorer.score(LastPlus(SHAPE, MethodConfig()))

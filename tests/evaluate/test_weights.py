@@ -17,7 +17,7 @@ import stbench
 from stbench import ClipShape, Method, UserError, create_method
 from stbench.nn import METHODS
 from stbench.schema.folder import RunFolder
-from stbench.sweep.run import Workplace, open_dataset
+from stbench.sweep.run import Workplace, splits_of
 from stbench.sweep.weights import SAME, plan_published, rescore, score_published
 from stbench.train.checkpoint import find_best, load_weights, save_weights
 from stbench.train.engine import Engine
@@ -101,7 +101,7 @@ def test_published_weights_score_as_the_run_they_come_from(
     assert published.spec.origins["config.hid_s"] == "shapes of the published weights"
     assert published.spec.trained
     workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
-    result = score_published(published, open_dataset(published.spec, ()), workplace)
+    result = score_published(published, splits_of(published.spec, ()), workplace)
     run = RunFolder(runs["tau"]).result().test
     assert result.test.keys() == run.keys()
     for name, score in result.test.items():  # a buffer's place in memory may decide the order of a convolution's sums
@@ -110,7 +110,7 @@ def test_published_weights_score_as_the_run_they_come_from(
     assert folder.file("per_sequence.parquet").is_file()
     assert stbench.load(folder.path).spec.method == "tau@tau.pth"
     before = folder.file("result.json").stat().st_mtime_ns
-    assert score_published(published, open_dataset(published.spec, ()), workplace) == result
+    assert score_published(published, splits_of(published.spec, ()), workplace) == result
     assert folder.file("result.json").stat().st_mtime_ns == before
 
 
@@ -156,7 +156,7 @@ def test_a_patch_can_be_given_where_the_weights_mean_another(patch: int, runs: d
     overrides = [("phydnet.patch", str(patch))] if patch == 4 else []  # the protocol's own is 2
     published = plan_published(tmp_path / "phydnet.pth", "phydnet", "ramps", "paper", overrides)
     assert published.assumed["patch"] == (patch, "--set" if overrides else "ramps protocol paper")
-    dataset = open_dataset(published.spec, ())
+    dataset = splits_of(published.spec, ())
     result = score_published(published, dataset, Workplace(tmp_path / "runs", (), Engine("cpu")))
     clips = dataset.test.clips(np.arange(len(dataset.test)), 0)
     with torch.no_grad():
@@ -170,7 +170,7 @@ def test_another_method_s_file_is_one_clear_error(trained: dict[str, Tensor], tm
         published = plan_published(tmp_path / "tau.pth", method, "ramps", "paper", [])
         workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
         with pytest.raises(UserError, match=r"does not fit .*unexpected: .*Check the method"):
-            score_published(published, open_dataset(published.spec, ()), workplace)
+            score_published(published, splits_of(published.spec, ()), workplace)
     assert not (tmp_path / "runs").exists()
 
 

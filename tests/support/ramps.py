@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stbench.data import BENCHMARKS, DATASETS, Dataset, DatasetContext, Indices, Split
-from stbench.schema import Record, Scaling
+from stbench.data import BENCHMARKS, DATASETS, DatasetContext, Indices, Reader, ReaderOptions, Split, Splits
+from stbench.schema import Scaling
 from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.run import Workplace
 from stbench.sweep.sweep import sweep
@@ -54,16 +54,19 @@ class RampSplit(Split):
         return torch.from_numpy(np.stack(frames)).float()
 
 
-class Ramps(Dataset):
+class Ramps(Reader):
     """[0, 1] stands for 250 to 300 in the first channel and for -2 to 2 in the second."""
 
-    Options = Record
-
-    def __init__(self, options: Record, context: DatasetContext) -> None:
-        super().__init__(options, context)
-        self.train, self.val, self.test = (RampSplit(context, clips) for clips in (16, 4, 6))
-        self.report, self.fingerprint = "made up", "ramps"
-        self.scaling = Scaling(offset=(250.0, -2.0), scale=(50.0, 4.0))
+    @classmethod
+    def open(cls, options: ReaderOptions, context: DatasetContext) -> Splits:
+        return Splits(
+            train=RampSplit(context, 16),
+            val=RampSplit(context, 4),
+            test=RampSplit(context, 6),
+            report="made up",
+            fingerprint="ramps",
+            scaling=Scaling(offset=(250.0, -2.0), scale=(50.0, 4.0)),
+        )
 
 
 class Quiet:

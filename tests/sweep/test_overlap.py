@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stbench.data.dataset import Indices, Split
-from stbench.data.splits.windows import WindowSplit
 from stbench.sweep.overlap import overlap
+from tests.support.stored_frames import windowed
 
 
 class Generated(Split):
@@ -26,13 +26,13 @@ def brute(windows: list[list[int]]) -> int:
 @given(st.lists(st.integers(0, 25), min_size=1, max_size=12), st.integers(1, 5), st.integers(1, 3))
 def test_equals_all_pairs(starts: list[int], length: int, every: int) -> None:
     windows = [list(range(start, start + length)) for start in starts]
-    split = WindowSplit(torch.zeros(40, 1, 2, 2), np.array(windows))
+    split = windowed(np.zeros((40, 1, 2, 2)), np.array(windows))
     scored = np.arange(0, len(windows), every)
     assert overlap(split, scored) == brute([windows[i] for i in scored])
 
 
 def test_consecutive_windows_reach_over_their_length() -> None:
-    split = WindowSplit(torch.zeros(40, 1, 2, 2), np.arange(20)[:, None] + np.arange(8))
+    split = windowed(np.zeros((40, 1, 2, 2)), np.arange(20)[:, None] + np.arange(8))
     assert overlap(split, np.arange(20)) == 8
     assert overlap(split, np.arange(0, 20, 8)) == 1
 

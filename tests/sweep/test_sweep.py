@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stbench.data import Dataset
+from stbench.data import Splits
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.errors import UserError
 from stbench.schema import RunResult, RunSpec
@@ -31,7 +31,7 @@ class Listener:
     def run_done(self, spec: RunSpec, outcome: str, result: RunResult | None, note: str = "") -> None:
         self.said.append((outcome, note))
 
-    def data_opened(self, dataset: Dataset) -> None:
+    def data_opened(self, dataset: Splits) -> None:
         self.said.append(("opened", ""))
 
 
@@ -71,10 +71,10 @@ def test_a_finished_run_needs_no_data(
 ) -> None:
     sweep(specs, place, Listener())
 
-    def gone(*_: object) -> Dataset:
+    def gone(*_: object) -> Splits:
         raise UserError("the files are missing")
 
-    monkeypatch.setattr(module, "open_dataset", gone)
+    monkeypatch.setattr(module, "splits_of", gone)
     again = Listener()
     sweep(specs, place, again)
     assert again.said == [("already done", "")]

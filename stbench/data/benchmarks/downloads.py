@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stbench.data.benchmarks.lookup import benchmark_folder
-from stbench.data.readers.moving_images.idx_glyphs import read_content
+from stbench.data.dataset import reader_options
+from stbench.data.gzipped import read_content
 from stbench.errors import UserError
 from stbench.files import file_hash
 from stbench.schema import Benchmark, Record
@@ -26,7 +27,7 @@ TIMEOUT = 30
 CHUNK = 1 << 16
 ABSENT = "not there, done without it"
 
-Progress = Callable[[str, int, int | None], None]
+OnBytes = Callable[[str, int, int | None], None]
 
 
 class Download(Record):
@@ -50,7 +51,7 @@ class Download(Record):
 
 
 def downloads_of(name: str) -> tuple[Download, ...]:
-    """The files of a benchmark that have a direct link; empty where there are none."""
+    """Return the files of a benchmark as its ``downloads.yaml`` lists them; empty if it has none."""
     file = benchmark_folder(name) / "downloads.yaml"
     if not file.is_file():
         return ()
@@ -58,30 +59,30 @@ def downloads_of(name: str) -> tuple[Download, ...]:
 
 
 def by_hand(benchmark: Benchmark, changes: Mapping[str, Any]) -> tuple[Download, ...]:
-    """What to take from a user's folder for a benchmark of which nothing has a direct link: whatever it reads.
+    """Return what to take from a user's folder for a benchmark without a list of files: whatever it reads.
 
     ``changes`` are dataset options that the user sets, ``files`` among them.
     """
-    options = {**benchmark.dataset.options, **changes}
-    names = dict.fromkeys((*options.get("files", ()), options.get("prepared")))
-    return tuple(Download(file=name, optional=True) for name in names if name)
+    spec = benchmark.dataset.model_copy(update={"options": {**benchmark.dataset.options, **changes}})
+    names = dict.fromkeys(name for files in reader_options(benchmark.name, spec).file_sets for name in files)
+    return tuple(Download(file=name, optional=True) for name in names)
 
 
-def fetch(downloads: Sequence[Download], target: Path, origin: str | None, progress: Progress) -> list[str]:
-    """Bring every file to ``target``; returns a line for each on what was done.
+def fetch(downloads: Sequence[Download], target: Path, origin: str | None, on_bytes: OnBytes) -> list[str]:
+    """Bring every file to ``target``; return a line for each on what was done.
 
     Args:
         downloads: what to fetch.
         target: the folder they go to.
         origin: a local folder (searched in any depth) or the address of a mirror, instead of the pinned addresses.
-        progress: told name, bytes so far, and bytes in all where known.
+        on_bytes: called with a file's name, its bytes so far, and its bytes in all (None if unknown).
 
     Raises:
         UserError: no connection, a file that is not there, another hash, or a folder that cannot be written.
     """
     try:
         target.mkdir(parents=True, exist_ok=True)
-        lines = [f"{item.file}: {_fetch_one(item, target, origin, progress)}" for item in downloads]
+        lines = [f"{item.file}: {_fetch_one(item, target, origin, on_bytes)}" for item in downloads]
     except OSError as error:
         raise UserError(
             f"Cannot write to {target}: {error.strerror or error}. Free space, or name another folder with --data-dir."
@@ -92,7 +93,7 @@ def fetch(downloads: Sequence[Download], target: Path, origin: str | None, progr
     return lines
 
 
-def _fetch_one(item: Download, target: Path, origin: str | None, progress: Progress) -> str:
+def _fetch_one(item: Download, target: Path, origin: str | None, on_bytes: OnBytes) -> str:
     path = target / item.file
     if "*" in item.file:
         return _copy_matching(item, target, origin)
@@ -109,7 +110,7 @@ def _fetch_one(item: Download, target: Path, origin: str | None, progress: Progr
             raise UserError(
                 f"{item.file} has no direct link. Fetch it by hand ('stbench data info') and use --from FOLDER."
             )
-        _download(item, url, path, progress)
+        _download(item, url, path, on_bytes)
     if item.unpack is None:
         return "there, " + ("hash checked" if item.hashes else "no hash is known")
     _unpack(path, target)
@@ -167,7 +168,7 @@ def _copy_matching(item: Download, target: Path, origin: str | None) -> str:
     return f"{len(found)} files there, no hash is known" if found else ABSENT
 
 
-def _download(item: Download, url: str, path: Path, progress: Progress) -> None:
+def _download(item: Download, url: str, path: Path, on_bytes: OnBytes) -> None:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
@@ -175,7 +176,7 @@ def _download(item: Download, url: str, path: Path, progress: Progress) -> None:
     known = item.hashes[0] if item.hashes else None
     part = path.with_name(f".{path.name}.part")
     try:
-        pooch.retrieve(url, known, fname=path.name, path=path.parent, downloader=_Resuming(part, item.file, progress))
+        pooch.retrieve(url, known, fname=path.name, path=path.parent, downloader=_Resuming(part, item.file, on_bytes))
     except UserError:
         raise
     except ValueError as error:
@@ -187,10 +188,10 @@ def _download(item: Download, url: str, path: Path, progress: Progress) -> None:
 class _Resuming:
     """Downloader for pooch that keeps what arrived in ``part`` and asks for the rest only."""
 
-    def __init__(self, part: Path, name: str, progress: Progress) -> None:
+    def __init__(self, part: Path, name: str, on_bytes: OnBytes) -> None:
         self.part = part
         self.name = name
-        self.progress = progress
+        self.on_bytes = on_bytes
 
     def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
         import requests
@@ -200,7 +201,9 @@ class _Resuming:
                 self._rest(url)
                 break
             except requests.HTTPError as error:
-                raise UserError(f"{url} cannot be had: {error}. Fetch it elsewhere and use --from FOLDER.") from error
+                raise UserError(
+                    f"Could not download {url}: {error}. Fetch it elsewhere and use --from FOLDER."
+                ) from error
             except requests.RequestException as error:
                 if attempt + 1 == TRIES:
                     raise UserError(
@@ -226,7 +229,7 @@ class _Resuming:
                 for chunk in answer.iter_content(CHUNK):
                     file.write(chunk)
                     done += len(chunk)
-                    self.progress(self.name, done, total)
+                    self.on_bytes(self.name, done, total)
         if total is not None and done < total:
             raise requests.ConnectionError(f"only {done} of {total} bytes arrived")
 

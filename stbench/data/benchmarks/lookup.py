@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stbench.data.benchmarks.protocols import read_benchmark
+from stbench.data.dataset import ReaderOptions
 from stbench.errors import UserError, unknown_name
 from stbench.registry import Registry
 from stbench.schema import Benchmark, DatasetSpec, Protocol
@@ -84,7 +85,7 @@ def dataset_spec(benchmark: Benchmark, protocol: Protocol) -> DatasetSpec:
 
 def needs_files(benchmark: Benchmark) -> bool:
     """Whether the benchmark's data must be fetched: its dataset options name ``files``."""
-    return bool(benchmark.dataset.options.get("files"))
+    return bool(ReaderOptions.read_common(benchmark.dataset.options, f"{benchmark.name}: dataset.options").files)
 
 
 def published_table(name: str) -> pd.DataFrame | None:

@@ -11,12 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveInt, field_validator
 
-from stbench.data.benchmarks.lookup import TEMPLATE, load_template
+from stbench.data.benchmarks.lookup import load_template
 from stbench.data.formats import SUFFIXES, Recording, open_recordings
 from stbench.data.formats.arrays import Layout
-from stbench.data.frame_cache.cache import Stored
+from stbench.data.formats.recording import NO_TIME
+from stbench.data.frame_cache.cache import CachedRecording
 from stbench.data.splits.from_folder_names import by_folders
-from stbench.data.splits.rules import MANY_CLIPS, ByFraction, ByName, check_filled, split_spans, windows_of
+from stbench.data.splits.rules import ByFraction, ByName
+from stbench.data.splits.windows import Cutter
 from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
 from stbench.settings import leaves
@@ -148,7 +150,7 @@ def _split(recordings: Sequence[Recording], options: CustomOptions) -> ByFractio
 def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, options: CustomOptions) -> tuple[int, int]:
     """Frames in and out: those asked for, else ten each, less where the shortest split has no room for them."""
     lengths = [recording.length for recording in recordings]
-    by_time, room = _room(recordings, split)
+    by_time, room = split.room(recordings)
     if options.t_in is not None or options.t_out is not None:
         given = options.t_in or options.t_out
         usual = min(USUAL_LENGTH, max(1, room - (given or 0)))
@@ -160,20 +162,6 @@ def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, option
             f"{room}. Give longer ones, or other shares with --split."
         )
     return usual, usual
-
-
-def _room(recordings: Sequence[Recording], split: ByFraction | ByName) -> tuple[bool, int]:
-    """Whether a split is the end of recordings rather than whole ones, and the most frames that surely fit a clip."""
-    whole = min(recording.length for recording in recordings)
-    if isinstance(split, ByName):
-        cut = [recording.length for recording in recordings if re.search(split.train, recording.name)]
-        share = split.val if isinstance(split.val, float) else None
-    else:
-        cut, share = [recording.length for recording in recordings], min(split.shares)
-    if share is None or len(cut) >= MANY_CLIPS:
-        return False, whole
-    room = round(max(cut) * share)
-    return True, room if isinstance(split, ByFraction) else min(room, whole)
 
 
 def _sizes(recordings: Sequence[Recording]) -> int:
@@ -215,14 +203,11 @@ def _training_clips(
     """How many clips the training split will have, gaps in time left aside; refuses lengths that leave a split none."""
     ends = np.cumsum([recording.length for recording in recordings])
     places = [
-        Stored(name=recording.name, first=int(end) - recording.length, length=recording.length)
+        CachedRecording(name=recording.name, first=int(end) - recording.length, length=recording.length)
         for recording, end in zip(recordings, ends, strict=True)
     ]
-    spans = split_spans(split, places, np.empty(0, dtype=np.int64), TEMPLATE)
-    rows = {part: [windows_of(span, length, stride) for span in spans[part]] for part in spans}
-    windows = {part: np.concatenate([np.empty((0, length), dtype=np.int64), *rows[part]]) for part in rows}
-    check_filled(windows, spans, length, where)
-    return len(windows["train"])
+    unknown = np.full(int(ends[-1]), NO_TIME)
+    return len(split.divide(Cutter(places, unknown, length, stride), where).train)
 
 
 def _enough(training: Training, clips: int) -> Training:

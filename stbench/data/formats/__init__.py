@@ -1,4 +1,4 @@
-"""Frames as they come: videos, folders of pictures, arrays, HDF5 and NetCDF files, seen as recordings.
+"""File formats: videos, folders of pictures, arrays, HDF5 and NetCDF files and others, opened as recordings.
 
 A recording is a run of frames from one place. Axes: T time, H height, W width, C channels.
 """

@@ -25,20 +25,21 @@ DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def open_array(path: Path, name: str, key: str | None = None, layout: Layout = "auto") -> list[Recording]:
-    """The recordings of a file: one per clip where its array has a clip axis, else one.
+    """Return the recordings of a file: one per clip where its array has a clip axis, else one.
 
     Raises:
         UserError: the file is damaged, does not say which of several arrays is meant, or has no such layout.
     """
-    load = partial(_load_npy, path) if path.suffix == ".npy" else partial(_load_npz, path, _npz_key(path, key))
-    times = None if path.suffix == ".npy" else _npz_times(path)
-    return recordings_of_array(path, name, load, times, layout)
+    if path.suffix == ".npy":
+        return recordings_of_array(path, name, partial(_load_npy, path), None, layout)
+    array = _npz_key(path, key)
+    return recordings_of_array(path, name, partial(_load_npz, path, array), _npz_times(path), layout, array)
 
 
 def recordings_of_array(
-    path: Path, name: str, load: Callable[[], Frames], times: Minutes | None, layout: Layout
+    path: Path, name: str, load: Callable[[], Frames], times: Minutes | None, layout: Layout, key: str = ""
 ) -> list[Recording]:
-    """Recordings of an array that ``load`` opens; it is opened again to decode, so that nothing large is kept."""
+    """Return the recordings of an array that ``load`` opens; decoding opens it again, so that nothing large is kept."""
     array = load()
     chosen = guess_layout(array.shape, str(path)) if layout == "auto" else layout
     if len(chosen) != array.ndim:
@@ -63,6 +64,7 @@ def recordings_of_array(
                 blocks=partial(_blocks, load if clips is None else _Kept(array), number, chosen, dtype),
                 minutes=times,
                 note=f"axes {chosen}",
+                variant=f"{key} {chosen}",
             )
         )
     return found

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stbench.data.formats import Blocks, Recording
+from stbench.data.formats.recording import Blocks, Recording
 from stbench.errors import UserError
 
 
@@ -42,6 +42,7 @@ def _joined(parts: tuple[Recording, ...]) -> Recording:
         frame=(height, width, sum(part.frame[2] for part in parts)),
         blocks=partial(_blocks, parts),
         note="; ".join(part.note for part in parts),
+        variant="; ".join(part.variant for part in parts),
     )
 
 

@@ -23,7 +23,7 @@ FORMULA = re.compile(rb"GEO\s*=\s*([-+.\deE]+)\s*\*\s*PV\s*(?:([-+]\s*[.\deE]+)|
 
 
 def open_hdf5(paths: Sequence[Path], name: str, key: str | None = None, layout: Layout = "auto") -> list[Recording]:
-    """One recording of files that hold a picture each, or the recordings of files that hold series or clips.
+    """Return one recording of files that hold a picture each, or the recordings of files that hold series or clips.
 
     Raises:
         UserError: a file cannot be read, or does not say which of several arrays is meant.
@@ -33,18 +33,18 @@ def open_hdf5(paths: Sequence[Path], name: str, key: str | None = None, layout: 
         found = []
         for path in paths:
             own = name if len(paths) == 1 else f"{name}/{path.stem}"
-            found += recordings_of_array(path, own, partial(_load, path, chosen), None, layout)
+            found += recordings_of_array(path, own, partial(_load, path, chosen), None, layout, chosen)
         return found
     first = read_picture(paths[0], chosen)
     minutes = minutes_of_names([path.stem for path in paths])
     blocks = partial(_blocks, tuple(paths), chosen, first.shape)
     frame = first.shape[0], first.shape[1], 1
     note = "calibrated to physical units; pixels without a measurement are 0"
-    return [Recording(name, tuple(paths), len(paths), frame, np.dtype(np.float32), blocks, minutes, note)]
+    return [Recording(name, tuple(paths), len(paths), frame, np.dtype(np.float32), blocks, minutes, note, chosen)]
 
 
 def read_picture(path: Path, key: str) -> Frames:
-    """A picture (H, W, 1) float32 in physical units; pixels marked as missing or outside become 0.
+    """Read a picture (H, W, 1), float32 in physical units; pixels marked as missing or outside become 0.
 
     The calibration is looked for beside the picture: KNMI's ``calibration`` group, or ODIM's ``what`` (gain, offset,
     nodata, undetect).

@@ -17,7 +17,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def open_images(paths: Sequence[Path], name: str) -> Recording:
-    """One recording of these pictures, in the order given.
+    """Return one recording of these pictures, in the order given.
 
     Raises:
         UserError: the first picture cannot be read.
@@ -36,7 +36,7 @@ def open_images(paths: Sequence[Path], name: str) -> Recording:
 
 
 def read_image(path: Path) -> Frames:
-    """A picture (H, W, C): C is 1 or 3, uint8; 16-bit grey becomes float32.
+    """Read a picture (H, W, C): C is 1 or 3, uint8; 16-bit grey becomes float32.
 
     Raises:
         UserError: it cannot be read or is cut short.

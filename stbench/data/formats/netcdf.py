@@ -20,7 +20,7 @@ DAMAGE = (OSError, RuntimeError, ValueError, TypeError, IndexError, AssertionErr
 
 
 def open_netcdf(path: Path, name: str, variable: str | None = None, level: int = -1) -> Recording:
-    """A variable (time, lat, lon), or one ``level`` of (time, level, lat, lon), as a recording of float32 frames.
+    """Open a variable (time, lat, lon), or one ``level`` of (time, level, lat, lon), as a recording of float32 frames.
 
     Packed values are unpacked (``scale_factor``, ``add_offset``).
 
@@ -42,7 +42,9 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, level: int =
         raise _unreadable(path, error) from error
     frame = shape[-2], shape[-1], 1
     blocks = partial(_blocks, path, chosen, level)
-    return Recording(name, (path,), shape[0], frame, np.dtype(np.float32), blocks, minutes, note=f"variable {chosen}")
+    note = f"variable {chosen}"
+    variant = f"{chosen} {level}"
+    return Recording(name, (path,), shape[0], frame, np.dtype(np.float32), blocks, minutes, note, variant)
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

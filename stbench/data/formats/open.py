@@ -1,66 +1,82 @@
-"""From files to recordings: what a file is, is told by its suffix."""
+"""From files to recordings: the suffix tells the format. One table, ``FORMATS``, lists them all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from stbench.data.formats import hdf5, images, netcdf, video
-from stbench.data.formats.arrays import Layout, open_array
+from stbench.data.formats import arrays, hdf5, images, netcdf, seq, video
+from stbench.data.formats.arrays import Layout
 from stbench.data.formats.recording import Recording, natural
-from stbench.data.formats.seq import open_seq
 from stbench.errors import UserError
 
-ARRAYS = (".npy", ".npz")
-NAMELESS = (".npy", *images.SUFFIXES, *video.SUFFIXES, ".seq")  # hold one array, which has no name
-SUFFIXES = (*ARRAYS, *images.SUFFIXES, *video.SUFFIXES, *hdf5.SUFFIXES, *netcdf.SUFFIXES, ".seq")
+Opener = Callable[[Sequence[Path], str, str | None, Layout], list[Recording]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        suffixes: of its files, in lower case.
+        open: gives the recordings of files (paths, name, variable, layout).
+        by_folder: True opens the files of a folder together, under the folder's name; False each by itself.
+    """
+
+    suffixes: tuple[str, ...]
+    open: Opener
+    by_folder: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    "npy": Format((".npy",), lambda paths, name, _, layout: arrays.open_array(paths[0], name, None, layout)),
+    "npz": Format((".npz",), lambda paths, name, key, layout: arrays.open_array(paths[0], name, key, layout)),
+    "images": Format(images.SUFFIXES, lambda paths, name, *_: [images.open_images(paths, name)], by_folder=True),
+    "video": Format(video.SUFFIXES, lambda paths, name, *_: [video.open_video(paths[0], name)]),
+    "hdf5": Format(hdf5.SUFFIXES, hdf5.open_hdf5, by_folder=True),
+    "netcdf": Format(netcdf.SUFFIXES, lambda paths, name, key, _: [netcdf.open_netcdf(paths[0], name, key)]),
+    "seq": Format((".seq",), lambda paths, name, *_: [seq.open_seq(paths[0], name)]),
+}
+NAMED = ("npz", "hdf5", "netcdf")  # formats whose files hold arrays with names
+SUFFIXES = tuple(suffix for known in FORMATS.values() for suffix in known.suffixes)
 
 
 def open_recordings(
     paths: Sequence[Path], root: Path, *, variable: str | None = None, layout: Layout = "auto"
 ) -> list[Recording]:
-    """The recordings that files under ``root`` hold, in the natural order of their names.
+    """Return the recordings that files under ``root`` hold, in the natural order of their names.
 
     The pictures of one folder are one recording, and so are its one-frame HDF5 files; any other file stands alone.
 
     Raises:
         UserError: a file cannot be read, is of no known kind, or holds no variables though one is asked for.
     """
-    nameless = next((path for path in paths if path.suffix.lower() in NAMELESS), None)
+    nameless = next((path for path in paths if format_of(path) not in NAMED), None)
     if variable is not None and nameless is not None:
         raise UserError(
             f"--variable {variable}: {nameless} holds no named arrays (npz, HDF5 and NetCDF files do). Leave it out."
         )
     found: list[Recording] = []
     ordered = sorted(paths, key=lambda path: natural(path.relative_to(root).as_posix()))
-    for (folder, kind), members in groupby(ordered, key=lambda path: (path.parent, _kind(path))):
-        files = list(members)
-        where = folder.relative_to(root).as_posix()
-        if kind == "images":
-            found.append(images.open_images(files, where))
-        elif kind == "hdf5":
-            found += hdf5.open_hdf5(files, where, variable, layout)
-        else:
-            for path in files:
-                found += _open_one(path, path.relative_to(root).with_suffix("").as_posix(), kind, variable, layout)
+    for (folder, kind), members in groupby(ordered, key=lambda path: (path.parent, format_of(path))):
+        known = FORMATS[kind]
+        if known.by_folder:
+            found += known.open(list(members), folder.relative_to(root).as_posix(), variable, layout)
+            continue
+        for path in members:
+            found += known.open([path], path.relative_to(root).with_suffix("").as_posix(), variable, layout)
     return found
 
 
-def _open_one(path: Path, name: str, kind: str, variable: str | None, layout: Layout) -> list[Recording]:
-    if kind == "array":
-        return open_array(path, name, variable, layout)
-    if kind == "video":
-        return [video.open_video(path, name)]
-    if kind == "netcdf":
-        return [netcdf.open_netcdf(path, name, variable)]
-    return [open_seq(path, name)]
+def format_of(path: Path) -> str:
+    """Return the key in ``FORMATS`` of a file.
 
-
-def _kind(path: Path) -> str:
-    suffix = path.suffix.lower()
-    kinds = {"images": images.SUFFIXES, "hdf5": hdf5.SUFFIXES, "video": video.SUFFIXES, "netcdf": netcdf.SUFFIXES}
-    for kind, suffixes in {**kinds, "array": ARRAYS, "seq": (".seq",)}.items():
-        if suffix in suffixes:
+    Raises:
+        UserError: its suffix belongs to none.
+    """
+    for kind, known in FORMATS.items():
+        if path.suffix.lower() in known.suffixes:
             return kind
     raise UserError(f"{path} is of no known kind. Readable: {', '.join(SUFFIXES)}.")

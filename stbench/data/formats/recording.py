@@ -1,4 +1,4 @@
-"""What every format gives: a recording, its size known, its frames decoded when asked for."""
+"""What every format returns: a recording, whose size is known and whose frames are decoded when asked for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Blocks = Iterator[Frames]
 Minutes = npt.NDArray[np.int64]
 
 BLOCK_FRAMES = 64
+NO_TIME = int(np.iinfo(np.int64).min)  # the minute of a frame whose time is unknown
 STORED_TYPES = (np.dtype(np.uint8), np.dtype(np.float16), np.dtype(np.float32))
 
 
@@ -34,6 +35,8 @@ class Recording:
         blocks: decodes the frames, (T, H, W, C) of ``dtype`` at a time.
         minutes: when each frame was taken, minutes since 1970-01-01 00:00; None where nothing says so.
         note: what a user should know about how it was read.
+        variant: what else its frames depend on (array, axes, cleaning): two recordings of the same files that differ in
+            it are decoded separately.
     """
 
     name: str
@@ -44,10 +47,11 @@ class Recording:
     blocks: Callable[[], Blocks] = field(repr=False)
     minutes: Minutes | None = field(default=None, repr=False)
     note: str = ""
+    variant: str = ""
 
 
 def stored_type(dtype: np.dtype[Any], where: str) -> np.dtype[Any]:
-    """How values of a file's type are kept: bytes and half floats as they are, other numbers as float32.
+    """Return how values of a file's type are kept: bytes and half floats as they are, other numbers as float32.
 
     Raises:
         UserError: not numbers.

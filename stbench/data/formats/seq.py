@@ -25,7 +25,7 @@ STAMPS = 8, 16
 
 
 def open_seq(path: Path, name: str) -> Recording:
-    """A seq file as one recording of RGB frames.
+    """Open a seq file as one recording of RGB frames.
 
     Raises:
         UserError: the header cannot be read, or fewer frames are there than it announces.
@@ -44,7 +44,7 @@ def open_seq(path: Path, name: str) -> Recording:
 
 
 def _places(path: Path) -> list[tuple[int, int]]:
-    """Where each JPEG begins and ends."""
+    """Find where each JPEG begins and ends."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         places: list[tuple[int, int]] = []
         start, end = HEADER, len(data)

@@ -1,4 +1,4 @@
-"""Times as files write them, turned into minutes since 1970-01-01 00:00 on the data's own clock."""
+"""Convert times as files write them into minutes since 1970-01-01 00:00 on the data's own clock."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STAMP = re.compile(r"(?<!\d)((?:19|20)\d{2})[-_]?(\d{2})[-_]?(\d{2})[-_T]?(\d{2}
 
 
 def minutes_of_numbers(times: npt.NDArray[Any]) -> Minutes | None:
-    """Minutes of dates, or of whole numbers since 1970 in the coarsest unit that puts them between 1975 and 2100.
+    """Return minutes of dates, or of whole numbers since 1970; None if neither fits (a plain index, say).
 
-    None where neither fits (a plain index, say).
+    Numbers are read in the coarsest unit that puts them between 1975 and 2100.
     """
     if times.ndim != 1 or not len(times):
         return None
@@ -37,7 +37,7 @@ def minutes_of_numbers(times: npt.NDArray[Any]) -> Minutes | None:
 
 
 def minutes_of_units(times: npt.NDArray[Any], units: str, where: str) -> Minutes:
-    """Minutes of numbers with a unit as NetCDF writes it, "hours since 1900-01-01 00:00:0.0".
+    """Return minutes of numbers with a unit as NetCDF writes it, "hours since 1900-01-01 00:00:0.0".
 
     Raises:
         UserError: the unit cannot be read.
@@ -54,7 +54,7 @@ def minutes_of_units(times: npt.NDArray[Any], units: str, where: str) -> Minutes
 
 
 def minutes_of_names(names: list[str]) -> Minutes | None:
-    """Minutes read off file names that all hold a date and time, as in ``rain_201008260005.h5``; else None."""
+    """Return minutes read off file names that all hold a date and time, as in ``rain_201008260005.h5``; else None."""
     found = [STAMP.search(name) for name in names]
     if not all(found):
         return None

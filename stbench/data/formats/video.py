@@ -17,7 +17,7 @@ GREY_FORMATS = ("gray", "gray8", "y800")
 
 
 def open_video(path: Path, name: str) -> Recording:
-    """A video as one recording of RGB (or, where it has no colour, grey) frames.
+    """Open a video as one recording of RGB frames (grey ones if it has no colour).
 
     Raises:
         UserError: no decoder is installed, or the file cannot be read.

@@ -1,7 +1,7 @@
-"""Prepared frames on disk: decoded once, memory-mapped by whoever reads them.
+"""The frame cache: frames decoded once to disk, memory-mapped by whoever reads them.
 
-A prepared folder holds ``frames.bin`` (F, C, H, W), ``statistics.bin`` (F, C, 4) float64, ``minutes.bin`` (F,) int64
-and, written last, ``index.json``; a folder without an index is not prepared.
+A cache folder holds ``frames.bin`` (F, C, H, W), ``statistics.bin`` (F, C, 4) float64, ``minutes.bin`` (F,) int64
+and, written last, ``index.json``; a folder without an index is incomplete.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from stbench.errors import UserError
 from stbench.schema import Record
 
 CACHE_VARIABLE = "STBENCH_CACHE"
-NO_TIME = np.iinfo(np.int64).min
+FOLDER = "prepared"  # as version 0.1 named it, so that what it decoded is found
 INDEX, FRAMES, STATISTICS, MINUTES = "index.json", "frames.bin", "statistics.bin", "minutes.bin"
 
 
-class Stored(Record):
-    """A recording's place in the store."""
+class CachedRecording(Record):
+    """A recording's place in the frame cache."""
 
     name: str
     first: int
@@ -35,25 +35,25 @@ class Stored(Record):
 
 
 class Index(Record):
-    """What a prepared folder holds. ``source`` is the sha256 of the files it was made from."""
+    """What a cache folder holds. ``source`` is the sha256 of the files it was decoded from."""
 
     format: int
     dtype: str
     frame: tuple[int, int, int]
-    recordings: tuple[Stored, ...]
+    recordings: tuple[CachedRecording, ...]
     source: str
     files: int
 
 
 def cache_dir() -> Path:
-    """Where prepared frames are kept: ``$STBENCH_CACHE``, else the per-user cache folder."""
+    """Return where decoded frames are kept: below ``$STBENCH_CACHE``, else the per-user cache folder."""
     named = os.environ.get(CACHE_VARIABLE, "").strip()
     base = Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("stbench", appauthor=False))
-    return base / "prepared"
+    return base / FOLDER
 
 
-class Prepared:
-    """A complete prepared folder. Pickling carries its path, so that workers map the files themselves.
+class FrameCache:
+    """A complete cache folder. Pickling carries its path, so that workers map the files themselves.
 
     Raises:
         UserError: it is incomplete or damaged.
@@ -66,17 +66,17 @@ class Prepared:
         except (OSError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(f"{path} holds no prepared frames ({error}). Remove it and prepare again.") from error
+            raise UserError(
+                f"{path} holds no decoded frames ({error}). Remove it and run the command again."
+            ) from error
         self.count = sum(recording.length for recording in self.index.recordings)
         for name, size in self._sizes().items():
             if not (path / name).is_file() or (path / name).stat().st_size != size:
-                raise UserError(
-                    f"{path / name} is damaged: it must have {size} bytes. Remove {path} and prepare again."
-                )
+                raise UserError(f"{path / name} is damaged: it must have {size} bytes. Remove {path} and run again.")
 
     @cached_property
     def frames(self) -> Frames:
-        """(F, C, H, W), read-only."""
+        """Frames (F, C, H, W), read-only."""
         return self._mapped(FRAMES, self.index.dtype, (self.count, *self.index.frame))
 
     @cached_property
@@ -86,7 +86,7 @@ class Prepared:
 
     @cached_property
     def minutes(self) -> npt.NDArray[np.int64]:
-        """When each frame was taken, minutes since 1970; ``NO_TIME`` where nothing is known."""
+        """Minutes since 1970 at which each frame was taken, (F,); ``NO_TIME`` if unknown."""
         return np.array(self._mapped(MINUTES, "int64", (self.count,)))
 
     def _sizes(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Decode recordings once into a prepared folder (:mod:`stbench.data.frame_cache.cache`).
+"""Decode recordings once into the frame cache (:mod:`stbench.data.frame_cache.cache`).
 
 Work goes on in ``<key>.partial`` under a lock, with a journal of what is safely on disk, and ends with a rename: a
 second process waits and finds the result, a killed one is taken up where its journal ends, and nothing is done twice.
@@ -19,21 +19,20 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stbench.data.formats import Frames, Recording
+from stbench.data.formats.recording import NO_TIME, Frames, Recording
 from stbench.data.frame_cache.cache import (
     CACHE_VARIABLE,
     FRAMES,
     INDEX,
     MINUTES,
-    NO_TIME,
     STATISTICS,
+    CachedRecording,
+    FrameCache,
     Index,
-    Prepared,
-    Stored,
     cache_dir,
 )
 from stbench.data.frame_cache.resize import FrameSize, fit_frames
-from stbench.data.scaling import frame_statistics
+from stbench.data.frame_cache.statistics import frame_statistics
 from stbench.errors import UserError
 from stbench.files import file_hash
 from stbench.schema.folder import write_text
@@ -44,7 +43,7 @@ FLUSH_BYTES = 32 << 20
 KEY_LENGTH = 16
 
 Keep = Callable[[Recording], slice]
-Report = Callable[[int, int], None]
+OnDecoded = Callable[[int, int], None]
 
 
 def everything(recording: Recording) -> slice:
@@ -52,37 +51,37 @@ def everything(recording: Recording) -> slice:
     return slice(recording.length)
 
 
-def prepare(
+def decode_once(
     name: str,
     recordings: Sequence[Recording],
     size: FrameSize,
     *,
     keep: Keep = everything,
-    progress: Report = lambda _done, _total: None,
-) -> Prepared:
-    """The prepared frames of these recordings, decoded now unless they were before.
+    on_decoded: OnDecoded = lambda _done, _total: None,
+) -> FrameCache:
+    """Return the decoded frames of these recordings; decode them now unless they were before.
 
     Args:
         name: begins the folder's name.
         recordings: what to decode.
         size: what frames are brought to.
         keep: which frames of a recording are kept (every third, say).
-        progress: told how many recordings are done, of how many.
+        on_decoded: called with the number of recordings decoded so far and in all.
 
     Raises:
         UserError: a file is damaged or holds NaN, the disk is full, or the cache folder cannot be written.
     """
     folder = cache_dir() / f"{name}-{_key(recordings, size, keep)}"
     if (folder / INDEX).is_file():
-        return Prepared(folder)
+        return FrameCache(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(_beside(folder, "lock")):
             if not (folder / INDEX).is_file():
-                _Work(_beside(folder, "partial"), recordings, size, keep, progress).finish(folder)
+                _Work(_beside(folder, "partial"), recordings, size, keep, on_decoded).finish(folder)
     except OSError as error:
         raise _explained(error, folder) from error
-    return Prepared(folder)
+    return FrameCache(folder)
 
 
 def _beside(folder: Path, suffix: str) -> Path:
@@ -97,13 +96,14 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _key(recordings: Sequence[Recording], size: FrameSize, keep: Keep) -> str:
-    """Names the content by what is cheap to know: options, and every file's name, size and time of change."""
+    """Name the content by what is cheap to know: options, and every file's name, size and time of change."""
     digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()}".encode())
     for path in _sources(recordings):
         stat = path.stat()
         digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for recording in recordings:
         digest.update(f"{recording.name} {recording.length} {recording.frame} {keep(recording)}\n".encode())
+        digest.update(recording.variant.encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
 
@@ -114,21 +114,21 @@ def _sources(recordings: Sequence[Recording]) -> list[Path]:
 def _explained(error: OSError, folder: Path) -> UserError:
     elsewhere = f"or set ${CACHE_VARIABLE} to another folder. What is done so far is kept."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"The disk is full while preparing {folder}. Free some space there, {elsewhere}")
-    return UserError(f"Cannot prepare {folder}: {error.strerror or error}. Allow writing there, {elsewhere}")
+        return UserError(f"The disk is full while frames are decoded into {folder}. Free some space there, {elsewhere}")
+    return UserError(f"Cannot decode frames into {folder}: {error.strerror or error}. Allow writing there, {elsewhere}")
 
 
 class _Work:
-    """One preparation, from the journal's end on."""
+    """Decode what the journal does not hold yet."""
 
     def __init__(
-        self, folder: Path, recordings: Sequence[Recording], size: FrameSize, keep: Keep, progress: Report
+        self, folder: Path, recordings: Sequence[Recording], size: FrameSize, keep: Keep, on_decoded: OnDecoded
     ) -> None:
         self.folder = folder
         self.recordings = recordings
         self.size = size
         self.keep = keep
-        self.progress = progress
+        self.on_decoded = on_decoded
         self.dtype = np.result_type(*{recording.dtype for recording in recordings})
         folder.mkdir(exist_ok=True)
         self.done = self._journal()
@@ -155,7 +155,7 @@ class _Work:
             shutil.rmtree(target)
         self.folder.rename(target)
 
-    def _journal(self) -> list[Stored]:
+    def _journal(self) -> list[CachedRecording]:
         """Recordings that are whole on disk; a torn last line counts as not written."""
         path = self.folder / JOURNAL
         if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, MINUTES)):
@@ -163,14 +163,14 @@ class _Work:
         done = []
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                done.append(Stored.parse(json.loads(line), str(path)))
+                done.append(CachedRecording.parse(json.loads(line), str(path)))
             except ValueError:
                 break
-        write_text(path, "".join(stored.model_dump_json() + "\n" for stored in done))
+        write_text(path, "".join(cached.model_dump_json() + "\n" for cached in done))
         return done
 
     def _rewind(self, files: dict[str, BinaryIO]) -> None:
-        frames = sum(stored.length for stored in self.done)
+        frames = sum(cached.length for cached in self.done)
         pixels = self.size.channels * self.size.height * self.size.width
         per_frame = {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, MINUTES: 8}
         for name, file in files.items():
@@ -178,16 +178,16 @@ class _Work:
             file.seek(0, os.SEEK_END)
 
     def _decode(self, files: dict[str, BinaryIO]) -> None:
-        pending: list[Stored] = []
-        first, flushed = sum(stored.length for stored in self.done), files[FRAMES].tell()
+        pending: list[CachedRecording] = []
+        first, flushed = sum(cached.length for cached in self.done), files[FRAMES].tell()
         for number, recording in enumerate(self.recordings[len(self.done) :], len(self.done)):
             length = self._decode_one(recording, files)
-            pending.append(Stored(name=recording.name, first=first, length=length, note=recording.note))
+            pending.append(CachedRecording(name=recording.name, first=first, length=length, note=recording.note))
             first += length
             if files[FRAMES].tell() - flushed >= FLUSH_BYTES or number + 1 == len(self.recordings):
                 self._record(pending, files)
                 pending, flushed = [], files[FRAMES].tell()
-            self.progress(number + 1, len(self.recordings))
+            self.on_decoded(number + 1, len(self.recordings))
 
     def _decode_one(self, recording: Recording, files: dict[str, BinaryIO]) -> int:
         kept = self.keep(recording)
@@ -208,12 +208,12 @@ class _Work:
             length += len(frames)
         return length
 
-    def _record(self, pending: list[Stored], files: dict[str, BinaryIO]) -> None:
+    def _record(self, pending: list[CachedRecording], files: dict[str, BinaryIO]) -> None:
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
         with (self.folder / JOURNAL).open("a", encoding="utf-8") as journal:
-            journal.writelines(stored.model_dump_json() + "\n" for stored in pending)
+            journal.writelines(cached.model_dump_json() + "\n" for cached in pending)
             journal.flush()
             os.fsync(journal.fileno())
         self.done += pending

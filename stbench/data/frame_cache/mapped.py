@@ -30,7 +30,7 @@ class MappedArray:
             return np.load(self.path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except (OSError, ValueError, EOFError) as error:
             raise UserError(
-                f"{self.path} cannot be read as npy (cut short or damaged?): {error}. Fetch or prepare it again."
+                f"{self.path} cannot be read as npy (cut short or damaged?): {error}. Fetch it again."
             ) from error
 
     def __getstate__(self) -> dict[str, Path]:

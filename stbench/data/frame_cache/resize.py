@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from stbench.data.formats import Frames
+from stbench.data.formats.recording import Frames
 from stbench.schema import Record
 
 Fit = Literal["crop", "cover", "stretch"]
@@ -35,7 +35,7 @@ class FrameSize(Record):
 
 
 def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
-    """What is done to recordings whose frames (H, W, C) differ, for the report; empty where they are all alike.
+    """Say what is done to recordings whose frames (H, W, C) differ, for the report; empty if they are all alike.
 
     >>> adapted([(32, 32, 1), (48, 40, 3)], FrameSize(height=32, width=32, channels=3))
     '; frames of 32×32, 48×40 are brought to 32×32 (cover), of 1, 3 channels to 3'
@@ -53,7 +53,7 @@ def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
 
 
 def fit_frames(frames_THWC: Frames, size: FrameSize) -> Frames:
-    """Frames (T, C, H, W) of the size asked for, of the same type; resampling is linear and free of aliasing."""
+    """Return frames (T, C, H, W) of the size asked for, of the same type; resampling is linear and free of aliasing."""
     frames = _with_channels(frames_THWC, size.channels)
     height, width = frames.shape[1:3]
     target = size.height, size.width

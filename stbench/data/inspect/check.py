@@ -1,4 +1,4 @@
-"""Look a dataset over: files and hashes, shapes, values, dates, counts, and whether any frame is in two splits."""
+"""Checks behind ``stbench data check``: files and hashes, shapes, values, dates, counts, leaks between splits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from stbench.data.benchmarks.downloads import Download, check_hash
 from stbench.data.benchmarks.folders import candidate_folders
-from stbench.data.dataset import Dataset, Split
+from stbench.data.dataset import Split, Splits
 from stbench.data.inspect.leaks import frame_contents, shared_clips
 from stbench.data.loader import evenly_spaced
-from stbench.data.splits.windowed_split import StoredSplit
+from stbench.data.splits.windowed_split import WindowedSplit
 from stbench.errors import UserError
 from stbench.schema import Benchmark
 
@@ -23,16 +23,18 @@ SAMPLE = 256  # clips of a split whose values and frames are looked at where win
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at: whether it is in order, and what was seen."""
+class Observation:
+    """One thing that was checked: whether it is in order, and what was seen."""
 
     what: str
     good: bool
     seen: str
 
 
-def check_files(name: str, dirs: Sequence[Path], also: Sequence[str], downloads: Sequence[Download]) -> list[Finding]:
-    """Whether the files that are there have the hash they should."""
+def check_files(
+    name: str, dirs: Sequence[Path], also: Sequence[str], downloads: Sequence[Download]
+) -> list[Observation]:
+    """Check whether the files that are there have the hash they should."""
     found = []
     for item in downloads:
         if "*" in item.file:
@@ -41,20 +43,23 @@ def check_files(name: str, dirs: Sequence[Path], also: Sequence[str], downloads:
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
             if item.unpack is None:
-                found.append(Finding(item.file, item.optional, "not there" + " (optional)" * item.optional))
+                found.append(Observation(item.file, item.optional, "not there" + " (optional)" * item.optional))
             continue
         try:
             check_hash(path, item)
-            found.append(Finding(item.file, True, "hash fits" if item.hashes else "there (no hash is known)"))
+            found.append(Observation(item.file, True, "hash fits" if item.hashes else "there (no hash is known)"))
         except UserError as error:
-            found.append(Finding(item.file, False, str(error)))
+            found.append(Observation(item.file, False, str(error)))
     return found
 
 
-def check_dataset(dataset: Dataset, benchmark: Benchmark) -> list[Finding]:
-    """Counts, shapes, value range, dates and leakage of a dataset that could be opened."""
+def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[Observation]:
+    """Check counts, shapes, value range, dates and leaks of an opened dataset.
+
+    ``hold_out`` False says that the test split stands in for validation.
+    """
     splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    findings = [Finding("read", True, dataset.report)]
+    observed = [Observation("read", True, dataset.report)]
     for name, split in splits.items():
         clips = split.clips(evenly_spaced(len(split), SAMPLE // 4), 0)
         finite = bool(clips.isfinite().all())
@@ -63,16 +68,12 @@ def check_dataset(dataset: Dataset, benchmark: Benchmark) -> list[Finding]:
             f"{len(split)} clips (T, C, H, W) = {tuple(clips.shape[1:])}, values {physical.min():.5g} to "
             f"{physical.max():.5g} {benchmark.units}, model space {clips.min():.4g} to {clips.max():.4g}"
         )
-        findings.append(Finding(name, finite, text + ("" if finite else "; NaN or infinity")))
+        observed.append(Observation(name, finite, text + ("" if finite else "; NaN or infinity")))
         dates = _dates(split)
         if dates:
-            findings.append(Finding(f"{name} dates", True, dates))
-    pairs = [pair for pair in combinations(splits, 2) if _apart(pair, dataset)]
-    return findings + [_leakage(pair, splits) for pair in pairs] + _copies(pairs, splits)
-
-
-def _apart(pair: tuple[str, str], dataset: Dataset) -> bool:
-    return dataset.context.hold_out or pair == ("train", "test")
+            observed.append(Observation(f"{name} dates", True, dates))
+    pairs = [pair for pair in combinations(splits, 2) if hold_out or pair == ("train", "test")]
+    return observed + [_leakage(pair, splits) for pair in pairs] + _copies(pairs, splits)
 
 
 def _dates(split: Split) -> str:
@@ -83,33 +84,33 @@ def _dates(split: Split) -> str:
     return f"{first} to {last}"
 
 
-def _leakage(pair: tuple[str, str], splits: dict[str, Split]) -> Finding:
-    """Whether two splits share a frame: by number where windows are numbered, else by the content of a sample."""
+def _leakage(pair: tuple[str, str], splits: dict[str, Split]) -> Observation:
+    """Check whether two splits share a frame: by number if windows are numbered, else by the content of a sample."""
     first, second = (getattr(splits[name], "windows_NT", None) for name in pair)
     what = f"{pair[0]} and {pair[1]}"
     if first is not None and second is not None:
         shared = len(np.intersect1d(first, second))
-        return Finding(what, not shared, f"{shared} frames in both" if shared else "no frame in both")
+        return Observation(what, not shared, f"{shared} frames in both" if shared else "no frame in both")
     known, other = (_contents(splits[name]) for name in pair)
     shared = len(known & other)
-    return Finding(
+    return Observation(
         what, not shared, f"{shared} frames in both" if shared else f"no frame in both ({SAMPLE} clips each)"
     )
 
 
-def _copies(pairs: Sequence[tuple[str, str]], splits: dict[str, Split]) -> list[Finding]:
-    """Whether clips of two splits have the same content, as where a file was copied; only of prepared frames."""
-    stored = {name: split for name, split in splits.items() if isinstance(split, StoredSplit)}
-    if not stored:
+def _copies(pairs: Sequence[tuple[str, str]], splits: dict[str, Split]) -> list[Observation]:
+    """Check whether clips of two splits have the same content (a copied file, say); only of cached frames."""
+    windowed = {name: split for name, split in splits.items() if isinstance(split, WindowedSplit)}
+    if not windowed:
         return []
-    contents_F = frame_contents(next(iter(stored.values())).prepared.frames)
-    findings = []
+    contents_F = frame_contents(next(iter(windowed.values())).stored.frames)
+    observed = []
     for name, other in pairs:
-        clips_NT = stored[other].windows_NT
-        shared = shared_clips(contents_F, stored[name].windows_NT, clips_NT)
+        clips_NT = windowed[other].windows_NT
+        shared = shared_clips(contents_F, windowed[name].windows_NT, clips_NT)
         seen = f"{shared} of the {len(clips_NT)} clips of {other} have a copy in {name}"
-        findings.append(Finding(f"{name} and {other} by content", not shared, seen))
-    return findings
+        observed.append(Observation(f"{name} and {other} by content", not shared, seen))
+    return observed
 
 
 def _contents(split: Split) -> set[bytes]:

@@ -1,6 +1,6 @@
 """Clips that are in two splits under two names: content is compared, frame by frame, by hash.
 
-Axes: F stored frames, N windows, T frames of a window.
+Axes: F cached frames, N windows, T frames of a window.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from stbench.data.splits.windows import Windows
 
 Contents = npt.NDArray[np.int64]
 
-FLAT = 0  # number of every frame that is one value throughout, which says nothing on where it is from
+FLAT = 0  # id of all constant frames, which cannot identify their source
 
 
 def frame_contents(frames_FCHW: Frames) -> Contents:
-    """A number for each frame (F,): equal where the contents are (64 bits of BLAKE2b), ``FLAT`` for constant frames."""
+    """Return a number per frame (F,), equal for equal contents (64 bits of BLAKE2b); ``FLAT`` if it is constant."""
     found = np.empty(len(frames_FCHW), dtype=np.int64)
     for number, frame in enumerate(frames_FCHW):
         flat = bool((frame == frame.flat[0]).all())
@@ -29,7 +29,7 @@ def frame_contents(frames_FCHW: Frames) -> Contents:
 
 
 def shared_clips(contents_F: Contents, one_NT: Windows, other_NT: Windows) -> int:
-    """How many of the other split's clips have their frames, in order, somewhere among those of the one.
+    """Count the clips of the other split whose frames occur, in order, somewhere among those of the one.
 
     Clips that hardly change (fewer than two different frames that are not constant) are left aside: nights without a
     taxi and hours without rain are alike without being copies.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from stbench.data.dataset import Dataset
+from stbench.data.dataset import Splits
 from stbench.data.loader import evenly_spaced
 from stbench.errors import UserError
 from stbench.files import write_gif
@@ -44,14 +44,16 @@ class Row:
     label: str
 
 
-def write_preview(dataset: Dataset, benchmark: Benchmark, folder: Path) -> tuple[Path, Path]:
-    """Write ``<name>.png`` (a clip a row: past, then, behind a bar, future) and ``<name>.gif``; returns both paths.
+def write_preview(dataset: Splits, benchmark: Benchmark, folder: Path) -> tuple[Path, Path]:
+    """Write ``<name>.png`` (one row per clip: past, a bar, future) and ``<name>.gif``; return both paths.
+
+    ``benchmark`` has the shape under which the dataset was opened.
 
     Raises:
         UserError: the folder cannot be written.
     """
     rows = preview_rows(dataset, benchmark)
-    shape = dataset.context.shape
+    shape = benchmark.shape
     t_in = shape.t_in
     what = LENGTHS.sub("", benchmark.title)  # which may be other ones here
     title = f"{what}, {t_in} -> {shape.t_out}, (C, H, W) = {shape.frame}"
@@ -68,7 +70,7 @@ def write_preview(dataset: Dataset, benchmark: Benchmark, folder: Path) -> tuple
     return sheet, film
 
 
-def preview_rows(dataset: Dataset, benchmark: Benchmark) -> list[Row]:
+def preview_rows(dataset: Splits, benchmark: Benchmark) -> list[Row]:
     """The first and the middle clip of each split, with their range in physical units."""
     rows = []
     for name in ("train", "val", "test"):

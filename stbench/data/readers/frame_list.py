@@ -10,8 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from stbench.data.frame_cache.cache import Stored
-from stbench.data.splits.rules import Span
+from stbench.data.splits.windows import Placed, Span
 from stbench.errors import UserError
 
 LINE = re.compile(r"^\s*(\S+)\s+frames\s+([\d\s,\-]+)$")
@@ -19,7 +18,7 @@ Ranges = dict[str, list[tuple[int, int]]]
 
 
 def read_ranges(folder: Path, name: str) -> Ranges:
-    """Half-open ranges of frames, counted from 0, of each recording.
+    """Read half-open ranges of frames, counted from 0, of each recording.
 
     Raises:
         UserError: the file is missing or holds no such line.
@@ -40,17 +39,13 @@ def read_ranges(folder: Path, name: str) -> Ranges:
     return table
 
 
-def spans_in_ranges(spans: Sequence[Span], recordings: Sequence[Stored], table: Ranges) -> list[Span]:
-    """What the ranges leave of spans that are whole recordings; a recording the table does not know is left out."""
-    by_first = {recording.first: recording for recording in recordings}
-    found = []
-    for span in spans:
-        stem = PurePosixPath(by_first[span.start].name).name
+def frames_in_use(recordings: Sequence[Placed], table: Ranges) -> dict[int, list[Span]]:
+    """Return the spans in use of each recording, by its first frame; none for a recording the table does not know."""
+    found = {}
+    for recording in recordings:
+        stem = PurePosixPath(recording.name).name
         known = next((ranges for name, ranges in table.items() if stem == name or stem.startswith(f"{name}_")), [])
-        for start, stop in known:
-            cut = Span(span.start + start, min(span.start + stop, span.stop))
-            if cut.stop > cut.start:
-                found.append(cut)
+        found[recording.first] = [Span(recording.first + start, recording.first + stop) for start, stop in known]
     return found
 
 

@@ -6,7 +6,8 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from stbench.data.splits.rules import SPLITS, ByName
+from stbench.data.splits.rules import ByName
+from stbench.data.splits.windows import SPLITS
 from stbench.errors import UserError
 
 SYNONYMS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -15,7 +16,7 @@ VAL_OF_TRAIN = 0.125  # 0.7 to 0.1, as where nothing names a split
 
 
 def by_folders(names: Sequence[str]) -> ByName | None:
-    """The rule that folders (or files) named after splits stand for, case ignored; None where none is so named.
+    """Return the rule that folders (or files) named after splits stand for, case ignored; None if none is so named.
 
     Where train and test are there and validation is not, it is cut from training.
 
@@ -50,7 +51,7 @@ def _pattern(split: str) -> str:
 
 
 def _is_near(top: str) -> bool:
-    """Whether a name looks like a split's: tset, tests2, train_set."""
+    """Tell whether a name looks like a split's: tset, tests2, train_set."""
     words = [word for names in SYNONYMS.values() for word in names]
     letters = re.sub("[^a-z]", "", top.lower())
     begins = re.split("[^a-z]", top.lower())[0] in words

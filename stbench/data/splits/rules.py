@@ -1,57 +1,117 @@
-"""Windows over recordings, and which split each belongs to.
+"""Split rules: which recordings, frames or windows are train, validation and test.
 
-A span is a half-open range of stored frames; windows are cut inside spans, so that none crosses a border.
-Axes: N windows, T frames of a window, F stored frames.
+A rule is a record with a ``kind``; its method ``divide`` does the work. Rules by fraction, name and year divide frames:
+windows are cut inside each split's spans. Rules of last windows and files divide windows that were cut before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
-from stbench.data.frame_cache.cache import NO_TIME, Stored
+from stbench.data.formats.recording import NO_TIME, Minutes
+from stbench.data.splits.windows import SPLITS, Cutter, Placed, Span, SplitWindows, Windows
 from stbench.errors import UserError
 from stbench.schema import Record
 
-if TYPE_CHECKING:  # windows need torch, which what only describes data must not wait for
-    from stbench.data.splits.windows import Windows
-
-Minutes = npt.NDArray[np.int64]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Spans = dict[str, list[Span]]
 
 MANY_CLIPS = 10
-SPLITS = ("train", "val", "test")
 
 
-class Span(NamedTuple):
-    """Stored frames start … stop−1, all of one recording."""
+class Named(Protocol):
+    """A recording whose name and length are known before anything is decoded."""
 
-    start: int
-    stop: int
+    @property
+    def name(self) -> str:
+        """Unique name."""
+
+    @property
+    def length(self) -> int:
+        """Number of frames."""
 
 
-class ByFraction(Record):
+class SpanRule(Record):
+    """A rule that divides frames."""
+
+    val_joins_training: ClassVar[bool] = True
+    """Whether validation frames are trained on if nothing is held out."""
+
+    @abstractmethod
+    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:
+        """Return the spans of each split; no frame is in two of them.
+
+        Raises:
+            UserError: the rule does not fit the recordings.
+        """
+
+    def divide(self, cutter: Cutter, where: str) -> SplitWindows:
+        """Divide the frames, then cut the windows of each split.
+
+        Raises:
+            UserError: the rule does not fit the recordings, or leaves a split without a window.
+        """
+        spans = self.spans(cutter.recordings, cutter.minutes, where)
+        windows = SplitWindows(*(cutter.windows(spans[split]) for split in SPLITS))
+        cutter.check_filled(windows, spans, where)
+        return windows
+
+
+class ByFraction(SpanRule):
     """Shares of train, validation and test, in order.
 
     ``clip`` shares out whole recordings in the order of their names, ``time`` the frames of each recording, and
-    ``auto`` takes recordings where there are at least ten of them.
+    ``auto`` takes recordings if there are at least ten of them.
     """
 
     kind: Literal["fraction"] = "fraction"
     shares: tuple[Share, Share, Share] = (0.7, 0.1, 0.2)
     by: Literal["auto", "clip", "time"] = "auto"
 
+    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:  # noqa: ARG002
+        """Share out the recordings, or the frames of each."""
+        total = sum(self.shares)
+        if abs(total - 1) > 1e-6:
+            raise UserError(
+                f"{where}: the split {','.join(f'{s:g}' for s in self.shares)} adds up to {total:g}, not 1."
+            )
+        spans: Spans = {split: [] for split in SPLITS}
+        if self._by_clip(recordings):
+            for split, part in self._cut(len(recordings)).items():
+                spans[split] = [Span.of(recordings[number]) for number in range(*part)]
+            return spans
+        for recording in recordings:
+            for split, (start, stop) in self._cut(recording.length).items():
+                spans[split].append(Span(recording.first + start, recording.first + stop))
+        return spans
 
-class ByName(Record):
+    def room(self, recordings: Sequence[Named]) -> tuple[bool, int]:
+        """Tell whether the smallest split is the end of recordings, and the most frames that surely fit a clip."""
+        if self._by_clip(recordings):
+            return False, min(recording.length for recording in recordings)
+        return True, round(max(recording.length for recording in recordings) * min(self.shares))
+
+    def _by_clip(self, recordings: Sequence[Named]) -> bool:
+        return self.by == "clip" or (self.by == "auto" and len(recordings) >= MANY_CLIPS)
+
+    def _cut(self, count: int) -> dict[str, tuple[int, int]]:
+        """Give test and validation their rounded share, at least one; training the rest."""
+        test, val = (max(1, round(count * self.shares[part])) for part in (2, 1))
+        head = max(0, count - test - val)
+        return {"train": (0, head), "val": (head, max(head, count - test)), "test": (max(0, count - test), count)}
+
+
+class ByName(SpanRule):
     """A recording goes where its name matches a pattern (searched for); one that matches none is left out.
 
-    ``val`` may be a share of training instead, cut from its end: whole recordings where training has at least ten, else
+    ``val`` may be a share of training instead, cut from its end: whole recordings if training has at least ten, else
     frames of each.
     """
 
@@ -60,113 +120,154 @@ class ByName(Record):
     val: str | Share
     test: str
 
+    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:  # noqa: ARG002
+        """Put each recording where its name belongs."""
+        spans: Spans = {split: [] for split in SPLITS}
+        patterns = {split: pattern for split in SPLITS if isinstance(pattern := getattr(self, split), str)}
+        for recording in recordings:
+            matching = [split for split, pattern in patterns.items() if re.search(pattern, recording.name)]
+            if len(matching) > 1:
+                raise UserError(f"{where}: the recording {recording.name!r} belongs to {' and '.join(matching)}.")
+            for split in matching:
+                spans[split].append(Span.of(recording))
+        if isinstance(self.val, float):
+            spans["train"], spans["val"] = _tail_off(spans["train"], self.val)
+        return spans
 
-class ByYear(Record):
+    def room(self, recordings: Sequence[Named]) -> tuple[bool, int]:
+        """Tell whether validation is the end of recordings, and the most frames that surely fit a clip."""
+        whole = min(recording.length for recording in recordings)
+        training = [recording.length for recording in recordings if re.search(self.train, recording.name)]
+        if isinstance(self.val, str) or len(training) >= MANY_CLIPS:
+            return False, whole
+        return True, min(round(max(training) * self.val), whole)
+
+
+class ByYear(SpanRule):
     """Frames go by the year they were taken in, first and last year included."""
 
+    val_joins_training: ClassVar[bool] = False  # the published habit leaves the validation years unused
     kind: Literal["year"] = "year"
     train: tuple[int, int]
     val: tuple[int, int]
     test: tuple[int, int]
 
-
-SpanRule = Annotated[ByFraction | ByName | ByYear, Field(discriminator="kind")]
-Spans = dict[str, list[Span]]
-
-
-def split_spans(rule: SpanRule, recordings: Sequence[Stored], minutes_F: Minutes, where: str) -> Spans:
-    """The spans of each split; no frame is in two of them.
-
-    Raises:
-        UserError: the rule leaves a split empty, needs times that are not known, or puts a recording in two splits.
-    """
-    if isinstance(rule, ByFraction):
-        spans = _by_fraction(rule, recordings, where)
-    elif isinstance(rule, ByName):
-        spans = _by_name(rule, recordings, where)
-    else:
-        spans = _by_year(rule, recordings, minutes_F, where)
-    return spans
-
-
-def without_gaps(spans: Sequence[Span], minutes_F: Minutes) -> list[Span]:
-    """Cut spans where time does not go on by the usual (most common) step; spans without times stay whole."""
-    found: list[Span] = []
-    for span in spans:
-        minutes = minutes_F[span.start : span.stop]
-        if len(minutes) < 3 or (minutes == NO_TIME).any():
-            found.append(span)
-            continue
-        steps = np.diff(minutes)
-        values, counts = np.unique(steps, return_counts=True)
-        edges = np.flatnonzero(steps != values[counts.argmax()]) + 1 + span.start
-        bounds = [span.start, *edges.tolist(), span.stop]
-        found += [Span(a, b) for a, b in pairwise(bounds)]
-    return found
-
-
-def windows_of(span: Span, length: int, stride: int) -> Windows:
-    """Windows (N, T) inside a span, ``stride`` apart and counted back from its end, in time order."""
-    starts = np.arange(span.stop - length, span.start - 1, -stride, dtype=np.int64)[::-1]
-    return starts[:, None] + np.arange(length)
-
-
-def check_filled(windows: Mapping[str, Windows], spans: Spans, length: int, where: str) -> None:
-    """Refuse splits without a single window of ``length`` frames.
-
-    Raises:
-        UserError: a split has none.
-    """
-    for split in SPLITS:
-        if not len(windows[split]):
-            longest = max((stop - start for start, stop in spans[split]), default=0)
-            raise UserError(
-                f"{where}: the {split} split has no clip of {length} frames: its longest run of frames is {longest}. "
-                "Ask for shorter clips (--t-in, --t-out) or other shares (--split), give longer recordings, or check "
-                "that none is missing ('stbench data check')."
-            )
-
-
-def _by_fraction(rule: ByFraction, recordings: Sequence[Stored], where: str) -> Spans:
-    train, val, test = rule.shares
-    if abs(train + val + test - 1) > 1e-6:
-        raise UserError(f"{where}: the split {train:g},{val:g},{test:g} adds up to {train + val + test:g}, not to 1.")
-    spans: Spans = {split: [] for split in SPLITS}
-    whole = rule.by == "clip" or (rule.by == "auto" and len(recordings) >= MANY_CLIPS)
-    if whole:
-        for split, part in _cut(len(recordings), rule.shares).items():
-            spans[split] = [_span(recordings[number]) for number in range(*part)]
+    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:
+        """Cut each recording by the year of its frames."""
+        self._check_times(recordings, minutes_F, where)
+        spans: Spans = {split: [] for split in SPLITS}
+        years = _years(minutes_F)
+        for recording in recordings:
+            span = Span.of(recording)
+            for split in SPLITS:
+                first, last = getattr(self, split)
+                own = years[span.start : span.stop]
+                inside = np.flatnonzero((own >= first) & (own <= last))
+                for run in np.split(inside, np.flatnonzero(np.diff(inside) != 1) + 1):
+                    if len(run):
+                        spans[split].append(Span(span.start + int(run[0]), span.start + int(run[-1]) + 1))
         return spans
-    for recording in recordings:
-        for split, (start, stop) in _cut(recording.length, rule.shares).items():
-            spans[split].append(Span(recording.first + start, recording.first + stop))
-    return spans
+
+    def _check_times(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> None:
+        """Refuse undated frames, two recordings that hold the same time, and missing years."""
+        for recording in recordings:
+            span = Span.of(recording)
+            if (minutes_F[span.start : span.stop] == NO_TIME).any():
+                raise UserError(f"{where}: {recording.name!r} does not say when its frames were taken.")
+        for earlier, later in pairwise(sorted(recordings, key=lambda recording: int(minutes_F[recording.first]))):
+            if minutes_F[earlier.first + earlier.length - 1] >= minutes_F[later.first]:
+                raise UserError(
+                    f"{where}: {earlier.name!r} and {later.name!r} hold the same times; one of them is misnamed or of "
+                    "the wrong year. Fetch it again."
+                )
+        held = set(_years(minutes_F).tolist())
+        wanted = {year for split in SPLITS for year in range(getattr(self, split)[0], getattr(self, split)[1] + 1)}
+        missing = ", ".join(str(year) for year in sorted(wanted - held))
+        if missing:
+            raise UserError(f"{where}: no file holds the year {missing}. Fetch what is missing.")
 
 
-def _cut(count: int, shares: tuple[float, float, float]) -> dict[str, tuple[int, int]]:
-    """Test and validation get their rounded share, at least one; training the rest."""
-    test = max(1, round(count * shares[2]))
-    val = max(1, round(count * shares[1]))
-    head = max(0, count - test - val)
-    return {"train": (0, head), "val": (head, max(head, count - test)), "test": (max(0, count - test), count)}
+class WindowRule(Record):
+    """A rule that divides windows in time order; validation is the last ``val_fraction`` of those before test."""
+
+    val_joins_training: ClassVar[bool] = True
+    val_fraction: Share = 0.1
+
+    @abstractmethod
+    def take(self, groups: Sequence[Windows], where: str) -> SplitWindows:
+        """Divide the windows of the recordings, one group each, in time order.
+
+        Raises:
+            UserError: there are too few windows or recordings.
+        """
+
+    def divide(self, cutter: Cutter, where: str) -> SplitWindows:
+        """Cut the windows of each recording, then divide them.
+
+        Raises:
+            UserError: there are too few windows or recordings.
+        """
+        return self.take([cutter.windows([Span.of(recording)]) for recording in cutter.recordings], where)
 
 
-def _by_name(rule: ByName, recordings: Sequence[Stored], where: str) -> Spans:
-    spans: Spans = {split: [] for split in SPLITS}
-    patterns = {split: pattern for split in SPLITS if isinstance(pattern := getattr(rule, split), str)}
-    for recording in recordings:
-        matching = [split for split, pattern in patterns.items() if re.search(pattern, recording.name)]
-        if len(matching) > 1:
-            raise UserError(f"{where}: the recording {recording.name!r} belongs to {' and '.join(matching)}.")
-        for split in matching:
-            spans[split].append(_span(recording))
-    if isinstance(rule.val, float):
-        spans["train"], spans["val"] = _tail_off(spans["train"], rule.val)
-    return spans
+class LastWindows(WindowRule):
+    """Test is the last ``test`` windows of all."""
+
+    kind: Literal["last_windows"] = "last_windows"
+    test: PositiveInt
+
+    def take(self, groups: Sequence[Windows], where: str) -> SplitWindows:
+        """Divide all windows together."""
+        every = np.concatenate(groups)
+        return _cut(every, max(1, round((len(every) - self.test) * self.val_fraction)), self.test, where)
+
+
+class LastFraction(WindowRule):
+    """Of each recording's windows, test is the last ``test_fraction``; ``val_fraction`` is a share of all, too."""
+
+    kind: Literal["last_fraction"] = "last_fraction"
+    test_fraction: Share
+
+    def take(self, groups: Sequence[Windows], where: str) -> SplitWindows:
+        """Divide the windows of each recording by itself."""
+        sizes = [
+            [max(1, round(len(group) * share)) for share in (self.val_fraction, self.test_fraction)] for group in groups
+        ]
+        parts = [_cut(group, val, test, where) for group, (val, test) in zip(groups, sizes, strict=True)]
+        return SplitWindows(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+class LastFile(WindowRule):
+    """Test is every window of the last recording."""
+
+    kind: Literal["last_file"] = "last_file"
+
+    def take(self, groups: Sequence[Windows], where: str) -> SplitWindows:
+        """Cut validation from the windows before the last recording's."""
+        if len(groups) < 2:
+            raise UserError(f"{where}: the last file is the test split, so at least two files are needed.")
+        before = np.concatenate(groups[:-1])
+        train, val, _ = _cut(before, max(1, round(len(before) * self.val_fraction)), 0, where)
+        return SplitWindows(train, val, groups[-1])
+
+
+DividesFrames = Annotated[ByFraction | ByName | ByYear, Field(discriminator="kind")]
+SplitRule = Annotated[ByFraction | ByName | ByYear | LastWindows | LastFraction | LastFile, Field(discriminator="kind")]
+
+
+def _cut(windows: Windows, val: int, test: int, where: str) -> SplitWindows:
+    """Take the last ``test`` windows, and the ``val`` before them."""
+    if len(windows) <= val + test:
+        raise UserError(
+            f"{where}: {len(windows)} windows are too few for {val} validation and {test} test windows and some "
+            "for training. Give a longer series or a smaller split in the dataset options."
+        )
+    head = len(windows) - test - val
+    return SplitWindows(windows[:head], windows[head : head + val], windows[head + val :])
 
 
 def _tail_off(spans: list[Span], share: float) -> tuple[list[Span], list[Span]]:
-    """Spans less a share of them, and that share: the last spans where there are many, else the end of each."""
+    """Cut a share off: the last spans if there are many, else the end of each."""
     if len(spans) >= MANY_CLIPS:
         kept = len(spans) - max(1, round(len(spans) * share))
         return spans[:kept], spans[kept:]
@@ -175,54 +276,5 @@ def _tail_off(spans: list[Span], share: float) -> tuple[list[Span], list[Span]]:
     return [Span(span.start, cut) for span, cut in pairs], [Span(cut, span.stop) for span, cut in pairs]
 
 
-def _by_year(rule: ByYear, recordings: Sequence[Stored], minutes_F: Minutes, where: str) -> Spans:
-    spans: Spans = {split: [] for split in SPLITS}
-    _check_times(rule, recordings, minutes_F, where)
-    years = (minutes_F.astype("M8[m]").astype("M8[Y]").astype(np.int64)) + 1970
-    for recording in recordings:
-        span = _span(recording)
-        for split in SPLITS:
-            first, last = getattr(rule, split)
-            inside = np.flatnonzero((years[span.start : span.stop] >= first) & (years[span.start : span.stop] <= last))
-            for run in np.split(inside, np.flatnonzero(np.diff(inside) != 1) + 1):
-                if len(run):
-                    spans[split].append(Span(span.start + int(run[0]), span.start + int(run[-1]) + 1))
-    return spans
-
-
-def _check_times(rule: ByYear, recordings: Sequence[Stored], minutes_F: Minutes, where: str) -> None:
-    """Every frame must be dated, no two recordings may hold the same time, and no year may be missing."""
-    for recording in recordings:
-        span = _span(recording)
-        if (minutes_F[span.start : span.stop] == NO_TIME).any():
-            raise UserError(f"{where}: {recording.name!r} does not say when its frames were taken.")
-    ordered = sorted(recordings, key=lambda recording: int(minutes_F[recording.first]))
-    for earlier, later in pairwise(ordered):
-        if minutes_F[earlier.first + earlier.length - 1] >= minutes_F[later.first]:
-            raise UserError(
-                f"{where}: {earlier.name!r} and {later.name!r} hold the same times; one of them is misnamed or of the "
-                "wrong year. Fetch it again."
-            )
-    held = set((minutes_F.astype("M8[m]").astype("M8[Y]").astype(np.int64) + 1970).tolist())
-    wanted = {year for split in SPLITS for year in range(getattr(rule, split)[0], getattr(rule, split)[1] + 1)}
-    missing = sorted(wanted - held)
-    if missing:
-        listing = ", ".join(str(year) for year in missing)
-        raise UserError(f"{where}: no file holds the year {listing}. Fetch what is missing.")
-
-
-def _span(recording: Stored) -> Span:
-    return Span(recording.first, recording.first + recording.length)
-
-
-class NameRule(Record):
-    """Settings of the recordings whose name matches: every ``step``-th frame is kept, windows are ``stride`` apart."""
-
-    match: str
-    step: PositiveInt = 1
-    stride: PositiveInt | None = None
-
-
-def rule_for(name: str, rules: Sequence[NameRule]) -> NameRule | None:
-    """The first rule that matches a recording's name."""
-    return next((rule for rule in rules if re.search(rule.match, name)), None)
+def _years(minutes_F: Minutes) -> Minutes:
+    return minutes_F.astype("M8[m]").astype("M8[Y]").astype(np.int64) + 1970

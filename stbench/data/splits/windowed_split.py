@@ -1,37 +1,53 @@
-"""Clips cut from prepared frames: windows are indexed, not copied; values are scaled when read.
+"""Clips cut from the frame cache: windows are indexed, not copied; values are scaled when read.
 
-Axes: B batch, T time, C channels, H, W, N windows.
+Axes: B batch, T time, C channels, H, W, N windows, F cached frames.
 """
 
 from __future__ import annotations
 
 from copy import copy
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from stbench.data.augment import Augment
 from stbench.data.dataset import Indices, Split
-from stbench.data.frame_cache.cache import NO_TIME, Prepared
-from stbench.data.splits.windows import Windows
+from stbench.data.formats.recording import NO_TIME
+from stbench.data.splits.windows import SplitWindows, Windows
 from stbench.schema import Scaling
 
 UNCHANGED = Augment()
 
 
-class StoredSplit(Split):
+class StoredFrames(Protocol):
+    """What holds frames and their times; a frame cache does."""
+
+    @property
+    def frames(self) -> npt.NDArray[Any]:
+        """Frames (F, C, H, W)."""
+
+    @property
+    def minutes(self) -> npt.NDArray[np.int64]:
+        """Minutes since 1970 (F,); ``NO_TIME`` if unknown."""
+
+
+class WindowedSplit(Split):
     """The clips of one split.
 
     Args:
-        prepared: where frames are.
+        stored: where frames are.
         windows_NT: rows of frame numbers.
         scaling: from stored to model values.
         augment: what is done to clips anew each epoch; training only.
     """
 
-    def __init__(self, prepared: Prepared, windows_NT: Windows, scaling: Scaling, augment: Augment = UNCHANGED) -> None:
-        self.prepared = prepared
+    def __init__(
+        self, stored: StoredFrames, windows_NT: Windows, scaling: Scaling, augment: Augment = UNCHANGED
+    ) -> None:
+        self.stored = stored
         self.windows_NT = windows_NT
         self.augment = augment
         self._offset = np.array(scaling.offset, dtype=np.float32)[:, None, None]
@@ -41,24 +57,35 @@ class StoredSplit(Split):
         return len(self.windows_NT)
 
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Clips (B, T, C, H, W), float32 in model space; ``epoch`` matters only where they are augmented."""
-        clips = self.prepared.frames[self.windows_NT[indices]].astype(np.float32)
+        """Return clips (B, T, C, H, W), float32 in model space; ``epoch`` matters only if they are augmented."""
+        clips = self.stored.frames[self.windows_NT[indices]].astype(np.float32)
         if self._offset.any():
             clips -= self._offset
         clips /= self._scale
         return self.augment(torch.from_numpy(clips), indices, epoch)
 
     def frames(self, indices: Indices) -> Indices:
-        """Numbers of the stored frames, (B, T)."""
+        """Return numbers of the cached frames, (B, T)."""
         return self.windows_NT[indices]
 
     def times(self, indices: Indices) -> Indices | None:
-        """Minutes since 1970-01-01, (B, T); None where they are not known."""
-        minutes: Indices = self.prepared.minutes[self.windows_NT[indices]]
+        """Return minutes since 1970-01-01, (B, T); None if they are not known."""
+        minutes: Indices = self.stored.minutes[self.windows_NT[indices]]
         return None if (minutes == NO_TIME).any() else minutes
 
-    def unaugmented(self) -> StoredSplit:
-        """The same windows, nothing done to them."""
+    def unaugmented(self) -> WindowedSplit:
+        """Return the same windows without augmentation."""
         plain = copy(self)
         plain.augment = UNCHANGED
         return plain
+
+
+def windowed_splits(
+    stored: StoredFrames, windows: SplitWindows, scaling: Scaling, augment: Augment = UNCHANGED
+) -> dict[str, WindowedSplit]:
+    """Return the splits ``train`` (augmented), ``val`` and ``test`` of one frame store."""
+    return {
+        "train": WindowedSplit(stored, windows.train, scaling, augment),
+        "val": WindowedSplit(stored, windows.val, scaling),
+        "test": WindowedSplit(stored, windows.test, scaling),
+    }

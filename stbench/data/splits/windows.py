@@ -1,176 +1,219 @@
-"""Windows over a time series and their split into train, validation and test without shared frames.
+"""Windows over the frame cache, and the one rule that keeps splits from sharing frames.
 
-A window is a row of frame numbers; N windows of T frames are an int64 matrix ``windows_NT``, in time order.
+A span is a half-open range of cached frames; a window is a row of frame numbers inside one span. Nothing here imports
+torch. Axes: N windows, T frames of a window, F cached frames.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from pydantic import Field, PositiveInt
-from torch import Tensor
+from pydantic import PositiveInt
 
-from stbench.data.dataset import Indices, Split
+from stbench.data.formats.recording import NO_TIME, Minutes
 from stbench.errors import UserError
 from stbench.schema import Record
 
 Windows = npt.NDArray[np.int64]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+SPLITS = ("train", "val", "test")
 
 
-class LastWindows(Record):
-    """Test is the last ``test`` windows of all; validation the last ``val_fraction`` of those before them."""
+class Placed(Protocol):
+    """A recording with its place among the cached frames."""
 
-    kind: Literal["last_windows"] = "last_windows"
-    test: PositiveInt
-    val_fraction: Fraction = 0.1
+    @property
+    def name(self) -> str:
+        """Unique name."""
 
-    def sizes(self, windows: int) -> tuple[int, int]:
-        """Number of validation and test windows among ``windows``."""
-        return max(1, round((windows - self.test) * self.val_fraction)), self.test
+    @property
+    def first(self) -> int:
+        """Number of its first frame."""
 
-
-class LastFraction(Record):
-    """Of each file's windows, test is the last ``test_fraction``, validation the ``val_fraction`` before."""
-
-    kind: Literal["last_fraction"] = "last_fraction"
-    test_fraction: Fraction
-    val_fraction: Fraction = 0.1
-
-    def sizes(self, windows: int) -> tuple[int, int]:
-        """Number of validation and test windows among ``windows``."""
-        return max(1, round(windows * self.val_fraction)), max(1, round(windows * self.test_fraction))
+    @property
+    def length(self) -> int:
+        """Number of its frames."""
 
 
-class LastFile(Record):
-    """Test is every window of the last file; validation the last ``val_fraction`` of the windows before them."""
+class Span(NamedTuple):
+    """Cached frames start … stop−1, all of one recording."""
 
-    kind: Literal["last_file"] = "last_file"
-    val_fraction: Fraction = 0.1
+    start: int
+    stop: int
+
+    @classmethod
+    def of(cls, recording: Placed) -> Span:
+        """Return the span of a whole recording."""
+        return cls(recording.first, recording.first + recording.length)
 
 
-SplitRule = Annotated[LastWindows | LastFraction | LastFile, Field(discriminator="kind")]
-
-
-@dataclass(frozen=True)
-class SplitWindows:
-    """Windows of the three splits, and how many were left out for sharing frames with a later one."""
+class SplitWindows(NamedTuple):
+    """Windows (N, T) of the three splits, each in the order of the recordings and of time."""
 
     train: Windows
     val: Windows
     test: Windows
+
+
+class NameRule(Record):
+    """Settings of the recordings whose name matches: every ``step``-th frame is kept, windows are ``stride`` apart."""
+
+    match: str
+    step: PositiveInt = 1
+    stride: PositiveInt | None = None
+
+
+def rule_for(name: str, rules: Sequence[NameRule]) -> NameRule | None:
+    """Return the first rule that matches a recording's name."""
+    return next((rule for rule in rules if re.search(rule.match, name)), None)
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts windows inside spans, so that none crosses a gap in time or two recordings.
+
+    Attributes:
+        recordings: places of the recordings in the frame cache, in its order.
+        minutes: when each frame was taken, minutes since 1970; ``NO_TIME`` if unknown, (F,).
+        length: frames of a window.
+        stride: frames between the starts of two windows, counted back from a span's end.
+        rules: exceptions by a recording's name.
+        in_use: spans of the frames in use, by the first frame of their recording; None uses all.
+        step: minutes between two neighbouring frames; None takes the most common step of each span.
+    """
+
+    recordings: Sequence[Placed]
+    minutes: Minutes
+    length: int
+    stride: int = 1
+    rules: tuple[NameRule, ...] = ()
+    in_use: Mapping[int, Sequence[Span]] | None = None
+    step: int | None = None
+
+    def windows(self, spans: Sequence[Span]) -> Windows:
+        """Cut the windows (N, T) inside these spans."""
+        found = [np.empty((0, self.length), dtype=np.int64)]
+        for span in without_gaps(self.usable(spans), self.minutes, self.step):
+            rule = rule_for(self._recording_at(span.start).name, self.rules)
+            stride = rule.stride if rule is not None and rule.stride is not None else self.stride
+            found.append(windows_of(span, self.length, stride))
+        return np.concatenate(found)
+
+    def usable(self, spans: Sequence[Span]) -> list[Span]:
+        """Cut spans down to the frames in use."""
+        if self.in_use is None:
+            return list(spans)
+        cuts: list[Span] = []
+        for span in spans:
+            used = self.in_use.get(self._recording_at(span.start).first, ())
+            cuts += [Span(max(span.start, other.start), min(span.stop, other.stop)) for other in used]
+        return [cut for cut in cuts if cut.stop > cut.start]
+
+    def check_filled(self, windows: SplitWindows, spans: Mapping[str, Sequence[Span]], where: str) -> None:
+        """Refuse splits without a single window.
+
+        Raises:
+            UserError: a split has none; the message names its longest span.
+        """
+        for split in SPLITS:
+            if not len(getattr(windows, split)):
+                longest = max((stop - start for start, stop in self.usable(spans[split])), default=0)
+                raise UserError(
+                    f"{where}: the {split} split has no clip of {self.length} frames: its longest run of frames is "
+                    f"{longest}. Ask for shorter clips (--t-in, --t-out) or other shares (--split), give longer "
+                    "recordings, or check that none is missing ('stbench data check')."
+                )
+
+    @cached_property
+    def _firsts(self) -> npt.NDArray[np.int64]:
+        return np.array([recording.first for recording in self.recordings], dtype=np.int64)
+
+    def _recording_at(self, frame: int) -> Placed:
+        return self.recordings[int(np.searchsorted(self._firsts, frame, side="right")) - 1]
+
+
+def without_gaps(spans: Sequence[Span], minutes_F: Minutes, step: int | None = None) -> list[Span]:
+    """Cut spans where time does not go on by ``step`` minutes; spans with unknown times stay whole.
+
+    ``step`` None takes each span's most common step, which takes three frames to tell.
+    """
+    found: list[Span] = []
+    for span in spans:
+        minutes = minutes_F[span.start : span.stop]
+        if (minutes == NO_TIME).any() or (step is None and len(minutes) < 3):
+            found.append(span)
+            continue
+        steps = np.diff(minutes)
+        edges = np.flatnonzero(steps != (_most_common(steps) if step is None else step)) + 1 + span.start
+        bounds = [span.start, *edges.tolist(), span.stop]
+        found += [Span(a, b) for a, b in pairwise(bounds)]
+    return found
+
+
+def _most_common(values: npt.NDArray[np.int64]) -> int:
+    distinct, counts = np.unique(values, return_counts=True)
+    return int(distinct[counts.argmax()])
+
+
+def windows_of(span: Span, length: int, stride: int) -> Windows:
+    """Return windows (N, T) inside a span, ``stride`` apart and counted back from its end, in time order.
+
+    >>> windows_of(Span(0, 6), 3, 2)[:, 0].tolist()
+    [1, 3]
+    """
+    starts = np.arange(span.stop - length, span.start - 1, -stride, dtype=np.int64)[::-1]
+    return starts[:, None] + np.arange(length)
+
+
+@dataclass(frozen=True)
+class ApartWindows:
+    """Windows of splits that share no frame, and how many were left out for sharing one with a later split."""
+
+    windows: SplitWindows
     straddling: int
 
 
-class WindowSplit(Split):
-    """Clips cut from one series: frames_TCHW are stored once, a row of windows_NT says which make a clip."""
-
-    def __init__(self, frames_TCHW: Tensor, windows_NT: Windows, minutes_T: Windows | None = None) -> None:
-        self.frames_TCHW = frames_TCHW
-        self.windows_NT = windows_NT
-        self.minutes_T = minutes_T
-
-    def __len__(self) -> int:
-        return len(self.windows_NT)
-
-    def clips(self, indices: Indices, epoch: int) -> Tensor:  # noqa: ARG002 - a fixed series has no epochs
-        """Clips (B, T, C, H, W), float32."""
-        return self.frames_TCHW[torch.from_numpy(self.windows_NT[indices])]
-
-    def frames(self, indices: Indices) -> Indices:
-        """Numbers of the stored frames, (B, T)."""
-        return self.windows_NT[indices]
-
-    def times(self, indices: Indices) -> Indices | None:
-        """Minutes since 1970-01-01, (B, T)."""
-        return None if self.minutes_T is None else self.minutes_T[self.windows_NT[indices]]
-
-
-def consecutive_runs(slots: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Half-open ranges of positions over which ``slots`` (ascending) go up by exactly one.
-
-    >>> import numpy as np
-    >>> consecutive_runs(np.array([3, 4, 5, 9, 10]))
-    [(0, 3), (3, 5)]
-    """
-    edges = np.flatnonzero(np.diff(slots) != 1) + 1
-    bounds = [0, *edges.tolist(), len(slots)]
-    return [(a, b) for a, b in pairwise(bounds) if b > a]
-
-
-def windows_within(runs: list[tuple[int, int]], length: int) -> Windows:
-    """Every window of ``length`` consecutive positions that lies inside one run."""
-    starts = [np.arange(a, b - length + 1) for a, b in runs if b - a >= length]
-    first = np.concatenate(starts) if starts else np.empty(0, dtype=np.int64)
-    return first[:, None].astype(np.int64) + np.arange(length)
-
-
-def without(windows_NT: Windows, *held: Windows) -> Windows:
-    """The windows that share no frame with any of ``held``."""
-    frames = np.concatenate([windows.ravel() for windows in held])
-    return windows_NT[~np.isin(windows_NT, frames).any(axis=1)]
-
-
-def split_windows(groups: list[Windows], rule: SplitRule, hold_out: bool, where: str) -> SplitWindows:
-    """Cut windows in time order into train, validation and test, with no frame shared between two splits.
-
-    Args:
-        groups: windows of each file, in time order.
-        rule: how many go where.
-        hold_out: False trains on everything before test, which then also stands in for validation.
-        where: the benchmark's name, for messages.
-
-    Raises:
-        UserError: too few windows for the rule.
-    """
-    if isinstance(rule, LastFile):
-        parts = [_cut_last_file(groups, rule.val_fraction, where)]
-    else:
-        groups = [np.concatenate(groups)] if isinstance(rule, LastWindows) else groups
-        parts = [_cut(group, *rule.sizes(len(group)), where) for group in groups]
-    train, val, test = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return leak_free(train, val, test, hold_out, where)
-
-
-def leak_free(train: Windows, val: Windows, test: Windows, hold_out: bool, where: str) -> SplitWindows:
+def keep_apart(windows: SplitWindows, hold_out: bool, where: str, join_val: bool = True) -> ApartWindows:
     """Leave out the windows that share a frame with a later split (train < validation < test).
 
-    ``hold_out`` False trains on validation as well and lets test stand in for it.
+    Args:
+        windows: of each split, as a rule divides them.
+        hold_out: False lets test stand in for validation, and trains on the validation windows as well.
+        where: the benchmark's name, for messages.
+        join_val: False keeps the validation windows out of training even then.
+
+    Raises:
+        UserError: nothing is left of a split.
     """
-    before = len(train) + len(val)
+    train, val, test = windows
     if hold_out:
-        val = without(val, test)
-        train = without(train, val, test)
-        kept = len(train) + len(val)
+        before = len(train) + len(val)
+        val = _without(val, test)
+        train = _without(train, val, test)
+        straddling = before - len(train) - len(val)
     else:
-        train, val = without(np.concatenate([train, val]), test), test
-        kept = len(train)
+        everything = np.concatenate([train, val]) if join_val else train
+        train, val = _without(everything, test), test
+        straddling = len(everything) - len(train)
     if not (len(train) and len(val) and len(test)):
         raise UserError(
             f"{where}: a split has no windows (train {len(train)}, validation {len(val)}, test {len(test)}) after "
             "leaving out those that share frames with a later split. Give a longer series, or check its time order."
         )
-    return SplitWindows(train, val, test, straddling=before - kept)
+    return ApartWindows(SplitWindows(train, val, test), straddling)
 
 
-def _cut_last_file(groups: list[Windows], val_fraction: float, where: str) -> tuple[Windows, Windows, Windows]:
-    if len(groups) < 2:
-        raise UserError(f"{where}: the last file is the test split, so at least two files are needed.")
-    before = np.concatenate(groups[:-1])
-    train, val, _ = _cut(before, max(1, round(len(before) * val_fraction)), 0, where)
-    return train, val, groups[-1]
-
-
-def _cut(windows: Windows, val: int, test: int, where: str) -> tuple[Windows, Windows, Windows]:
-    if len(windows) <= val + test:
-        raise UserError(
-            f"{where}: {len(windows)} windows are too few for {val} validation and {test} test windows and some "
-            "for training. Give a longer series or a smaller split in the dataset options."
-        )
-    head = len(windows) - test - val
-    return windows[:head], windows[head : head + val], windows[head + val :]
+def _without(windows_NT: Windows, *held: Windows) -> Windows:
+    """Return the windows that share no frame with any of ``held``."""
+    largest = max(int(windows.max(initial=0)) for windows in (windows_NT, *held))
+    taken_F = np.zeros(largest + 1, dtype=bool)
+    for windows in held:
+        taken_F[windows] = True
+    return windows_NT[~taken_F[windows_NT].any(axis=1)]

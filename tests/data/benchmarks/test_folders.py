@@ -3,7 +3,13 @@
 import os
 from pathlib import Path
 
-from stbench.data.benchmarks.folders import Source, data_dirs, find_files, missing_files_error, note_missing
+from stbench.data.benchmarks.folders import data_dirs, find_files, missing_files_error, note_missing
+from stbench.data.dataset import Source
+from stbench.data.readers.traffic.flow_grid import FlowGridOptions
+from stbench.schema import DatasetSpec
+
+FLOW = {"slots_per_day": 24, "first_slot": 0, "split": {"kind": "last_windows", "test": 9}}
+FILMS = {"split": {"kind": "fraction"}}
 
 
 def test_order_of_precedence(monkeypatch, tmp_path):
@@ -29,7 +35,11 @@ def test_files_must_be_together(tmp_path):
 
 def test_message_says_what_where_and_how(tmp_path):
     (tmp_path / "a").touch()
-    error = missing_files_error("toy", (tmp_path,), [["a", "b"], ["c"]], Source(text="ask", url="http://x"))
+    error = missing_files_error(
+        "toy",
+        (tmp_path,),
+        FlowGridOptions(files=("a", "b"), prepared="c", source=Source(text="ask", url="http://x"), **FLOW),
+    )
     lines = str(error).splitlines()
     assert lines[0] == "The files of toy are missing: b; or c."
     assert lines[1] == f"Looked in: {tmp_path / 'toy'}, {tmp_path}."
@@ -38,21 +48,35 @@ def test_message_says_what_where_and_how(tmp_path):
     assert lines[4].startswith("No files are needed for: moving_digits")
 
 
+def note(tmp_path, reader, options, name="toy"):
+    return note_missing(name, DatasetSpec(reader=reader, options=options), [tmp_path])
+
+
 def test_a_plan_notes_missing_files(tmp_path):
-    options = {"files": ["a.h5", "b.h5", "c.h5"], "prepared": "all.npz", "folders": ["Toy"]}
-    note = note_missing("toy", options, [tmp_path])
-    assert "a.h5, b.h5 and 1 more in none of" in note
-    assert f"{tmp_path / 'Toy'}" in note
-    assert note.endswith("stbench data get toy")
+    options = {"files": ["a.h5", "b.h5", "c.h5"], "prepared": "all.npz", "folders": ["Toy"], **FLOW}
+    said = note(tmp_path, "flow_grid", options)
+    assert "a.h5, b.h5 and 1 more in none of" in said
+    assert f"{tmp_path / 'Toy'}" in said
+    assert said.endswith("stbench data get toy")
     (tmp_path / "Toy").mkdir()
     for name in ("a.h5", "b.h5"):
         (tmp_path / "Toy" / name).touch()
-    assert note_missing("toy", options, [tmp_path])
+    assert note(tmp_path, "flow_grid", options)
     (tmp_path / "Toy" / "c.h5").touch()
-    assert not note_missing("toy", options, [tmp_path])
-    assert note_missing("toy", {**options, "files": ["**/*.avi"], "prepared": None}, [tmp_path])
-    assert not note_missing("toy", {"files": ["**/*.h5"]}, [tmp_path])
+    assert not note(tmp_path, "flow_grid", options)
+    (tmp_path / "Toy" / "c.h5").unlink()
     (tmp_path / "all.npz").touch()
-    assert not note_missing("toy", {**options, "files": ["**/*.avi"]}, [tmp_path])
-    assert not note_missing("toy", {"glyphs": "digits"}, [tmp_path])
-    assert not note_missing("own", {"files": ["x.npy"], "path": "/some/where"}, [tmp_path])
+    assert not note(tmp_path, "flow_grid", options)
+
+
+def test_a_plan_notes_patterns_that_match_nothing(tmp_path):
+    films = {"files": ["**/*.avi"], **FILMS}
+    assert note(tmp_path, "recorded", films)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.avi").touch()
+    assert not note(tmp_path, "recorded", films)
+
+
+def test_nothing_is_noted_where_no_file_is_looked_for(tmp_path):
+    assert not note(tmp_path, "moving_images", {"glyphs": "digits"})
+    assert not note(tmp_path, "recorded", {"files": ["x.npy"], "path": "/some/where", **FILMS}, "own")

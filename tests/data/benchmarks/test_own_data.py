@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stbench.data import build_dataset, dataset_spec
+from stbench.data import dataset_spec, open_dataset
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.errors import UserError
 
@@ -18,7 +18,7 @@ def opened(path, protocol="paper", **options):
     benchmark = custom_benchmark(str(path), CustomOptions.parse(options, "flags"))
     chosen = benchmark.protocols[protocol]
     shape = chosen.shape or benchmark.shape
-    return benchmark, build_dataset(benchmark.name, dataset_spec(benchmark, chosen), shape, (), True)
+    return benchmark, open_dataset(benchmark.name, dataset_spec(benchmark, chosen), shape, (), True)
 
 
 def frames_of(dataset, split):
@@ -212,7 +212,7 @@ def test_quick_shrinks_the_longer_side(tmp_path):
     np.save(tmp_path / "a.npy", numbered(60, 96, 160))
     benchmark, dataset = opened(tmp_path, "quick", t_in=2, t_out=2)
     assert benchmark.shape.frame == (1, 96, 160)
-    assert dataset.context.shape.frame == (1, 40, 64)
+    assert dataset.train.clips(np.array([0]), 0).shape[2:] == (1, 40, 64)
 
 
 def test_size_covers_and_cuts(tmp_path):
@@ -319,8 +319,8 @@ def test_no_such_place(tmp_path):
 )
 def test_real_files(shared_dir, place, frames, channels):
     _, dataset = opened(shared_dir / "data" / place, "quick")
-    assert dataset.prepared.count == frames
-    assert dataset.context.shape.channels == channels
+    assert dataset.train.stored.count == frames
+    assert dataset.train.clips(np.array([0]), 0).shape[2] == channels
     train, test = np.unique(dataset.train.windows_NT), np.unique(dataset.test.windows_NT)
     assert not np.isin(train, test).any()
     if place == "era5_t2m_uk":

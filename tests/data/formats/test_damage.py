@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import netcdf_file
 
-from stbench.data import build_dataset, dataset_spec, load_benchmark
+from stbench.data import dataset_spec, load_benchmark, open_dataset
 from stbench.data.benchmarks.downloads import Download, fetch
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.data.formats import open_recordings
@@ -25,7 +25,7 @@ FILM = np.random.default_rng(0).integers(0, 255, (60, 32, 48), dtype=np.uint8)
 
 def opened(path):
     benchmark = custom_benchmark(str(path), CustomOptions(t_in=2, t_out=2))
-    return build_dataset(
+    return open_dataset(
         benchmark.name, dataset_spec(benchmark, benchmark.protocols["paper"]), benchmark.shape, (), True
     )
 
@@ -184,7 +184,7 @@ def test_flow_files_of_something_else(tmp_path, data, dates, message):
             file["date"] = dates
     shape = ClipShape(t_in=2, t_out=2, channels=2, height=3, width=3)
     with pytest.raises(UserError, match=message):
-        build_dataset("taxibj", benchmark.dataset, shape, (tmp_path,), True)
+        open_dataset("taxibj", benchmark.dataset, shape, (tmp_path,), True)
 
 
 def test_pictures_of_two_sizes(tmp_path):

@@ -1,4 +1,4 @@
-"""The prepared store: once, atomically, under kill, two processes, a full disk and damage."""
+"""The frame cache: decoded once, atomically, under kill, two processes, a full disk and damage."""
 
 import errno
 import os
@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from stbench.data.formats import open_recordings
+from stbench.data.formats.recording import NO_TIME
 from stbench.data.frame_cache import decode as module
-from stbench.data.frame_cache.cache import NO_TIME, Prepared, cache_dir
-from stbench.data.frame_cache.decode import prepare
+from stbench.data.frame_cache.cache import FrameCache, cache_dir
+from stbench.data.frame_cache.decode import decode_once
 from stbench.data.frame_cache.resize import FrameSize
 from stbench.errors import UserError
 
@@ -44,43 +45,43 @@ def truth(folder):
 
 
 def test_frames_statistics_and_places(place):
-    prepared = prepare("toy", recordings(place), SIZE)
+    cache = decode_once("toy", recordings(place), SIZE)
     expected = truth(place)
-    np.testing.assert_array_equal(prepared.frames, expected)
-    np.testing.assert_allclose(prepared.statistics[..., 0], expected.min((2, 3)))
-    np.testing.assert_allclose(prepared.statistics[..., 1], expected.max((2, 3)))
-    np.testing.assert_allclose(prepared.statistics[..., 2], expected.mean((2, 3), dtype=np.float64))
-    np.testing.assert_allclose(prepared.statistics[..., 3], expected.astype(np.float64).var((2, 3)))
-    assert [(s.name, s.first, s.length) for s in prepared.index.recordings] == [
+    np.testing.assert_array_equal(cache.frames, expected)
+    np.testing.assert_allclose(cache.statistics[..., 0], expected.min((2, 3)))
+    np.testing.assert_allclose(cache.statistics[..., 1], expected.max((2, 3)))
+    np.testing.assert_allclose(cache.statistics[..., 2], expected.mean((2, 3), dtype=np.float64))
+    np.testing.assert_allclose(cache.statistics[..., 3], expected.astype(np.float64).var((2, 3)))
+    assert [(s.name, s.first, s.length) for s in cache.index.recordings] == [
         ("series0", 0, 10),
         ("series1", 10, 11),
         ("series2", 21, 12),
     ]
-    assert (prepared.minutes == NO_TIME).all()
-    again = pickle.loads(pickle.dumps(prepared))
+    assert (cache.minutes == NO_TIME).all()
+    again = pickle.loads(pickle.dumps(cache))
     np.testing.assert_array_equal(again.frames, expected)
     with pytest.raises(ValueError, match="read-only"):
-        prepared.frames[0] = 0
+        cache.frames[0] = 0
 
 
 def test_never_done_twice_but_anew_when_a_file_changes(place, monkeypatch):
-    first = prepare("toy", recordings(place), SIZE)
+    first = decode_once("toy", recordings(place), SIZE)
     calls = []
     monkeypatch.setattr(module, "fit_frames", lambda *a: calls.append(a))
-    assert prepare("toy", recordings(place), SIZE).path == first.path
+    assert decode_once("toy", recordings(place), SIZE).path == first.path
     assert not calls
     monkeypatch.undo()
     monkeypatch.setenv("STBENCH_CACHE", str(place.parent / "cache"))
     np.save(place / "series0.npy", np.zeros((10, 8, 12), np.float32))
-    other = prepare("toy", recordings(place), SIZE)
+    other = decode_once("toy", recordings(place), SIZE)
     assert other.path != first.path
     assert other.index.source != first.index.source
     assert (other.frames[:10] == 0).all()
 
 
 def test_every_nth_frame(place):
-    prepared = prepare("toy", recordings(place)[:1], SIZE, keep=lambda r: slice(2, r.length, 3))
-    np.testing.assert_array_equal(prepared.frames, truth(place)[2:10:3])
+    cache = decode_once("toy", recordings(place)[:1], SIZE, keep=lambda r: slice(2, r.length, 3))
+    np.testing.assert_array_equal(cache.frames, truth(place)[2:10:3])
 
 
 KILLED = """
@@ -95,7 +96,7 @@ def slow(frames, size):
 module.fit_frames = slow
 from tests_store import recordings, SIZE
 print("begin", flush=True)
-module.prepare("toy", recordings(Path(sys.argv[1])), SIZE)
+module.decode_once("toy", recordings(Path(sys.argv[1])), SIZE)
 """
 
 
@@ -109,7 +110,7 @@ def start(place):
     return subprocess.Popen([sys.executable, "-c", KILLED, str(place)], env=env, stdout=subprocess.PIPE)
 
 
-def test_killed_preparation_goes_on_where_it_was(place, monkeypatch):
+def test_killed_decoding_goes_on_where_it_was(place, monkeypatch):
     process = start(place)
     process.stdout.readline()
     while not list(cache_dir().glob("*.partial/journal.jsonl")):
@@ -126,8 +127,8 @@ def test_killed_preparation_goes_on_where_it_was(place, monkeypatch):
     decoded = []
     plain = module.fit_frames
     monkeypatch.setattr(module, "fit_frames", lambda frames, size: decoded.append(len(frames)) or plain(frames, size))
-    prepared = prepare("toy", recordings(place), SIZE)
-    np.testing.assert_array_equal(prepared.frames, truth(place))
+    cache = decode_once("toy", recordings(place), SIZE)
+    np.testing.assert_array_equal(cache.frames, truth(place))
     assert 10 not in decoded  # the first recording was safe
     assert not list(cache_dir().glob("*.partial"))
 
@@ -137,7 +138,7 @@ def test_two_processes_at_once_make_one_store(place):
     for process in processes:
         assert process.wait(timeout=60) == 0
     (made,) = [path.parent for path in cache_dir().glob("*/index.json")]
-    np.testing.assert_array_equal(Prepared(made).frames, truth(place))
+    np.testing.assert_array_equal(FrameCache(made).frames, truth(place))
     assert not list(cache_dir().glob("*.partial"))
 
 
@@ -147,43 +148,43 @@ def test_a_full_disk_says_so_and_keeps_what_is_done(place, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "fsync", full)
-        with pytest.raises(UserError, match=r"The disk is full while preparing .*STBENCH_CACHE"):
-            prepare("toy", recordings(place), SIZE)
+        with pytest.raises(UserError, match=r"The disk is full while frames are decoded into .*STBENCH_CACHE"):
+            decode_once("toy", recordings(place), SIZE)
     assert not list(cache_dir().glob("*/index.json"))
-    np.testing.assert_array_equal(prepare("toy", recordings(place), SIZE).frames, truth(place))
+    np.testing.assert_array_equal(decode_once("toy", recordings(place), SIZE).frames, truth(place))
 
 
 def test_a_cache_that_cannot_be_written(place, monkeypatch):
     blocked = place.parent / "file"
     blocked.write_text("in the way")
     monkeypatch.setenv("STBENCH_CACHE", str(blocked))
-    with pytest.raises(UserError, match=r"Cannot prepare .*STBENCH_CACHE"):
-        prepare("toy", recordings(place), SIZE)
+    with pytest.raises(UserError, match=r"Cannot decode frames into .*STBENCH_CACHE"):
+        decode_once("toy", recordings(place), SIZE)
 
 
 def test_a_read_only_data_folder_is_no_obstacle(place):
     before = {path: path.stat().st_mtime_ns for path in (place, *place.rglob("*"))}
-    prepare("toy", recordings(place), SIZE)
+    decode_once("toy", recordings(place), SIZE)
     assert {path: path.stat().st_mtime_ns for path in (place, *place.rglob("*"))} == before
     shutil.rmtree(cache_dir())
     for path in (*place.iterdir(), place):
         path.chmod(0o555)
     try:
-        assert prepare("toy", recordings(place), SIZE).count == 33
+        assert decode_once("toy", recordings(place), SIZE).count == 33
     finally:
         place.chmod(0o755)
 
 
 def test_a_damaged_store_is_refused(place):
-    path = prepare("toy", recordings(place), SIZE).path
+    path = decode_once("toy", recordings(place), SIZE).path
     frames = path / "frames.bin"
     frames.write_bytes(frames.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"frames\.bin is damaged: it must have 12672 bytes"):
-        prepare("toy", recordings(place), SIZE)
+        decode_once("toy", recordings(place), SIZE)
     (path / "index.json").unlink()
-    with pytest.raises(UserError, match="holds no prepared frames"):
-        Prepared(path)
-    assert prepare("toy", recordings(place), SIZE).count == 33
+    with pytest.raises(UserError, match="holds no decoded frames"):
+        FrameCache(path)
+    assert decode_once("toy", recordings(place), SIZE).count == 33
 
 
 def test_not_finite_values_are_named(place):
@@ -191,7 +192,7 @@ def test_not_finite_values_are_named(place):
     values[4, 0, 0] = np.nan
     np.save(place / "series1.npy", values)
     with pytest.raises(UserError, match=r"series1\.npy: recording 'series1' holds NaN or infinity, first near frame 4"):
-        prepare("toy", recordings(place), SIZE)
+        decode_once("toy", recordings(place), SIZE)
 
 
 def test_cache_folder_is_read_from_the_environment(monkeypatch):
@@ -199,3 +200,11 @@ def test_cache_folder_is_read_from_the_environment(monkeypatch):
     assert cache_dir() == Path.home() / "frames" / "prepared"
     monkeypatch.delenv("STBENCH_CACHE")
     assert cache_dir().parts[-2:] == ("stbench", "prepared")
+
+
+def test_two_arrays_of_one_file_are_decoded_separately(place):
+    one, other = np.zeros((9, 8, 12), np.float32), np.ones((9, 8, 12), np.float32)
+    np.savez(place / "both.npz", one=one, other=other)
+    for name, expected in (("one", 0), ("other", 1)):
+        opened = open_recordings([place / "both.npz"], place, variable=name)
+        assert (decode_once("toy", opened, SIZE).frames == expected).all()

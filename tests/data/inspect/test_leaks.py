@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stbench.data import build_dataset, dataset_spec
+from stbench.data import dataset_spec, open_dataset
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
-from stbench.data.inspect.check import check_dataset
+from stbench.data.inspect.check import check_splits
 from stbench.data.inspect.leaks import FLAT, frame_contents, shared_clips
 
 
@@ -15,10 +15,10 @@ def findings(folder, **series):
         (folder / split).mkdir()
         np.save(folder / split / "a.npy", frames)
     benchmark = custom_benchmark(str(folder), CustomOptions(t_in=2, t_out=2))
-    dataset = build_dataset(
+    dataset = open_dataset(
         benchmark.name, dataset_spec(benchmark, benchmark.protocols["paper"]), benchmark.shape, (), True
     )
-    found = check_dataset(dataset, benchmark)
+    found = check_splits(dataset, benchmark, hold_out=True)
     return {item.what.removesuffix(" by content"): (item.good, item.seen) for item in found if "content" in item.what}
 
 

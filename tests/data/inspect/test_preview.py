@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stbench.data import build_dataset, dataset_spec
+from stbench.data import dataset_spec, open_dataset
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.data.inspect.preview import FUTURE, GAP, LINE, contact_sheet, moment, preview_rows, write_preview
 from stbench.errors import UserError
@@ -13,7 +13,7 @@ from stbench.errors import UserError
 def opened(path, **options):
     benchmark = custom_benchmark(str(path), CustomOptions(**options))
     spec = dataset_spec(benchmark, benchmark.protocols["paper"])
-    return build_dataset(benchmark.name, spec, benchmark.shape, (), True), benchmark
+    return open_dataset(benchmark.name, spec, benchmark.shape, (), True), benchmark
 
 
 def test_grey_bytes_stay_grey_and_upright(tmp_path):

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from stbench.data import build_dataset, dataset_spec, get_protocol, load_benchmark
+from stbench.data import dataset_spec, get_protocol, load_benchmark, open_dataset
 from stbench.errors import UserError
 from stbench.schema import DatasetSpec
 from tests import fixtures
@@ -18,7 +18,7 @@ def build(name, folder, hold_out=True, protocol="quick", **options):
     chosen = get_protocol(benchmark, protocol)
     spec = dataset_spec(benchmark, chosen)
     values = DatasetSpec(reader=spec.reader, options=spec.options | options)
-    return build_dataset(name, values, chosen.shape or benchmark.shape, (folder,), hold_out)
+    return open_dataset(name, values, chosen.shape or benchmark.shape, (folder,), hold_out)
 
 
 def numbers(split):
@@ -178,7 +178,7 @@ def test_frames_that_are_not_square_are_not_turned_by_quarters(tmp_path):
     spec = DatasetSpec(reader="recorded", options=benchmark.dataset.options | {"augment": {"turns": [0, 1, 0, 0]}})
     shape = benchmark.shape.model_copy(update={"height": 24, "t_out": 10})
     with pytest.raises(UserError, match="kth: frames of 24×128 cannot be turned by a quarter, only square ones"):
-        build_dataset("kth", spec, shape, (tmp_path,), True)
+        open_dataset("kth", spec, shape, (tmp_path,), True)
 
 
 def test_human_lists_that_are_wrong(tmp_path):

@@ -1,1 +1,1 @@
-"""Moving MNIST and its relatives: clips drawn from glyphs, and published test clips."""
+"""Moving MNIST and its relatives: clips drawn from glyphs, and the field's file of test clips."""

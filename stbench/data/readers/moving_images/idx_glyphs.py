@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from stbench.data.gzipped import read_content
 from stbench.data.readers.moving_images.glyphs import SPLIT_SEED, Glyphs, Images
 from stbench.errors import UserError
 
@@ -19,7 +18,7 @@ HEADER_BYTES = 16
 
 
 def read_idx_glyphs(train: Path, test: Path, size: int, val_images: int) -> Glyphs:
-    """Glyphs of a training file, ``val_images`` of them held out with a fixed seed, and of a test file.
+    """Read the glyphs of a training file, ``val_images`` of them held out with a fixed seed, and of a test file.
 
     Raises:
         UserError: a file is damaged or no idx of images, or too few images are left for training.
@@ -34,7 +33,7 @@ def read_idx_glyphs(train: Path, test: Path, size: int, val_images: int) -> Glyp
 
 
 def read_idx_images(path: Path) -> Images:
-    """Images (N, h, w) uint8 of an idx file, gzipped or not.
+    """Read the images (N, h, w) uint8 of an idx file, gzipped or not.
 
     Raises:
         UserError: the file cannot be read, is cut short, or holds something else.
@@ -51,19 +50,6 @@ def read_idx_images(path: Path) -> Images:
             "(cut short or damaged?). Fetch it again."
         )
     return pixels.reshape(count, height, width)
-
-
-def read_content(path: Path) -> bytes:
-    """The file's bytes, unpacked where it is gzipped.
-
-    Raises:
-        UserError: it cannot be read or unpacked.
-    """
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be unpacked (cut short or damaged?): {error}. Fetch it again.") from error
 
 
 def check_content(path: Path, accepted: tuple[str, ...]) -> None:
@@ -83,7 +69,7 @@ def check_content(path: Path, accepted: tuple[str, ...]) -> None:
 
 
 def shrink(images: Images, size: int) -> Images:
-    """Images resized to size×size by averaging whole blocks of pixels.
+    """Resize images to size×size by averaging whole blocks of pixels.
 
     Raises:
         UserError: size does not divide the images' height and width.

@@ -17,15 +17,15 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
-from stbench.data.benchmarks.folders import Source, find_files, missing_files_error
-from stbench.data.dataset import Dataset, DatasetContext, Indices, Split
+from stbench.data.benchmarks.folders import find_files, missing_files_error
+from stbench.data.dataset import DatasetContext, Indices, Reader, ReaderOptions, Split, Splits
 from stbench.data.random_streams import stream_key, uniforms
 from stbench.data.readers.moving_images.glyphs import Glyphs, Images, digits
 from stbench.data.readers.moving_images.idx_glyphs import check_content, read_idx_glyphs
 from stbench.data.readers.moving_images.sequence_file import SequenceFile
 from stbench.errors import UserError
 from stbench.files import file_hash
-from stbench.schema import ClipShape, Record
+from stbench.schema import ClipShape
 
 GENERATOR_VERSION = 1
 DRAWS_PER_GLYPH = 4  # which glyph, start y, start x, direction
@@ -35,7 +35,7 @@ STREAMS = {"train": 0, "val": 1, "test": 2}
 Floats = npt.NDArray[np.float64]
 
 
-class MovingImagesOptions(Record):
+class MovingImagesOptions(ReaderOptions):
     """What moves, how fast, and how many clips a split has.
 
     Attributes:
@@ -48,12 +48,10 @@ class MovingImagesOptions(Record):
         test_clips: test clips, likewise.
         seed: of the data; independent of a run's seed, so that every method and seed sees the same clips.
         files: names of the idx files, training images first.
-        folders: further names of the folder that may hold the files.
         md5: accepted md5 sums (packed or unpacked) of each file; None accepts any content.
         val_images: training images held out for validation.
-        test_file: published test clips (T, N, H, W) uint8, read instead of generated ones where they are there and
-            fit the lengths and the canvas.
-        source: where to get the files.
+        test_file: name of the field's test clips (T, N, H, W) uint8, read instead of generated ones if the file is
+            there and fits the lengths and the canvas.
     """
 
     glyphs: Literal["digits", "idx"] = "digits"
@@ -64,12 +62,9 @@ class MovingImagesOptions(Record):
     val_clips: PositiveInt = 1_000
     test_clips: PositiveInt = 10_000
     seed: NonNegativeInt = 0
-    files: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
     md5: dict[str, tuple[str, ...]] | None = None
     val_images: PositiveInt = 6000
     test_file: str | None = None
-    source: Source | None = None
 
     @model_validator(mode="after")
     def _files_fit(self) -> MovingImagesOptions:
@@ -78,62 +73,68 @@ class MovingImagesOptions(Record):
         return self
 
 
-class MovingImages(Dataset):
+class MovingImages(Reader):
     """Clips of moving glyphs; the glyphs themselves are split between train, validation and test."""
 
-    Options: ClassVar[type[Record]] = MovingImagesOptions
-    options: MovingImagesOptions
+    Options: ClassVar[type[ReaderOptions]] = MovingImagesOptions
 
-    def __init__(self, options: MovingImagesOptions, context: DatasetContext) -> None:
-        super().__init__(options, context)
-        glyphs = self._glyphs()
-        train = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
-        check_canvas(context.name, context.shape, train)
-        self.train = MovingSplit(train, "train", options.train_clips, options, context.shape)
-        published = self._published_test()
-        self.test: Split = published or MovingSplit(glyphs.test, "test", options.test_clips, options, context.shape)
-        self.val: Split = self.test
-        if context.hold_out:
-            self.val = MovingSplit(glyphs.val, "val", options.val_clips, options, context.shape)
+    @classmethod
+    def open(cls, options: MovingImagesOptions, context: DatasetContext) -> Splits:
+        """Read the glyphs; clips are drawn when asked for."""
+        shape = context.shape
+        glyphs = _glyphs(options, context)
+        training = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
+        check_canvas(context.name, shape, training)
+        train = MovingSplit(training, "train", options.train_clips, options, shape)
+        file = _test_file(options, context)
+        test: Split = file or MovingSplit(glyphs.test, "test", options.test_clips, options, shape)
+        val = MovingSplit(glyphs.val, "val", options.val_clips, options, shape) if context.hold_out else test
         held = f"{len(glyphs.val)} for validation" if context.hold_out else "validation = test"
-        origin = f"test clips are the published ones of {options.test_file}" if published else "test clips generated"
-        self.report = (
-            f"generated from {len(train)} glyphs for training, {held}, {len(glyphs.test)} for test; dropped nothing; "
-            f"clips: {len(self.train)} train (anew each epoch), {len(self.val)} validation, {len(self.test)} test"
-            + (f"; {origin}" if options.test_file else "")
+        origin = f"test clips are the published ones of {options.test_file}" if file else "test clips generated"
+        return Splits(
+            train=train,
+            val=val,
+            test=test,
+            report=(
+                f"generated from {len(training)} glyphs for training, {held}, {len(glyphs.test)} for test; dropped "
+                f"nothing; clips: {len(train)} train (anew each epoch), {len(val)} validation, {len(test)} test"
+                + (f"; {origin}" if options.test_file else "")
+            ),
+            fingerprint=_fingerprint(glyphs, options, file),
         )
-        self.fingerprint = self._fingerprint(glyphs)
 
-    def _glyphs(self) -> Glyphs:
-        options, context = self.options, self.context
-        if options.glyphs == "digits":
-            return digits(options.glyph_size)
-        paths = find_files(context.name, context.data_dirs, options.files, options.folders)
-        if paths is None:
-            raise missing_files_error(context.name, context.data_dirs, [options.files], options.source)
-        for path in paths:
-            if options.md5 is not None and path.name in options.md5:
-                check_content(path, options.md5[path.name])
-        return read_idx_glyphs(paths[0], paths[1], options.glyph_size, options.val_images)
 
-    def _published_test(self) -> SequenceFile | None:
-        """The published test clips where they are there and fit."""
-        name, context = self.options.test_file, self.context
-        found = name and find_files(context.name, context.data_dirs, [name], self.options.folders)
-        if not found:
-            return None
-        clips = SequenceFile(found[0], context.shape.length)
-        return clips if clips.fits(context.shape) else None
+def _glyphs(options: MovingImagesOptions, context: DatasetContext) -> Glyphs:
+    if options.glyphs == "digits":
+        return digits(options.glyph_size)
+    paths = find_files(context.name, context.data_dirs, options.files, options.folders)
+    if paths is None:
+        raise missing_files_error(context.name, context.data_dirs, options)
+    for path in paths:
+        if options.md5 is not None and path.name in options.md5:
+            check_content(path, options.md5[path.name])
+    return read_idx_glyphs(paths[0], paths[1], options.glyph_size, options.val_images)
 
-    def _fingerprint(self, glyphs: Glyphs) -> str:
-        """Of everything clips are drawn from; the glyphs stand for the files they come from."""
-        drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
-        digest = hashlib.sha256(f"{GENERATOR_VERSION} {self.options.model_dump_json(include=drawn_from)}".encode())
-        for images in (glyphs.train, glyphs.val, glyphs.test):
-            digest.update(images.tobytes())
-        if isinstance(self.test, SequenceFile):
-            digest.update(file_hash(self.test.path).encode())
-        return digest.hexdigest()
+
+def _test_file(options: MovingImagesOptions, context: DatasetContext) -> SequenceFile | None:
+    """Open the field's test clips; None if they are not there or do not fit."""
+    name = options.test_file
+    found = name and find_files(context.name, context.data_dirs, [name], options.folders)
+    if not found:
+        return None
+    clips = SequenceFile(found[0], context.shape.length)
+    return clips if clips.fits(context.shape) else None
+
+
+def _fingerprint(glyphs: Glyphs, options: MovingImagesOptions, file: SequenceFile | None) -> str:
+    """Hash everything clips are drawn from; the glyphs stand for the files they come from."""
+    drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
+    digest = hashlib.sha256(f"{GENERATOR_VERSION} {options.model_dump_json(include=drawn_from)}".encode())
+    for images in (glyphs.train, glyphs.val, glyphs.test):
+        digest.update(images.tobytes())
+    if file is not None:
+        digest.update(file_hash(file.path).encode())
+    return digest.hexdigest()
 
 
 class MovingSplit(Split):

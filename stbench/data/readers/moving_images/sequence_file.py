@@ -1,4 +1,4 @@
-"""Published test clips in one npy file, (T, N, H, W) uint8, as Moving MNIST has them.
+"""Test clips in one npy file, (T, N, H, W) uint8, as Moving MNIST has them.
 
 Axes: B batch, T time, C = 1, N clips, H height, W width.
 """
@@ -37,15 +37,15 @@ class SequenceFile(Split):
         return self._file.path
 
     def fits(self, shape: ClipShape) -> bool:
-        """Whether the clips are long enough and of the canvas asked for."""
+        """Tell whether the clips are long enough and of the canvas asked for."""
         length, _, *canvas = self._file.array.shape
         return shape.length <= length and canvas == [shape.height, shape.width] and shape.channels == 1
 
     def __len__(self) -> int:
         return int(self._file.array.shape[1])
 
-    def clips(self, indices: Indices, epoch: int) -> Tensor:  # noqa: ARG002 - published clips have no epochs
-        """Clips (B, T, 1, H, W) in [0, 1], steps of 1/255."""
+    def clips(self, indices: Indices, epoch: int) -> Tensor:  # noqa: ARG002 - clips of a file have no epochs
+        """Return clips (B, T, 1, H, W) in [0, 1], steps of 1/255."""
         frames = self._file.array[: self._length, indices].swapaxes(0, 1)[:, :, None].astype(np.float32)
         frames /= 255
         return torch.from_numpy(frames)

@@ -1,4 +1,4 @@
-"""The field's preprocessed flow file: an npz of windows in [-1, 1].
+"""The field's npz of flow windows in [-1, 1], as one recording of its distinct frames.
 
 Keys ``X_train``, ``Y_train``, ``X_test``, ``Y_test``, each (N, T, C, H, W). The windows overlap, so that nearly every
 frame is stored once per position: equal frames are found by their content and kept once, and windows become rows of
@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from stbench.data.formats.recording import Recording, in_blocks
 from stbench.data.splits.windows import Windows
 from stbench.errors import UserError
 from stbench.schema import ClipShape
@@ -24,8 +26,8 @@ SAMPLE = 1000
 LARGEST_COUNT = 2_000  # above it, float32 rounding hides the spacing of neighbouring counts
 
 
-def read_prepared(path: Path, shape: ClipShape) -> tuple[npt.NDArray[np.float32], Windows, Windows]:
-    """Distinct frames (F, C, H, W) in [0, 1] and the training and test windows (N, T_in+T_out) over them.
+def open_window_npz(path: Path, shape: ClipShape) -> tuple[Recording, Windows, Windows]:
+    """Open the distinct frames, brought to [0, 1], and the training and test windows (N, T_in+T_out) over them.
 
     Raises:
         UserError: the file cannot be read, lacks a key, or holds other shapes or values.
@@ -39,11 +41,22 @@ def read_prepared(path: Path, shape: ClipShape) -> tuple[npt.NDArray[np.float32]
         if len(past) != len(future):
             raise UserError(f"{path}: X_{split} holds {len(past)} windows and Y_{split} {len(future)}.")
         splits.append(np.concatenate([past, future], axis=1))
-    return (np.stack(frames) + np.float32(1)) / np.float32(2), splits[0], splits[1]
+    frames_THWC = ((np.stack(frames) + np.float32(1)) / np.float32(2)).transpose(0, 2, 3, 1)
+    channels, height, width = shape.frame
+    recording = Recording(
+        name=path.stem,
+        paths=(path,),
+        length=len(frames),
+        frame=(height, width, channels),
+        dtype=frames_THWC.dtype,
+        blocks=partial(in_blocks, frames_THWC, frames_THWC.dtype),
+        variant=f"windows {shape.t_in} {shape.t_out}",
+    )
+    return recording, splits[0], splits[1]
 
 
 def count_range(frames_TCHW: npt.NDArray[np.float32]) -> tuple[float, float] | None:
-    """Counts that 0 and 1 stand for, read off the spacing of the values; None where they are no scaled counts.
+    """Return the counts that 0 and 1 stand for, read off the spacing of the values; None if they are no scaled counts.
 
     The file does not say what it was scaled by. Counts 0 … n divided by n are multiples of 1/n, and a sample of
     frames holds neighbouring counts.
@@ -83,7 +96,7 @@ def _numbered(
     numbers: dict[bytes, int],
     frames: list[npt.NDArray[np.float32]],
 ) -> Windows:
-    """Frame numbers (N, T) of windows; frames not met before are appended to ``frames``."""
+    """Return frame numbers (N, T) of windows; append frames not met before to ``frames``."""
     found = np.empty(windows_NTCHW.shape[:2], dtype=np.int64)
     for position in np.ndindex(found.shape):
         frame = windows_NTCHW[position]

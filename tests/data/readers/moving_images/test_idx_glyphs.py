@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from stbench.data import build_dataset, load_benchmark
+from stbench.data import load_benchmark, open_dataset
 from stbench.data.readers.moving_images.idx_glyphs import read_idx_images, shrink
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
@@ -19,7 +19,7 @@ TINY = {"md5": None, "val_images": 8, "train_clips": 60, "val_clips": 20, "test_
 def build(folder, hold_out=True, shape=SHAPE, name="mmnist", **options):
     spec = load_benchmark(name).dataset
     values = spec.options | TINY | options
-    return build_dataset(name, DatasetSpec(reader=spec.reader, options=values), shape, (folder,), hold_out)
+    return open_dataset(name, DatasetSpec(reader=spec.reader, options=values), shape, (folder,), hold_out)
 
 
 def glyph_numbers(split):
@@ -129,7 +129,7 @@ def test_idx_and_files_go_together():
 
 def test_real_mnist(shared_dir):
     benchmark = load_benchmark("mmnist")
-    dataset = build_dataset("mmnist", benchmark.dataset, benchmark.shape, (shared_dir / "data",), True)
+    dataset = open_dataset("mmnist", benchmark.dataset, benchmark.shape, (shared_dir / "data",), True)
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (10_000, 1_000, 10_000)
     assert "54000 glyphs for training, 6000 for validation, 10000 for test" in dataset.report
     train = {glyph.tobytes() for glyph in dataset.train._glyphs}
@@ -140,4 +140,4 @@ def test_real_mnist(shared_dir):
 def test_mnist_is_not_taken_for_fashion_mnist(shared_dir):
     benchmark = load_benchmark("mfmnist")
     with pytest.raises(UserError, match="is not the file it should be"):
-        build_dataset("mfmnist", benchmark.dataset, benchmark.shape, (shared_dir / "data" / "mnist",), True)
+        open_dataset("mfmnist", benchmark.dataset, benchmark.shape, (shared_dir / "data" / "mnist",), True)

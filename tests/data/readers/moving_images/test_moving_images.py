@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from stbench.data import ClipLoader, build_dataset, load_benchmark
+from stbench.data import ClipLoader, load_benchmark, open_dataset
 from stbench.data.random_streams import stream_key, uniforms
 from stbench.data.readers.moving_images.glyphs import digits
 from stbench.data.readers.moving_images.moving_images import MovingImagesOptions, MovingSplit, trajectories
@@ -186,7 +186,7 @@ def test_enlarged_digits_keep_their_light(glyphs):
 
 def test_validation_digits_join_training_when_nothing_is_held_out(glyphs):
     benchmark = load_benchmark("moving_digits")
-    held, all_in = (build_dataset("moving_digits", benchmark.dataset, SHAPE, (), hold) for hold in (True, False))
+    held, all_in = (open_dataset("moving_digits", benchmark.dataset, SHAPE, (), hold) for hold in (True, False))
     assert all_in.val is all_in.test
     assert len(held.val) == 1000
     assert "1438 glyphs" in held.report
@@ -198,4 +198,4 @@ def test_validation_digits_join_training_when_nothing_is_held_out(glyphs):
 def test_canvas_must_hold_a_glyph(update):
     shape = SHAPE.model_copy(update=update)
     with pytest.raises(UserError, match=r"moving images need a frame \(1, H, W\) with H > 28 and W > 28"):
-        build_dataset("moving_digits", load_benchmark("moving_digits").dataset, shape, (), True)
+        open_dataset("moving_digits", load_benchmark("moving_digits").dataset, shape, (), True)

@@ -4,11 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from stbench.data import DatasetContext, build_dataset, load_benchmark
-from stbench.data.readers.traffic.flow_grid import FlowGrid
+from stbench.data import load_benchmark, open_dataset
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
-from tests.fixtures import taxibj, taxinyc
+from tests.fixtures import nyctaxi30, taxibj, taxinyc
 from tests.support import flow_layout
 
 SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
@@ -25,7 +24,7 @@ def case(request, tmp_path_factory):
 
 def build(name, folder, hold_out=True, shape=SHAPE, **options):
     spec = load_benchmark(name).dataset
-    return build_dataset(
+    return open_dataset(
         name, DatasetSpec(reader=spec.reader, options=spec.options | options), shape, (folder,), hold_out
     )
 
@@ -136,8 +135,8 @@ def test_scaling_uses_training_statistics_only(case, hold_out, tmp_path):
 def test_series_is_stored_once(case):
     _, name, folder, _ = case
     dataset = build(name, folder, **options_for(name))
-    pointers = {split.frames_TCHW.data_ptr() for split in (dataset.train, dataset.val, dataset.test)}
-    assert len(pointers) == 1
+    assert len({id(split.stored) for split in (dataset.train, dataset.val, dataset.test)}) == 1
+    assert dataset.train.stored.path == dataset.frame_cache
 
 
 def test_too_short_series(tmp_path):
@@ -191,11 +190,26 @@ def test_options_name_the_near_miss():
         build("taxibj", None, first_slots=3)
 
 
-def test_context_is_kept(case):
-    _, name, folder, _ = case
-    options = FlowGrid.Options.parse(load_benchmark(name).dataset.options | options_for(name), "test")
-    context = DatasetContext(name, SHAPE, (folder,))
-    assert FlowGrid(options, context).context is context
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"slots_per_day": 7}, "slots_per_day 7 does not divide the 1440 minutes"),
+        ({"split": {"kind": "fraction"}}, "'prepared' needs a split of kind last_windows"),
+        ({"window_npz": "x.npz"}, "unknown key 'window_npz'.*prepared"),
+    ],
+)
+def test_options_that_do_not_fit(changes, message):
+    with pytest.raises(UserError, match=message):
+        build("taxibj", None, **changes)
+
+
+def test_other_days_for_undated_files_are_other_times(tmp_path):
+    nyctaxi30.write(tmp_path, SHAPE.frame)
+    first, second = (
+        build("nyctaxi30", tmp_path, first_days=[day, "2017-01-01"]).train.times(np.array([0]))[0, 0]
+        for day in ("2016-01-01", "2016-01-03")
+    )
+    assert second - first == 2 * 1440
 
 
 def test_smallest_training_count_becomes_zero(tmp_path):

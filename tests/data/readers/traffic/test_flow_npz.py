@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stbench.data import build_dataset, load_benchmark
+from stbench.data import load_benchmark, open_dataset
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
 from tests.fixtures import nyctaxi30
@@ -15,7 +15,7 @@ SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
 def build(folder, hold_out=True, **options):
     spec = load_benchmark("nyctaxi30").dataset
     values = DatasetSpec(reader=spec.reader, options=spec.options | options)
-    return build_dataset("nyctaxi30", values, SHAPE, (folder,), hold_out)
+    return open_dataset("nyctaxi30", values, SHAPE, (folder,), hold_out)
 
 
 def numbers(dataset, split):
@@ -80,12 +80,12 @@ def test_one_file_cannot_be_split(tmp_path):
 
 def test_real_files(shared_dir):
     benchmark = load_benchmark("nyctaxi30")
-    dataset = build_dataset("nyctaxi30", benchmark.dataset, benchmark.shape, (shared_dir / "data",), True)
+    dataset = open_dataset("nyctaxi30", benchmark.dataset, benchmark.shape, (shared_dir / "data",), True)
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (2708, 302, 1289)
-    counts = dataset.to_physical(dataset.train.frames_TCHW)
+    everything = np.arange(len(dataset.train))
+    counts = dataset.to_physical(dataset.train.clips(everything, 0))
     assert (counts - counts.round()).abs().max() < 0.01
-    assert counts[np.unique(dataset.train.windows_NT)].max().round() == 1518
+    assert counts.max().round() == 1518
     by_hour = np.zeros(24)
-    frames = np.unique(dataset.train.windows_NT)
-    np.add.at(by_hour, dataset.train.minutes_T[frames] // 60 % 24, counts[frames].sum((1, 2, 3)).numpy())
+    np.add.at(by_hour, dataset.train.times(everything) // 60 % 24, counts.sum((2, 3, 4)).numpy())
     assert 3 <= by_hour.argmin() <= 5  # the city sleeps: the dates given to the undated file are right

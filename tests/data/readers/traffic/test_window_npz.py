@@ -5,8 +5,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from stbench.data import build_dataset, load_benchmark
-from stbench.data.readers.traffic.window_npz import count_range, read_prepared
+from stbench.data import load_benchmark, open_dataset
+from stbench.data.readers.traffic.window_npz import count_range, open_window_npz
 from stbench.errors import UserError
 from stbench.schema import ClipShape, DatasetSpec
 from tests.fixtures import taxibj, window_npz
@@ -17,14 +17,15 @@ SHAPE = ClipShape(t_in=4, t_out=4, channels=2, height=3, width=3)
 
 def build(folder, hold_out=True, **options):
     spec = load_benchmark("taxibj").dataset
-    return build_dataset(
+    return open_dataset(
         "taxibj", DatasetSpec(reader=spec.reader, options=spec.options | options), SHAPE, (folder,), hold_out
     )
 
 
 def test_clips_are_the_files_windows(tmp_path):
     counts = window_npz.write(tmp_path, SHAPE.frame)
-    frames, train, test = read_prepared(tmp_path / "dataset.npz", SHAPE)
+    recording, train, test = open_window_npz(tmp_path / "dataset.npz", SHAPE)
+    frames = np.concatenate(list(recording.blocks())).transpose(0, 3, 1, 2)
     assert len(frames) == window_npz.FRAMES
     starts = np.arange(window_npz.FRAMES - SHAPE.length + 1)
     truth = counts[starts[:, None] + np.arange(SHAPE.length)] / window_npz.BASE

@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from stbench.data.readers.traffic.flow_file import Calendar, parse_slots, read_flow_file
+from stbench.data.formats.clean import Clean
+from stbench.data.formats.flow import Calendar, open_flow_h5, parse_slots
 from stbench.errors import UserError
 from tests.support import flow_layout
 
@@ -25,15 +26,24 @@ def write(tmp_path):
     return writer
 
 
-def read(path, **rules):
-    rules = {"whole_days": False, "longest_block": False} | rules
-    return read_flow_file(path, FRAME, HOURS, **rules)
+def read(path, frame=FRAME, incomplete_days=False, longest_block=False):
+    """The opened file and its frames (T, C, H, W)."""
+    file = open_flow_h5(path, frame, HOURS, Clean(24, incomplete_days, longest_block))
+    frames = np.concatenate(list(file.recording.blocks())).transpose(0, 3, 1, 2)
+    assert len(frames) == file.recording.length == len(file.recording.minutes)
+    return file, frames
+
+
+def kept(path, **rules):
+    """Numbers of the frames kept, and what was dropped."""
+    file, frames = read(path, **rules)
+    return flow_layout.numbers(frames[None])[0].tolist(), file.dropped
 
 
 def test_rows_come_in_time_order(write):
-    file = read(write(30, 10, 20))
-    assert flow_layout.numbers(file.frames[None])[0].tolist() == [1, 2, 0]
-    assert np.diff(file.slots).tolist() == [10, 10]
+    path = write(30, 10, 20)
+    assert kept(path)[0] == [1, 2, 0]
+    assert np.diff(read(path)[0].recording.minutes).tolist() == [600, 600]
 
 
 def test_slots_of_a_day_follow_each_other_over_month_and_leap_day():
@@ -44,37 +54,49 @@ def test_slots_of_a_day_follow_each_other_over_month_and_leap_day():
 
 
 def test_a_slot_with_differing_rows_is_dropped_altogether(write):
-    file = read(write(0, 1, 1, 1, 2))
-    assert flow_layout.numbers(file.frames[None])[0].tolist() == [0, 4]
-    assert file.dropped.duplicated == 3
+    numbers, dropped = kept(write(0, 1, 1, 1, 2))
+    assert numbers == [0, 4]
+    assert dropped.duplicated == 3
 
 
 def test_identical_rows_count_once(write):
     path = write(0, 1, 1, 2)
     with h5py.File(path, "r+") as file:
         file["data"][2] = file["data"][1]
-    cleaned = read(path)
-    assert flow_layout.numbers(cleaned.frames[None])[0].tolist() == [0, 1, 3]
-    assert cleaned.dropped.duplicated == 1
+    numbers, dropped = kept(path)
+    assert numbers == [0, 1, 3]
+    assert dropped.duplicated == 1
 
 
 def test_two_equal_rows_and_a_differing_one_contradict(write):
     path = write(0, 1, 1, 1, 2)
     with h5py.File(path, "r+") as file:
         file["data"][2] = file["data"][1]
-    assert read(path).dropped.duplicated == 3
+    assert kept(path)[1].duplicated == 3
 
 
 def test_incomplete_days_go_whole(write):
-    file = read(write(*range(24), *range(25, 48), *range(48, 72)), whole_days=True)
-    assert len(file.slots) == 48
-    assert file.dropped.incomplete_days == 23
+    numbers, dropped = kept(write(*range(24), *range(25, 48), *range(48, 72)), incomplete_days=True)
+    assert len(numbers) == 48
+    assert dropped.incomplete_days == 23
 
 
 def test_longest_block(write):
-    file = read(write(0, 1, 5, 6, 7, 9), longest_block=True)
-    assert flow_layout.numbers(file.frames[None])[0].tolist() == [2, 3, 4]
-    assert file.dropped.outside_block == 3
+    numbers, dropped = kept(write(0, 1, 5, 6, 7, 9), longest_block=True)
+    assert numbers == [2, 3, 4]
+    assert dropped.outside_block == 3
+
+
+def test_a_series_of_which_nothing_is_left(write):
+    with pytest.raises(UserError, match="no frame is left of 2 after cleaning"):
+        read(write(1, 1))
+
+
+def test_frames_are_read_when_decoded(write):
+    file, _ = read(write(0, 1))
+    file.recording.paths[0].unlink()
+    with pytest.raises(UserError, match="cannot be read as HDF5"):
+        next(file.recording.blocks())
 
 
 def test_truncated_file(write):
@@ -101,7 +123,7 @@ def test_missing_key(write):
 
 def test_wrong_frame_size(write):
     with pytest.raises(UserError, match=r"flow\.h5: 'data' has shape \(2, 2, 3, 3\), expected \(T, 2, 32, 32\)"):
-        read_flow_file(write(0, 1), (2, 32, 32), HOURS, whole_days=False, longest_block=False)
+        read(write(0, 1), (2, 32, 32))
 
 
 def test_other_number_of_dates(write):
