@@ -140,7 +140,7 @@ stage_b() {
 stage_c() {
   local bad=0 done=0 options=(--sides eager,stbench,bf16 --device "$DEVICE" --one-process --no-overheads --rounds 2 --budget 0.5 --out "$WORK/speed")
   local methods="tau convlstm predrnn phydnet simvp:gsta predrnnpp predrnnv2"
-  [[ $DRY = 1 ]] && methods=tau && options+=(--tiny --rounds 1 --budget 0.01 --repeats 1 --benchmarks taxibj)
+  [[ $DRY = 1 ]] && methods=tau && options+=(--tiny --sides eager,stbench --rounds 1 --budget 0.01 --repeats 1 --benchmarks taxibj)
   for method in $methods; do
     "$PYTHON" scripts/measure_speed.py --methods "$method" "${options[@]}" || bad=1
     done=$((done + 1)); echo "RESULT $done methods measured, the last: $method"
@@ -156,10 +156,11 @@ stage_d() {
   else
     options+=(--data-dir "$DATA")
   fi
-  # Baselines first: every process would do them. Then one process per method: they share the GPU, and quality does not depend on time. SIGTERM lets each save its state.
+  # Baselines first: every process would do them. Then one process per method: they share the GPU, and quality does
+  # not depend on time. SIGTERM lets each save its state.
   trap 'kill $(jobs -p) 2>/dev/null; wait; conclude; exit 124' TERM
   conclude() {
-    "$PYTHON" -m stbench report "$WORK/study" --format md,csv >/dev/null 2>&1
+    "$PYTHON" -m stbench report "$WORK/study" --out "$WORK/study/report" --format md,csv >/dev/null 2>&1
     echo "RESULT $(find "$WORK/study/runs" -name result.json | wc -l) runs finished"
     [[ -f $WORK/study/table.md ]] && cat "$WORK/study/table.md"
   }
