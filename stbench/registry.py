@@ -47,6 +47,10 @@ class Registry(Generic[T]):
         """Every known name, sorted; loads nothing."""
         return sorted({*self._entries, *self._loaded} - self.hidden)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a name is known; loads nothing."""
+        return name in self._entries or name in self._loaded
+
     def add(self, name: str, plugin: T) -> None:
         """Register an object directly (a plugin read from a file, or in a test)."""
         self._loaded[name] = plugin

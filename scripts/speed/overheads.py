@@ -13,8 +13,8 @@ import torch
 from stbench.efficiency.running import Runner
 from stbench.efficiency.sampling import DeviceClock, Spread, interleave
 from stbench.efficiency.subject import build, random_clip
-from stbench.metrics import METRICS, MetricAccumulator, frame_values
-from stbench.schema import RunSpec
+from stbench.metrics import METRICS, MetricAccumulator, frame_statistics, get_metric
+from stbench.schema import Parameters, RunSpec
 from stbench.schema.folder import RunFolder
 from stbench.train.checkpoint import TrainState, save_last
 from stbench.train.engine import Engine
@@ -29,14 +29,14 @@ START_UPS = 5
 
 def evaluation(spec: RunSpec, batch: int, budget: float) -> Ratio:
     """All metrics but LPIPS and those of global grids on a batch, over predicting it."""
-    names = [name for name, m in METRICS.items() if m.family != "lpips" and not m.needs_latitudes]
+    names = [n for n in METRICS.names() if not n.startswith("lpips") and "latitudes" not in get_metric(n).needs]
     runner = Runner(spec, Engine("cpu", "32"))
     future = random_clip(spec.shape, batch)[:, spec.shape.t_in :]
     guess = future.flip(0).contiguous()
     totals = MetricAccumulator(names, spec.shape.t_out, 1.0)
 
     def score() -> None:
-        totals.update(frame_values(names, guess, future, data_range=1.0, physical=(guess, future)))
+        totals.update(frame_statistics(names, guess, future, data_range=1.0, physical=(guess, future)))
 
     works = {"score": score, "predict": runner.work("inference", batch)}
     times = interleave(works, DeviceClock(torch.device("cpu")), budget)
@@ -51,7 +51,7 @@ def checkpoint(spec: RunSpec, batch: int, step_seconds: float, budget: float) ->
     engine = Engine("cpu", "32")
     assert spec.training is not None, "the method is trained"
     method = engine.place(build(spec))
-    optimizer = engine.adam(method, spec.training.optimizer, spec.training.lr)
+    optimizer = spec.training.optimizer.build(Parameters(method), spec.training.lr)
     for parameter in method.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,11 +23,21 @@ SHAPE_PARTS = ("t_in", "t_out", "channels", "height", "width")
 COLOURS = {"passed": "green", "failed": "red", "not applicable": "dim"}
 
 
+class CheckedKind(StrEnum):
+    """Kinds of plugins with a conformance suite."""
+
+    METHODS = "methods"
+    METRICS = "metrics"
+    OPTIMIZERS = "optimizers"
+    SCHEDULES = "schedules"
+
+
 def check_command(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Names (tau, tau:no_sa), or Python files that define methods.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every installed method.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every installed one.")] = False,
+    kind: Annotated[CheckedKind, typer.Option(help="What to check.")] = CheckedKind.METHODS,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Hyperparameter of the checked methods.")
     ] = None,
@@ -34,7 +45,7 @@ def check_command(
         str | None, typer.Option(metavar="T_IN,T_OUT,C,H,W", help="Check at this shape, e.g. 10,10,1,64,64.")
     ] = None,
 ) -> None:
-    """Check that methods keep the contract: shapes, gradients, no leak of the future, no carried state, seeds, DDP …
+    """Check that plugins keep their contract; of methods: shapes, gradients, no leak of the future, seeds, DDP …
 
     Exit code 1 when a check fails.
     """
@@ -43,6 +54,9 @@ def check_command(
     from stbench.conformance import check_method
     from stbench.settings import parse_overrides, put
 
+    if kind is not CheckedKind.METHODS:
+        _check_plugins(kind.value, targets or [], all_)
+        return
     methods = _methods(targets or [], all_)
     settings: dict[str, Any] = {}
     for override in parse_overrides(set_):
@@ -63,9 +77,27 @@ def check_command(
                 )
             )
         _show(reports[-1], console, brief=len(methods) > 1)
+    _sum_up(reports, "methods", console)
+
+
+def _check_plugins(kind: str, targets: list[str], all_: bool) -> None:
+    from rich.console import Console
+
+    from stbench.conformance.plugins import KINDS, check_plugin
+
+    if all_ == bool(targets):
+        raise UserError(f"Say what to check: names, or --all. Example: stbench check --kind {kind} --all")
+    console = Console()
+    reports = [check_plugin(kind, name) for name in targets or KINDS[kind].registry.names()]
+    for report in reports:
+        _show(report, console, brief=len(reports) > 1)
+    _sum_up(reports, kind, console)
+
+
+def _sum_up(reports: list[Report], kind: str, console: Console) -> None:
     failed = [report.method for report in reports if not report.passed]
     if len(reports) > 1:
-        console.print(f"{len(reports) - len(failed)} of {len(reports)} methods pass.")
+        console.print(f"{len(reports) - len(failed)} of {len(reports)} {kind} pass.")
     if failed:
         raise typer.Exit(EXIT_FAILED)
 

@@ -21,8 +21,13 @@ class Description:
 
 
 def describe_methods() -> dict[str, Description]:
-    """Every declared method by name; one whose source cannot be read says so instead of hiding."""
-    return {entry.name: describe(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name)}
+    """Every declared method by name."""
+    return describe_group(GROUP)
+
+
+def describe_group(group: str) -> dict[str, Description]:
+    """Every plugin of a group by name; one whose source cannot be read says so instead of hiding."""
+    return {entry.name: describe(entry) for entry in sorted(entry_points(group=group), key=lambda e: e.name)}
 
 
 def describe(entry: EntryPoint) -> Description:

@@ -80,7 +80,7 @@ def _score(
     from stbench.report.collect.records import records_of
     from stbench.report.writers.terminal import to_rich
     from stbench.settings import parse_overrides
-    from stbench.sweep.run import Workplace, splits_of
+    from stbench.sweep.execute import Workplace, splits_of
     from stbench.sweep.sweep import check_writable
     from stbench.sweep.weights import plan_published, score_published
     from stbench.train.engine import Engine
@@ -96,7 +96,7 @@ def _score(
     workplace = Workplace(out / "runs", data_dirs(data_dir), Engine(device))  # type: ignore[arg-type]
     check_writable(workplace.root)
     data = splits_of(published.spec, workplace.data_dirs)
-    progress.data_opened(data)
+    progress.data_opened(data.report)
     score_published(published, data, workplace)
     for table in make_tables(records_of([published.spec], workplace.root)):
         progress.console.print(to_rich(table))

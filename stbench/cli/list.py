@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from stbench.registry import Registry
+    from stbench.schema import PluginRecord
 
 
 class Kind(StrEnum):
@@ -14,11 +22,15 @@ class Kind(StrEnum):
     METHODS = "methods"
     BENCHMARKS = "benchmarks"
     METRICS = "metrics"
+    OPTIMIZERS = "optimizers"
+    SCHEDULES = "schedules"
+    LOGGERS = "loggers"
+    EXECUTORS = "executors"
     PROTOCOLS = "protocols"
 
 
 def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.METHODS) -> None:
-    """List methods, benchmarks, metrics or protocols with a one-line description."""
+    """List what is installed of one kind, with a one-line description."""
     from rich.console import Console
     from rich.table import Table
 
@@ -26,6 +38,10 @@ def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = K
         Kind.METHODS: _methods,
         Kind.BENCHMARKS: _benchmarks,
         Kind.METRICS: _metrics,
+        Kind.OPTIMIZERS: _optimizers,
+        Kind.SCHEDULES: _schedules,
+        Kind.LOGGERS: _loggers,
+        Kind.EXECUTORS: _executors,
         Kind.PROTOCOLS: _protocols,
     }[kind]()
     table = Table(*columns, header_style="bold", box=None, pad_edge=False)
@@ -59,12 +75,56 @@ def _benchmarks() -> Listing:
 
 
 def _metrics() -> Listing:
-    from stbench.metrics import METRICS
+    from stbench.metrics import METRICS, Metric
 
-    rows = [
-        [m.name, "lower" if m.lower_is_better else "higher", m.unit or "–", m.description] for m in METRICS.values()
-    ]
-    return ["metric", "better", "unit", "convention"], rows
+    def row(metric: Metric) -> list[str]:
+        return ["lower" if metric.lower_is_better else "higher", metric.unit or "–", metric.formula]
+
+    return ["metric", "better", "unit", "convention"], _rows(METRICS, row)
+
+
+def _optimizers() -> Listing:
+    from stbench.schema import OPTIMIZERS
+
+    return ["optimizer", "settings", "what it is"], _rows(OPTIMIZERS, _record_row)
+
+
+def _schedules() -> Listing:
+    from stbench.schema import SCHEDULES
+
+    return ["schedule", "settings", "what it is"], _rows(SCHEDULES, _record_row)
+
+
+def _loggers() -> Listing:
+    from stbench.events import LOGGERS
+
+    return ["logger", "what it is"], _rows(LOGGERS, lambda logger: [_first_line(logger)])
+
+
+def _executors() -> Listing:
+    from stbench.cli.describe import describe_group
+
+    return ["executor", "what it is"], [[name, d.summary] for name, d in describe_group("stbench.executors").items()]
+
+
+def _record_row(record: type[PluginRecord]) -> list[str]:
+    values = [f"{name}={value}" for name, value in record().model_dump(mode="json").items() if name != "kind"]  # type: ignore[call-arg]
+    return [", ".join(values) or "–", _first_line(record)]
+
+
+def _first_line(plugin: object) -> str:
+    return (inspect.getdoc(plugin) or "").partition("\n")[0]
+
+
+def _rows(registry: Registry[Any], describe: Callable[[Any], list[str]]) -> list[list[str]]:
+    """A row per plugin; one that cannot be loaded says why and does not hide the others."""
+    rows = []
+    for name in registry.names():
+        try:
+            rows.append([name, *describe(registry.get(name))])
+        except UserError as error:
+            rows.append([name, "–", str(error)])
+    return rows
 
 
 def _protocols() -> Listing:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from stbench.data import Splits
+from stbench.events import Outcome, RunListener, SweepListener
 from stbench.report.analysis.table import Table
 from stbench.report.encode import terminal
 from stbench.report.numbers import format_duration
@@ -20,7 +20,6 @@ from stbench.report.writers.terminal import fit, plain_width, to_rich
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.estimate import Duration
 from stbench.sweep.plan import Plan
-from stbench.sweep.sweep import Outcome
 from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
@@ -39,12 +38,17 @@ def _time_text(time: Duration | None) -> str:
     return "done" if time.kind == "done" else f"{'~ ' * (time.kind == 'estimate')}{format_duration(time.seconds)}"
 
 
-class Progress:
+class Progress(SweepListener):
     """Listens to a sweep and talks to the user."""
 
     def __init__(self) -> None:
         self.console = plain_width(Console(quiet=_is_helper_process()))
         self.bars: Bars | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether another process of this run talks to the user."""
+        return self.console.quiet
 
     def plan(self, plan: Plan, times: Mapping[str, Duration]) -> None:
         """Show the runs to come; ``times`` are what is known of their duration, by folder name."""
@@ -71,9 +75,9 @@ class Progress:
         """One line."""
         self.console.print(terminal(text), highlight=False)
 
-    def data_opened(self, dataset: Splits) -> None:
+    def data_opened(self, report: str) -> None:
         """Say what was read and dropped."""
-        self.note(f"Data: {dataset.report}")
+        self.note(f"Data: {report}")
 
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunProgress:
         """Watch one run."""
@@ -120,7 +124,7 @@ class Progress:
             self.bars = None
 
 
-class RunProgress:
+class RunProgress(RunListener):
     """Watches one run."""
 
     def __init__(self, owner: Progress, label: str, spec: RunSpec) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stbench.cli.progress import Progress
+    from stbench.events import SweepListener
+    from stbench.sweep.execute import Workplace
     from stbench.sweep.plan import Plan
-    from stbench.sweep.run import Workplace
 
 
 EXIT_NOT_ALL_FINISHED = 1
@@ -71,6 +72,8 @@ def run_command(
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
     out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
+    log: Annotated[list[str] | None, typer.Option(help="Logger that hears of epochs and results, e.g. csv.")] = None,
+    executor: Annotated[str, typer.Option(help="Who runs the runs: local, or an installed one.")] = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Do finished runs again; the old folders stay, hidden.")] = False,
@@ -93,40 +96,52 @@ def run_command(
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
+    from stbench.sweep.execute import Workplace
     from stbench.sweep.plan import Request, make_plan
-    from stbench.sweep.run import Workplace
-    from stbench.sweep.sweep import set_aside
     from stbench.train.engine import Engine, takes_cuda
 
     flags = {"epochs": epochs, "budget": budget, "batch_size": batch_size, "patience": patience}
     flags |= {"precision": precision and precision.value}
+    training = {key: value for key, value in flags.items() if value is not None}
+    overrides = parse_overrides(set_)
     plan = make_plan(
-        Request(
-            methods=_names(methods),
-            benchmark=chosen,
-            protocol=protocol,
-            seeds=_seeds(seeds),
-            training={key: value for key, value in flags.items() if value is not None},
-            overrides=parse_overrides(set_),
-            encoder=encoder.value,
-        )
+        Request(_names(methods), chosen, protocol, _seeds(seeds), training, overrides, encoder=encoder.value)
     )
     precision_name = _precision(plan)
-    _check_place(plan, devices, out)
-    uses_cuda = takes_cuda(device.value, devices)
+    _check_place(plan, devices, out, executor)
     progress = Progress()
+    listener = _listener(progress, log or [], out)
+    uses_cuda = takes_cuda(device.value, devices)
     progress.plan(plan, plan_times(plan.specs, out / "runs", device_name("cuda" if uses_cuda else "cpu")))
     if dry_run:
         _note_missing_data(plan, data_dirs(data_dir), progress)
         return
     engine = Engine(device.value, precision_name, devices)
-    workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers)
-    if redo and engine.is_main:
-        set_aside(plan.specs, workplace.root)
-    engine.barrier()
-    _carry_out(plan, workplace, progress, retry_failed)
+    workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers, retry_failed, listener)
+    _carry_out(plan, workplace, executor, progress, redo=redo)
     if engine.is_main and _show(plan, out, progress):
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
+
+
+def _listener(progress: Progress, loggers: Sequence[str], out: Path) -> SweepListener:
+    """The terminal and the loggers of a run, whose names are checked before anything is done."""
+    from stbench.events import LOGGERS, SweepFanOut
+
+    made = [LOGGERS.get(name)(out) for name in loggers]
+    return progress if progress.is_quiet else SweepFanOut([progress, *made])
+
+
+def _carry_out(plan: Plan, workplace: Workplace, executor: str, progress: Progress, *, redo: bool) -> None:
+    from stbench.sweep.sweep import set_aside, sweep
+
+    if redo and workplace.engine.is_main:
+        set_aside(plan.specs, workplace.root)
+    workplace.engine.barrier()
+    try:
+        sweep(plan.specs, workplace, executor)
+    except KeyboardInterrupt:
+        progress.note("Stopped; finished runs are kept. The same command goes on from here.")
+        raise
 
 
 def _note_missing_data(plan: Plan, dirs: Sequence[Path], progress: Progress) -> None:
@@ -136,18 +151,6 @@ def _note_missing_data(plan: Plan, dirs: Sequence[Path], progress: Progress) -> 
     notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset, dirs) for spec in plan.specs)
     for text in filter(None, notes):
         progress.note(text)
-
-
-def _carry_out(plan: Plan, workplace: Workplace, progress: Progress, retry_failed: bool) -> None:
-    from stbench.sweep.sweep import sweep
-
-    try:
-        sweep(plan.specs, workplace, progress, retry_failed=retry_failed)
-    except KeyboardInterrupt:
-        progress.note("Stopped; finished runs are kept. The same command goes on from here.")
-        raise
-    finally:
-        progress.close()
 
 
 def _show(plan: Plan, out: Path, progress: Progress) -> int:
@@ -176,13 +179,15 @@ def _show(plan: Plan, out: Path, progress: Progress) -> int:
     return failed + busy
 
 
-def _check_place(plan: Plan, devices: int, out: Path) -> None:
-    """Refuse processes that the batches do not divide among, and an output folder that is a file."""
+def _check_place(plan: Plan, devices: int, out: Path, executor: str) -> None:
+    """Refuse processes that the batches do not divide among, a file as output folder, and an unknown executor."""
+    from stbench.sweep.executors import EXECUTORS
     from stbench.sweep.plan import check_devices
     from stbench.sweep.sweep import check_out
 
     check_devices(plan.specs, devices)
     check_out(out / "runs")
+    EXECUTORS.get(executor)
 
 
 def _precision(plan: Plan) -> str:

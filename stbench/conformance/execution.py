@@ -8,8 +8,9 @@ from torch import Tensor
 from stbench.conformance.group import GROUP, Job, gradients_in_group
 from stbench.conformance.outcome import ViolationError, check
 from stbench.conformance.subject import Subject, predict, progress
-from stbench.schema import Adam
+from stbench.schema import Parameters
 from stbench.train.engine import Engine
+from stbench.train.optimizers import Adam
 
 BF16_SHARE = 0.1
 """Share of a prediction's norm that bfloat16 (8 bits of mantissa) may move it by."""
@@ -34,7 +35,7 @@ def autocast(subject: Subject) -> None:
             "torch.autocast(device_type, enabled=False)",
         )
     if method.trainable:
-        module = engine.wrap(method.train(), engine.adam(method, Adam(), 1e-3))
+        module = engine.wrap(method.train(), Adam().build(Parameters(method), 1e-3))
         clip = torch.cat([past, future], dim=1)
         loss = module.step(clip, progress(late=False), accumulate=1, clip_norm=None)["loss"]
         if not loss.isfinite():

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from stbench.conformance.subject import Subject
+from typing import Any
 
 
 class Status(StrEnum):
@@ -30,7 +27,7 @@ class ViolationError(Exception):
 
 
 class NotApplicableError(Exception):
-    """The check does not concern this method; the message says why."""
+    """The check does not concern this plugin; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """One promise of the method contract.
+    """One promise of a plugin's contract.
 
     Attributes:
         run: raises :class:`ViolationError` or :class:`NotApplicableError`; its docstring states the promise.
@@ -60,7 +57,7 @@ class Check:
         needs_training: whether it concerns methods with parameters to train only.
     """
 
-    run: Callable[[Subject], None]
+    run: Callable[[Any], None]
     crash_cause: str
     needs_training: bool
 
@@ -75,6 +72,6 @@ class Check:
         return " ".join((self.run.__doc__ or "").partition("\n\n")[0].split())
 
 
-def check(*, crash_cause: str, needs_training: bool = False) -> Callable[[Callable[[Subject], None]], Check]:
+def check(*, crash_cause: str, needs_training: bool = False) -> Callable[[Callable[[Any], None]], Check]:
     """Make a :class:`Check` of a function."""
     return lambda run: Check(run, crash_cause, needs_training)

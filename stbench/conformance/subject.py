@@ -12,7 +12,8 @@ from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.nn import METHODS, Method, Progress, check_presets, split_name, variant_settings
-from stbench.schema import Benchmark, ClipShape, Constant, DatasetSpec, Evaluation, Protocol, Training
+from stbench.schema import Benchmark, ClipShape, DatasetSpec, Evaluation, Protocol, Training
+from stbench.train.schedules import Constant
 from stbench.train.seeding import step_generator
 
 FRAME = {"channels": 2, "height": 16, "width": 32}

@@ -10,8 +10,9 @@ from torch import Tensor
 from stbench.conformance.outcome import ViolationError, check
 from stbench.conformance.subject import Subject, gap, predict, progress
 from stbench.nn import Method
-from stbench.schema import Adam
+from stbench.schema import Parameters
 from stbench.train.engine import Engine
+from stbench.train.optimizers import Adam
 
 LEARNING_RATE = 5e-3
 OVERFIT_STEPS = 300
@@ -30,7 +31,7 @@ def losses(subject: Subject) -> None:
         terms: Any = method.training_losses(past, future, progress(late=late))
         _check_terms(terms)
         engine = Engine("cpu")
-        module = engine.wrap(method, engine.adam(method, Adam(), LEARNING_RATE))
+        module = engine.wrap(method, Adam().build(Parameters(method), LEARNING_RATE))
         clip = torch.cat([past, future], dim=1)
         reported = module.step(clip, progress(late=late), accumulate=1, clip_norm=None)["loss"]
         if gap(reported, terms["loss"].detach()) > 1e-5 * max(1.0, abs(float(reported))):

@@ -8,7 +8,7 @@ from stbench.efficiency.records import Mode
 from stbench.efficiency.subject import build, random_clip
 from stbench.nn import Method, Progress
 from stbench.nn.conv_choice import choose_convolutions
-from stbench.schema import ClipShape, RunSpec, Training
+from stbench.schema import ClipShape, Parameters, RunSpec, Training
 from stbench.train.engine import Engine, TrainingModule
 
 
@@ -69,6 +69,6 @@ class Runner:
 
     def _training_module(self, training: Training) -> TrainingModule:
         if self._module is None:
-            optimizer = self.engine.adam(self.method, training.optimizer, training.lr)
+            optimizer = training.optimizer.build(Parameters(self.method), training.lr)
             self._module = self.engine.wrap(self.method, optimizer)
         return self._module

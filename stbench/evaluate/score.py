@@ -19,7 +19,7 @@ from stbench.evaluate.sequences import SequenceWriter
 from stbench.metrics import (
     MetricAccumulator,
     check_against_skimage,
-    frame_values,
+    frame_statistics,
     get_metric,
     latitude_weights,
     unavailable,
@@ -82,9 +82,9 @@ class Scorer:
                 clip = self.engine.to_device(batch)
                 past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
                 pred = self.engine.predict(method, past, times)
-                values = self._values(names, pred, future)
-                totals.update(values)
-                sequences.write(indices, values)
+                statistics = self._statistics(names, pred, future)
+                totals.update(statistics)
+                sequences.write(indices, statistics)
                 samples.take(indices, past, future, pred)
                 if number in checked and self.data_range is not None:
                     worst.append(
@@ -103,13 +103,13 @@ class Scorer:
             seconds=time.monotonic() - started,
         )
 
-    def _values(self, names: Sequence[str], pred: Tensor, future: Tensor) -> dict[str, Tensor]:
+    def _statistics(self, names: Sequence[str], pred: Tensor, future: Tensor) -> dict[str, tuple[Tensor, ...]]:
         physical = weights = None
-        if any(get_metric(name).needs_physical for name in names):
+        if any("physical" in get_metric(name).needs for name in names):
             physical = self.dataset.to_physical(pred), self.dataset.to_physical(future)
         if self.evaluation.latitudes is not None:
             weights = latitude_weights(torch.linspace(*self.evaluation.latitudes, pred.shape[-2], dtype=torch.float64))
-        return frame_values(names, pred, future, data_range=self.data_range, physical=physical, row_weights=weights)
+        return frame_statistics(names, pred, future, data_range=self.data_range, physical=physical, row_weights=weights)
 
 
 class _Samples:

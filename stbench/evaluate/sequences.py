@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from stbench.data.dataset import Indices
+from stbench.metrics import get_metric
+from stbench.metrics.frames import finish_frames
 from stbench.schema.folder import RunFolder, write_with
 
 if TYPE_CHECKING:
@@ -21,16 +23,27 @@ if TYPE_CHECKING:
 FILE = "per_sequence.parquet"
 
 
-class SequenceWriter:
-    """Writes frame values batch by batch; the processes' parts become one file when the block ends well.
+def columns_of(name: str) -> list[str]:
+    """Columns of a metric: its value, then its statistics where it has several."""
+    parts = get_metric(name).parts
+    return [name, *(f"{name}.{part}" for part in parts if len(parts) > 1)]
 
-    Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric.
+
+class SequenceWriter:
+    """Writes values of frames batch by batch; the processes' files become one when the block ends well.
+
+    Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric that is
+    made of several statistics has their columns too, ``metric.part``: its score over any frames comes from their means.
     """
 
     def __init__(self, folder: RunFolder | None, metrics: Sequence[str], engine: Engine) -> None:
         self.folder = folder
         self.engine = engine
-        fields = [("sequence", pa.int64()), ("lead_time", pa.int32()), *((m, pa.float64()) for m in metrics)]
+        fields = [
+            ("sequence", pa.int64()),
+            ("lead_time", pa.int32()),
+            *((name, pa.float64()) for metric in metrics for name in columns_of(metric)),
+        ]
         self.schema = pa.schema(fields)
         self._writer: Any = None
 
@@ -39,15 +52,23 @@ class SequenceWriter:
             self._writer = pq.ParquetWriter(self._part(self.engine.rank), self.schema)
         return self
 
-    def write(self, indices: Indices, values: Mapping[str, Tensor]) -> None:
-        """Add a batch: clip numbers (B,), frame values (B, T) per metric."""
+    def write(self, indices: Indices, statistics: Mapping[str, Sequence[Tensor]]) -> None:
+        """Add a batch: clip numbers (B,), of every metric its statistics, (B, T) per part."""
         if self._writer is None:
             return
-        lead_times = next(iter(values.values())).shape[1]
+        lead_times = next(iter(statistics.values()))[0].shape[1]
+        values = {name: [finish_frames(name, parts)] for name, parts in statistics.items()}
+        for name in values:
+            if len(statistics[name]) > 1:
+                values[name] += [part.cpu().numpy() for part in statistics[name]]
         columns = {
             "sequence": np.repeat(indices, lead_times),
             "lead_time": np.tile(np.arange(1, lead_times + 1, dtype=np.int32), len(indices)),
-            **{name: frames.double().cpu().numpy().reshape(-1) for name, frames in values.items()},
+            **{
+                column: frames.reshape(-1)
+                for name, found in values.items()
+                for column, frames in zip(columns_of(name), found, strict=True)
+            },
         }
         self._writer.write_table(pa.table(columns, schema=self.schema))
 

@@ -1,6 +1,6 @@
-"""From the values of frames to a score: streamed, in float64, of constant size, summable over processes.
+"""From the statistics of frames to a score: streamed, in float64, of constant size, summable over processes.
 
-Axes: B batch, T time (lead times), M metrics.
+Axes: B batch, T time (lead times), K statistics of all metrics.
 """
 
 from __future__ import annotations
@@ -12,30 +12,16 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics.catalogue import check_metrics, get_metric
+from stbench.metrics.metric import check_metrics
 from stbench.schema import Score
 
 
-def sequence_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Pool the frames of each sequence: (B, T) per metric -> (B,) per metric."""
-    return {name: _finish(name, _poolable(name, frames).mean(1)) for name, frames in values.items()}
-
-
-def _poolable(name: str, values: Tensor) -> Tensor:
-    """What is averaged: the value, or its square where the mean's root is reported."""
-    return values.square() if get_metric(name).reduction == "rms" else values
-
-
-def _finish(name: str, mean: Tensor) -> Tensor:
-    return mean.sqrt() if get_metric(name).reduction == "rms" else mean
-
-
 class MetricAccumulator:
-    """Sums and counts per metric and lead time; exact whatever the batch sizes and the number of processes.
+    """Sums of statistics, and counts, per lead time; exact whatever the batch sizes and the number of processes.
 
     >>> accumulator = MetricAccumulator(["mse_frame"], t_out=2, data_range=None)
-    >>> accumulator.update({"mse_frame": torch.tensor([[1.0, 3.0], [2.0, 4.0]])})
-    >>> accumulator.update({"mse_frame": torch.tensor([[6.0, 8.0]])})
+    >>> accumulator.update({"mse_frame": (torch.tensor([[1.0, 3.0], [2.0, 4.0]]),)})
+    >>> accumulator.update({"mse_frame": (torch.tensor([[6.0, 8.0]]),)})
     >>> accumulator.compute()["mse_frame"]
     Score(total=4.0, lead_times=(3.0, 5.0))
 
@@ -52,15 +38,18 @@ class MetricAccumulator:
     def __init__(
         self, names: Sequence[str], t_out: int, data_range: float | None, device: torch.device | str = "cpu"
     ) -> None:
-        self.names = tuple(metric.name for metric in check_metrics(names, data_range=data_range))
+        self.metrics = check_metrics(names, data_range=data_range)
+        self.names = tuple(metric.name for metric in self.metrics)
         self.t_out = t_out
-        self._state = torch.zeros(len(self.names) + 1, t_out, dtype=torch.float64, device=device)
+        rows = sum(len(metric.parts) for metric in self.metrics)
+        self._state = torch.zeros(rows + 1, t_out, dtype=torch.float64, device=device)
 
-    def update(self, values: Mapping[str, Tensor]) -> None:
-        """Add a batch of frame values, (B, T) per metric; every metric must be there."""
-        pooled = [_poolable(name, values[name]).sum(0) for name in self.names]
-        count = torch.full((self.t_out,), len(values[self.names[0]]) if self.names else 0)
-        self._state += torch.stack([row.to(self._state) for row in (*pooled, count)])
+    def update(self, statistics: Mapping[str, Sequence[Tensor]]) -> None:
+        """Add a batch: of every metric its statistics (:func:`stbench.metrics.frame_statistics`), (B, T) per part."""
+        parts = [part.double().sum(0) for name in self.names for part in statistics[name]]
+        batch = len(statistics[self.names[0]][0]) if self.names else 0
+        count = torch.full((self.t_out,), batch)
+        self._state += torch.stack([row.to(self._state) for row in (*parts, count)])
 
     def merge(self, other: MetricAccumulator) -> None:
         """Add what another accumulator of the same metrics and lead times has seen."""
@@ -69,7 +58,7 @@ class MetricAccumulator:
         self._state += other.state().to(self._state)
 
     def state(self) -> Tensor:
-        """(M+1, T) float64: one row of sums per metric, then the counts. Adding states adds what they have seen."""
+        """(K+1, T) float64: one row of sums per statistic, then the counts. Adding states adds what they have seen."""
         return self._state
 
     def load(self, state: Tensor) -> Self:
@@ -89,10 +78,11 @@ class MetricAccumulator:
         counts = state[-1]
         if not bool((counts > 0).all()):
             raise UserError("No frame was scored: the split holds no clips.")
-        return {
-            name: Score(
-                total=float(_finish(name, sums.sum() / counts.sum())),
-                lead_times=tuple(_finish(name, sums / counts).tolist()),
-            )
-            for name, sums in zip(self.names, state[:-1], strict=True)
-        }
+        scores, row = {}, 0
+        for metric in self.metrics:
+            sums = state[row : row + len(metric.parts)]
+            row += len(metric.parts)
+            total = metric.finish([part.sum() / counts.sum() for part in sums])
+            by_lead_time = metric.finish([part / counts for part in sums])
+            scores[metric.name] = Score(total=float(total), lead_times=tuple(by_lead_time.tolist()))
+        return scores

@@ -5,18 +5,147 @@ Axes: B batch, T time, C channels, H height, W width, F = B·T frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics.catalogue import check_metrics
-from stbench.metrics.perceptual import lpips_frames
-from stbench.metrics.statistics import FORMULAS, formula_values
+from stbench.metrics.metric import Metric, check_metrics, get_metric
+from stbench.metrics.statistics import shared_statistics
+
+
+class Frames:
+    """Predicted and true frames of a batch, and what metrics may take from them.
+
+    Args:
+        pred_BTCHW: predicted frames in the space they are to be scored in.
+        true_BTCHW: true frames, same shape and device.
+        data_range: peak R of the data; None where it has none.
+        physical: (predicted, true) frames in physical units, same shape.
+        row_weights: (H,) weights of the rows, of mean 1 (:func:`latitude_weights`).
+        shared: names of the shared statistics to compute.
+
+    Raises:
+        UserError: shapes that differ, or frames too small for a shared statistic.
+    """
+
+    def __init__(
+        self,
+        pred_BTCHW: Tensor,
+        true_BTCHW: Tensor,
+        *,
+        data_range: float | None = None,
+        physical: tuple[Tensor, Tensor] | None = None,
+        row_weights: Tensor | None = None,
+        shared: Collection[str] = (),
+    ) -> None:
+        _check_shapes(pred_BTCHW, true_BTCHW)
+        if pred_BTCHW.device.type == "mps":  # it has no float64
+            pred_BTCHW, true_BTCHW = pred_BTCHW.cpu(), true_BTCHW.cpu()
+        self.pred_BTCHW = pred_BTCHW
+        self.true_BTCHW = true_BTCHW
+        self.data_range = data_range
+        self.pixels = pred_BTCHW[0, 0].numel()
+        """Values per frame, C·H·W."""
+        self._physical = physical
+        self._row_weights = row_weights
+        found = shared_statistics(shared, pred_BTCHW.flatten(0, 1), true_BTCHW.flatten(0, 1), data_range)
+        self.shared: Mapping[str, Tensor] = {name: x.view(pred_BTCHW.shape[:2]) for name, x in found.items()}
+        """Shared statistics of each frame, (B, T) float64."""
+
+    @property
+    def peak(self) -> float:
+        """The data range R of a metric that needs one; NaN where it is not known."""
+        return self.data_range or float("nan")
+
+    @cached_property
+    def physical_error(self) -> Tensor:
+        """Predicted minus true in physical units, (B, T, C, H, W) float64.
+
+        Raises:
+            UserError: no frames in physical units were given, or they have another shape.
+        """
+        if self._physical is None:
+            raise UserError(
+                "Metrics in physical units: no frames in such units were given. Pass physical=(pred, true)."
+            )
+        pred, true = self._physical
+        _check_shapes(pred, true)
+        if pred.shape != self.pred_BTCHW.shape:
+            seen, expected = tuple(pred.shape), tuple(self.pred_BTCHW.shape)
+            raise UserError(f"Physical frames {seen} do not match the model-space frames {expected}.")
+        return pred.double() - true
+
+    @cached_property
+    def row_weights(self) -> Tensor:
+        """Weights of the rows, (H,) float64; 1 where none were given.
+
+        Raises:
+            UserError: there are more or fewer of them than rows.
+        """
+        rows = self.pred_BTCHW.shape[-2]
+        weights = torch.ones(rows) if self._row_weights is None else self._row_weights
+        if weights.shape != (rows,):
+            raise UserError(f"Row weights {tuple(weights.shape)} do not match frames of {rows} rows.")
+        return weights.to(self.pred_BTCHW.device, torch.float64)
 
 
 @torch.no_grad()
+def frame_statistics(
+    names: Sequence[str],
+    pred_BTCHW: Tensor,
+    true_BTCHW: Tensor,
+    *,
+    data_range: float | None,
+    physical: tuple[Tensor, Tensor] | None = None,
+    row_weights: Tensor | None = None,
+) -> dict[str, tuple[Tensor, ...]]:
+    """Statistics of each metric on each frame, which :class:`stbench.metrics.MetricAccumulator` sums up.
+
+    Args:
+        names: metrics, as ``stbench list metrics`` shows them.
+        pred_BTCHW: predicted frames in the space they are to be scored in.
+        true_BTCHW: true frames, same shape and device.
+        data_range: peak R of the data, for the metrics that clip or normalise; None where it has none.
+        physical: (predicted, true) frames in physical units, same shape, for the ``*_physical`` metrics.
+        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, of mean 1 (:func:`latitude_weights`).
+
+    Returns:
+        Per name one (B, T) float64 tensor for each of the metric's parts, on the frames' device. A frame with a NaN
+        scores NaN; others are untouched.
+
+    Raises:
+        UserError: an unknown metric, shapes that differ, a missing data range or missing weights, frames too small for
+            a metric, or a metric that gives something else than its parts.
+    """
+    metrics = check_metrics(names, data_range=data_range, latitudes_known=row_weights is not None)
+    frames = Frames(
+        pred_BTCHW,
+        true_BTCHW,
+        data_range=data_range,
+        physical=physical,
+        row_weights=row_weights,
+        shared={name for metric in metrics for name in metric.shared},
+    )
+    return {metric.name: _measure(metric, frames) for metric in metrics}
+
+
+def _measure(metric: Metric, frames: Frames) -> tuple[Tensor, ...]:
+    found = metric.statistics(frames)
+    parts = (found,) if isinstance(found, Tensor) else tuple(found)
+    expected = [tuple(frames.pred_BTCHW.shape[:2])] * len(metric.parts)
+    if [tuple(part.shape) for part in parts] != expected:
+        seen = [tuple(part.shape) for part in parts]
+        raise UserError(
+            f"The metric {metric.name!r} gives statistics of shapes {seen}, expected {expected}: one (B, T) tensor for "
+            f"each of its parts ({', '.join(metric.parts)}). Check it with: stbench check --kind metrics {metric.name}"
+        )
+    return tuple(part.double() for part in parts)
+
+
 def frame_values(
     names: Sequence[str],
     pred_BTCHW: Tensor,
@@ -26,37 +155,17 @@ def frame_values(
     physical: tuple[Tensor, Tensor] | None = None,
     row_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Value of each metric on each frame.
+    """Value of each metric on each frame, (B, T) float64 on the CPU; arguments as :func:`frame_statistics`'."""
+    found = frame_statistics(
+        names, pred_BTCHW, true_BTCHW, data_range=data_range, physical=physical, row_weights=row_weights
+    )
+    return {name: torch.from_numpy(finish_frames(name, parts)) for name, parts in found.items()}
 
-    Args:
-        names: metrics of :data:`stbench.metrics.METRICS`.
-        pred_BTCHW: predicted frames in the space they are to be scored in.
-        true_BTCHW: true frames, same shape and device.
-        data_range: peak R of the data, for the metrics that clip or normalise; None where it has none.
-        physical: (predicted, true) frames in physical units, same shape, for the ``*_physical`` metrics.
-        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, of mean 1 (:func:`latitude_weights`).
 
-    Returns:
-        One (B, T) float64 tensor per name, on the frames' device. A frame with a NaN scores NaN; others are untouched.
-
-    Raises:
-        UserError: an unknown metric, shapes that differ, a missing data range or missing weights, frames too small for
-            a metric.
-    """
-    metrics = check_metrics(names, data_range=data_range, latitudes_known=row_weights is not None)
-    _check_shapes(pred_BTCHW, true_BTCHW)
-    if pred_BTCHW.device.type == "mps":  # it has no float64
-        pred_BTCHW, true_BTCHW = pred_BTCHW.cpu(), true_BTCHW.cpu()
-    batch_time = pred_BTCHW.shape[:2]
-    pred, true = pred_BTCHW.flatten(0, 1), true_BTCHW.flatten(0, 1)
-    values = formula_values([metric.name for metric in metrics if metric.name in FORMULAS], pred, true, data_range)
-    for metric in metrics:
-        if metric.family == "lpips":
-            assert data_range is not None  # check_metrics made sure
-            values[metric.name] = lpips_frames(metric.name, pred, true, data_range)
-    if any(metric.needs_physical for metric in metrics):
-        values |= _physical_values(pred_BTCHW, physical, row_weights)
-    return {metric.name: values[metric.name].view(batch_time) for metric in metrics}
+def finish_frames(name: str, parts: Sequence[Tensor]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Value of a metric on each frame, (B, T), from the frame's own statistics."""
+    with np.errstate(all="ignore"):  # a frame may have no value
+        return np.asarray(get_metric(name).finish([part.cpu().numpy() for part in parts]), dtype=np.float64)
 
 
 def _check_shapes(pred: Tensor, true: Tensor) -> None:
@@ -65,29 +174,6 @@ def _check_shapes(pred: Tensor, true: Tensor) -> None:
             f"Predicted frames {tuple(pred.shape)} and true frames {tuple(true.shape)} cannot be compared: "
             "both must be (B, T, C, H, W), of one shape and not empty."
         )
-
-
-def _physical_values(
-    like: Tensor, physical: tuple[Tensor, Tensor] | None, row_weights: Tensor | None
-) -> dict[str, Tensor]:
-    """Errors in physical units, with weights also those by latitude, (F,) each."""
-    if physical is None:
-        raise UserError("Metrics in physical units: no frames in such units were given. Pass physical=(pred, true).")
-    pred, true = physical
-    _check_shapes(pred, true)
-    if pred.shape != like.shape:
-        raise UserError(f"Physical frames {tuple(pred.shape)} do not match the model-space frames {tuple(like.shape)}.")
-    error = (pred.double() - true).flatten(0, 1)
-    kinds = {"physical": error.new_ones(error.shape[-2])}
-    if row_weights is not None:
-        kinds["latitude"] = row_weights.to(error)
-    values = {}
-    for kind, weights in kinds.items():
-        if weights.shape != error.shape[-2:-1]:
-            raise UserError(f"Row weights {tuple(weights.shape)} do not match frames of {error.shape[-2]} rows.")
-        values[f"mae_{kind}"] = (error.abs() * weights[:, None]).mean((1, 2, 3))
-        values[f"rmse_{kind}"] = (error.square() * weights[:, None]).mean((1, 2, 3)).sqrt()
-    return values
 
 
 def latitude_weights(degrees_H: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ Axes: F frames, C channels, H height, W width.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stbench.metrics.catalogue import get_metric
 from stbench.metrics.trunks import UnavailableError, find_trunk
 
 SMALLEST_FRAME = {"alex": 31, "vgg": 16, "squeeze": 17}
@@ -61,39 +59,27 @@ def _load(net: str, device: torch.device) -> Lpips | str:
         return str(error)
 
 
-def _net(name: str) -> str:
-    return name.removeprefix("lpips_")
+def why_unavailable(net: str, frame: tuple[int, int, int]) -> str | None:
+    """Why a trunk cannot score frames (C, H, W) here; None where it can. Looking for weights may download them."""
+    reason = _undefined(net, frame) or _load(net, torch.device("cpu"))
+    return reason if isinstance(reason, str) else None
 
 
-def unavailable(names: Iterable[str], frame: tuple[int, int, int]) -> dict[str, str]:
-    """Which of the metrics cannot be computed here on frames (C, H, W), each with its reason.
-
-    Looking for weights may download them (:mod:`stbench.metrics.trunks`).
-    """
-    reasons = {}
-    for name in names:
-        if get_metric(name).family == "lpips":
-            reason = _undefined(name, frame) or _load(_net(name), torch.device("cpu"))
-            if isinstance(reason, str):
-                reasons[name] = reason
-    return reasons
-
-
-def _undefined(name: str, frame: tuple[int, int, int]) -> str | None:
+def _undefined(net: str, frame: tuple[int, int, int]) -> str | None:
     channels, height, width = frame
     if channels not in (1, 3):
-        return f"{name} is defined for grey and RGB frames, these have {channels} channels."
-    smallest = SMALLEST_FRAME[_net(name)]
+        return f"lpips_{net} is defined for grey and RGB frames, these have {channels} channels."
+    smallest = SMALLEST_FRAME[net]
     if min(height, width) < smallest:
-        return f"{name} needs frames of at least {smallest}×{smallest} pixels, these are {height}×{width}."
+        return f"lpips_{net} needs frames of at least {smallest}×{smallest} pixels, these are {height}×{width}."
     return None
 
 
-def lpips_frames(name: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float) -> Tensor:
+def lpips_frames(net: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float) -> Tensor:
     """Distance of each pair of frames, (F,) float64, after clipping to [0, data_range] and mapping to [−1, 1].
 
     Args:
-        name: "lpips_alex", "lpips_vgg" or "lpips_squeeze".
+        net: "alex", "vgg" or "squeeze".
         pred_FCHW: predicted frames, grey or RGB.
         true_FCHW: true frames.
         data_range: peak R of the data.
@@ -102,11 +88,11 @@ def lpips_frames(name: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: fl
         UnavailableError: not defined for such frames, or the trunk's weights cannot be had.
     """
     channels, height, width = pred_FCHW.shape[1:]
-    if reason := _undefined(name, (channels, height, width)):
+    if reason := _undefined(net, (channels, height, width)):
         raise UnavailableError(reason)
-    network = _load(_net(name), pred_FCHW.device)
+    network = _load(net, pred_FCHW.device)
     if isinstance(network, str):
-        raise UnavailableError(f"{name}: {network}")
+        raise UnavailableError(f"lpips_{net}: {network}")
     budget = CHUNK_PIXELS_CPU if pred_FCHW.device.type == "cpu" else CHUNK_PIXELS_DEVICE
     size = max(1, budget // (height * width))
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

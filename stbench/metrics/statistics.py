@@ -6,7 +6,7 @@ Axes: F frames, C channels, H height, W width.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stbench.metrics.ssim import Array, WindowSums, check_window
+from stbench.metrics.window_sums import Array, WindowSums, check_window
 
 CHUNK_CPU = 1 << 16
 """Values per chunk: large enough for cheap calls, small enough for a core's cache."""
@@ -22,59 +22,24 @@ CHUNK_DEVICE = 1 << 22
 """Values per chunk on an accelerator: enough to fill it, below 1 GiB of intermediate maps."""
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Numbers of F frames; see :class:`_Job` for their names."""
-
-    values: dict[str, Tensor]
-    pixels: int
-    peak: float
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.values[name]
-
-
-@dataclass(frozen=True)
-class Formula:
-    """A metric of one frame: the statistics it needs, and its value from them."""
-
-    needs: tuple[str, ...]
-    value: Callable[[Statistics], Tensor]
-
-
-FORMULAS = {
-    "mse_frame": Formula(("squared",), lambda of: of["squared"]),
-    "mae_frame": Formula(("absolute",), lambda of: of["absolute"]),
-    "rmse_frame": Formula(("squared",), lambda of: of["squared"].sqrt()),
-    "mse_pixel": Formula(("squared",), lambda of: of["squared"] / of.pixels),
-    "mae_pixel": Formula(("absolute",), lambda of: of["absolute"] / of.pixels),
-    "rmse_pixel": Formula(("squared",), lambda of: (of["squared"] / of.pixels).sqrt()),
-    "psnr": Formula(("clipped",), lambda of: 10 * torch.log10(of.peak**2 * of.pixels / of["clipped"])),
-    "snr": Formula(("signal", "clipped"), lambda of: 10 * torch.log10(of["signal"] / of["clipped"])),
-    "ssim": Formula(("ssim",), lambda of: of["ssim"]),
-    "ssim_legacy": Formula(("ssim_legacy",), lambda of: of["ssim_legacy"]),
-}
 _CLIPPED = {"clipped", "signal", "ssim", "ssim_legacy"}
 _WINDOWED = {"ssim", "ssim_legacy"}
 
 
-def formula_values(
+def shared_statistics(
     names: Collection[str], pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float | None
 ) -> dict[str, Tensor]:
-    """Value of each named formula on each frame, (F,) float64, on the frames' device.
+    """Each named statistic (see :class:`_Job`) of each frame, (F,) float64, on the frames' device.
 
     Raises:
         UserError: frames too small for SSIM.
     """
-    needs = {statistic for name in names for statistic in FORMULAS[name].needs}
-    if needs & _WINDOWED:
-        check_window(*pred_FCHW.shape[-2:])
-    if not needs:
+    if not names:
         return {}
-    job = _Job(frozenset(needs), data_range or float("nan"))
-    parts = job.on_cpu(pred_FCHW, true_FCHW) if pred_FCHW.is_cpu else job.on_device(pred_FCHW, true_FCHW)
-    statistics = Statistics(parts, pred_FCHW[0].numel(), job.peak)
-    return {name: FORMULAS[name].value(statistics) for name in names}
+    if _WINDOWED & set(names):
+        check_window(*pred_FCHW.shape[-2:])
+    job = _Job(frozenset(names), data_range or float("nan"))
+    return job.on_cpu(pred_FCHW, true_FCHW) if pred_FCHW.is_cpu else job.on_device(pred_FCHW, true_FCHW)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from stbench.errors import UserError
 from stbench.nn.method import Method, Progress
 from stbench.nn.recompute import recompute
 from stbench.nn.sampling import prediction_mask
+from stbench.schema import ClipShape
 
 _STEPS_NEAR_PEAK = 2
 
@@ -24,11 +27,21 @@ class RecurrentForecaster(Method):
     :meth:`step` and :meth:`draw_feed`.
     """
 
-    between_steps: Callable[[], None] = staticmethod(lambda: None)
-    """Called around the last steps of a training rollout, forward and backward: where it holds most memory.
+    def __init__(self, shape: ClipShape, config: Any) -> None:
+        super().__init__(shape, config)
+        self._rollout_hooks: dict[int, Callable[[], None]] = OrderedDict()
 
-    The engine sets it.
-    """
+    def register_rollout_hook(self, hook: Callable[[], None]) -> RemovableHandle:
+        """Call ``hook()`` before each of the last steps of a training rollout and in their backward passes.
+
+        The rollout holds most memory there. Hooks do not belong to the model: they see and change no tensor.
+
+        Returns:
+            A handle whose ``remove()`` takes the hook away.
+        """
+        handle = RemovableHandle(self._rollout_hooks)
+        self._rollout_hooks[handle.id] = hook
+        return handle
 
     def initial_state(self, frame: Tensor) -> Any:
         """State before the first step, on the device and with the batch size of ``frame`` (B, C, H, W)."""
@@ -76,12 +89,16 @@ class RecurrentForecaster(Method):
         for t in range(feed.shape[1]):
             near_peak = torch.is_grad_enabled() and t >= feed.shape[1] - _STEPS_NEAR_PEAK
             if near_peak:
-                self.between_steps()
+                self._call_rollout_hooks()
             guess, state = step(_fed_frame(clip, feed, t, guess), state)
             if near_peak and guess.requires_grad:
-                guess.register_hook(lambda _: self.between_steps())  # type: ignore[no-untyped-call]
+                guess.register_hook(lambda _: self._call_rollout_hooks())  # type: ignore[no-untyped-call]
             emissions.append(guess)
         return torch.stack(emissions, dim=1).to(clip.dtype), state
+
+    def _call_rollout_hooks(self) -> None:
+        for hook in self._rollout_hooks.values():
+            hook()
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T_in, C, H, W) -> the last T_out emissions, (B, T_out, C, H, W)."""

@@ -2,37 +2,38 @@
 
 from stbench.schema.base import Record
 from stbench.schema.budget import Budget
+from stbench.schema.optimizer import OPTIMIZERS, Optimizer, Parameters
+from stbench.schema.plugin import PluginRecord
 from stbench.schema.protocol import (
-    Adam,
     Benchmark,
-    Constant,
-    Cosine,
     DatasetSpec,
     Evaluation,
     MethodSettings,
-    OneCycle,
     Protocol,
-    Schedule,
     SharedEncoder,
     Training,
 )
 from stbench.schema.run import Failure, RunResult, RunSpec, Score
 from stbench.schema.scaling import Scaling
+from stbench.schema.schedule import SCHEDULES, Position, Rate, Schedule
 from stbench.schema.shape import ClipShape
 
 __all__ = [
-    "Adam",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "Benchmark",
     "Budget",
     "ClipShape",
-    "Constant",
-    "Cosine",
     "DatasetSpec",
     "Evaluation",
     "Failure",
     "MethodSettings",
-    "OneCycle",
+    "Optimizer",
+    "Parameters",
+    "PluginRecord",
+    "Position",
     "Protocol",
+    "Rate",
     "Record",
     "RunResult",
     "RunSpec",

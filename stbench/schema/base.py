@@ -31,16 +31,20 @@ class Record(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(explain(error, cls, where, origins)) from None
+            raise UserError(explain(error, cls, where, origins, values)) from None
 
 
 def explain(
-    error: ValidationError, model: type[BaseModel], where: str, origins: Mapping[str, str] | None = None
+    error: ValidationError,
+    model: type[BaseModel],
+    where: str,
+    origins: Mapping[str, str] | None = None,
+    values: Any = None,
 ) -> str:
-    """Turn a pydantic error into one line per problem, with the known keys for an unknown one."""
+    """Turn a pydantic error on ``values`` into one line per problem, with the known keys for an unknown one."""
     lines = []
     for problem in error.errors(include_url=False):
-        parts, known = _locate(model, problem["loc"])
+        parts, known = _locate(model, problem["loc"], values)
         path = ".".join(parts) or "value"
         origin = origin_of(origins or {}, path)
         source = f" ({origin})" if origin else ""
@@ -53,16 +57,18 @@ def explain(
         else:
             reason = problem["msg"].removeprefix("Value error, ")
             seen = f"{path} = {problem['input']!r}: " if problem["loc"] else ""
-            lines.append(f"{where}: {seen}{reason}{source}.")
+            lines.append(f"{where}: {seen}{reason.removesuffix('.')}{source}.")
     return "\n".join(lines)
 
 
-def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+def _locate(model: type[BaseModel], location: tuple[int | str, ...], values: Any) -> tuple[list[str], list[str]]:
     """The keys that lead to a problem, without pydantic's tags of unions, and the fields beside the last one."""
     keys: list[str] = []
     beside: list[str] = []
     current: Any = model
     for part in location:
+        if _is_model(current) and hasattr(current, "resolve"):  # one of several registered kinds
+            current = current.resolve(values)
         members = [current] if _is_model(current) else [member for member in get_args(current) if _is_model(member)]
         tagged = [member for member in members if _tag(member) == part]
         if tagged and not _is_model(current):
@@ -76,6 +82,7 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
         fields = {field.alias or name: field for name, field in owner.model_fields.items()} if owner is not None else {}
         beside = list(fields)
         current = fields[part].annotation if part in fields else None
+        values = values.get(part) if isinstance(values, Mapping) else None
     return keys, beside
 
 

@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import (
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     PrivateAttr,
+    SerializeAsAny,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -20,53 +19,15 @@ from pydantic import (
 
 from stbench.schema.base import Record
 from stbench.schema.budget import Budget
+from stbench.schema.optimizer import OPTIMIZERS, Optimizer
+from stbench.schema.schedule import Schedule
 from stbench.schema.shape import ClipShape
 from stbench.settings import leaves, put
 
 Precision = Literal["32", "bf16"]
 Selection = Literal["validation", "test"]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Decay = Annotated[float, Field(gt=0, lt=1)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
-
-
-class Adam(Record):
-    """Adam without weight decay, the field's optimiser (torch.optim.Adam)."""
-
-    kind: Literal["adam"] = "adam"
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    eps: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = 0.0
-
-
-class OneCycle(Record):
-    """One-cycle rate per step: cosine up from lr/div over ``warmup`` of the steps, then down to lr/(div·final_div).
-
-    ``momentum`` (low, high): Adam's beta1 mirrors the rate between them, as torch's OneCycleLR does by default.
-    """
-
-    kind: Literal["onecycle"] = "onecycle"
-    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    div: PositiveFloat = 25.0
-    final_div: PositiveFloat = 1e4
-    momentum: tuple[float, float] | None = (0.85, 0.95)
-
-
-class Cosine(Record):
-    """Cosine rate per epoch, from lr to ``min_lr``, after a linear warm-up from ``warmup_lr``."""
-
-    kind: Literal["cosine"] = "cosine"
-    warmup_epochs: NonNegativeInt = 0
-    warmup_lr: NonNegativeFloat = 1e-5
-    min_lr: NonNegativeFloat = 1e-6
-
-
-class Constant(Record):
-    """The same rate throughout."""
-
-    kind: Literal["constant"] = "constant"
-
-
-Schedule = Annotated[OneCycle | Cosine | Constant, Field(discriminator="kind")]
 
 
 class Training(Record):
@@ -81,6 +42,9 @@ class Training(Record):
     torch.compile, on CUDA as CUDA graphs. ``fast_conv`` lets convolutions on a CPU in float32 take an algorithm
     of fewer multiplications where that is faster; results then differ by a few rounding errors, and between machines.
 
+    ``ema``, where given, is the decay of an exponential moving average of the weights. The averaged weights are the
+    ones that are validated, selected and scored.
+
     ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
     time ends training with the step that exceeds it; a schedule by steps follows the share that is spent, one by
     epochs the number that fit by the first. A budget of multiply-adds or epochs is resolved into ``steps`` or
@@ -92,8 +56,8 @@ class Training(Record):
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
-    optimizer: Adam = Adam()
-    schedule: Schedule
+    optimizer: SerializeAsAny[Optimizer] = Field(default_factory=lambda: OPTIMIZERS.get(Optimizer.default_kind)())  # type: ignore[call-arg]
+    schedule: SerializeAsAny[Schedule]
     accumulate: PositiveInt = 1
     clip_norm: PositiveFloat | None = None
     precision: Precision = "32"
@@ -104,6 +68,7 @@ class Training(Record):
     activation_checkpointing: bool = False
     compile: bool = False
     fast_conv: bool = False
+    ema: Decay | None = None
 
     @property
     def time_limit(self) -> float | None:
@@ -122,7 +87,14 @@ class Training(Record):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is optional and not asked for, so that a run without it keeps its name."""
-        unset = {"steps": None, "budget": None, "activation_checkpointing": False, "compile": False, "fast_conv": False}
+        unset = {
+            "steps": None,
+            "budget": None,
+            "activation_checkpointing": False,
+            "compile": False,
+            "fast_conv": False,
+            "ema": None,
+        }
         values: dict[str, Any] = dump(self)
         return {key: value for key, value in values.items() if key not in unset or value is not unset[key]}
 

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
 
 from stbench.data import Splits
 from stbench.errors import UserError
@@ -15,24 +14,12 @@ from stbench.nn import METHODS
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 from stbench.sweep.environment import source_hash
-from stbench.sweep.run import RunListener, Workplace, execute, splits_of
+from stbench.sweep.execute import Workplace, execute, splits_of
+from stbench.sweep.executors import Ended, get_executor
 from stbench.train.engine import Engine
-from stbench.train.interrupt import stop_on_signals
+from stbench.train.interrupt import StopRequest
 
-Outcome = Literal["finished", "failed", "already done", "busy"]
-
-
-class SweepListener(Protocol):
-    """Who watches a sweep."""
-
-    def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunListener:
-        """A run starts; returns who watches it."""
-
-    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
-        """A run ended, or was found done or in another process's hands; ``note`` is what a reader should know."""
-
-    def data_opened(self, dataset: Splits) -> None:
-        """The dataset was read."""
+DEFAULT_EXECUTOR = "local"
 
 
 def check_writable(root: Path) -> None:
@@ -84,7 +71,7 @@ def set_aside(specs: Sequence[RunSpec], root: Path) -> None:
             folder.path.rename(folder.path.with_name(f".{folder.path.name}.{secrets.token_hex(4)}"))
 
 
-def is_done(spec: RunSpec, workplace: Workplace, retry_failed: bool) -> bool:
+def is_done(spec: RunSpec, workplace: Workplace) -> bool:
     """Whether a run needs nothing more; a damaged result is put aside, the run is done again."""
     folder = workplace.folder(spec)
     if not folder.is_complete:
@@ -94,7 +81,7 @@ def is_done(spec: RunSpec, workplace: Workplace, retry_failed: bool) -> bool:
     except UserError:
         folder.put_aside("result.json")
         return False
-    return not (retry_failed and result.status == "failed")
+    return not (workplace.retry_failed and result.status == "failed")
 
 
 @contextmanager
@@ -116,10 +103,10 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
         yield engine.any(mine)
 
 
-class _Datasets:
+class Datasets:
     """The datasets of a plan's runs, each opened once."""
 
-    def __init__(self, data_dirs: tuple[Path, ...], opened: Callable[[Splits], None]) -> None:
+    def __init__(self, data_dirs: tuple[Path, ...], opened: Callable[[str], None]) -> None:
         self._data_dirs = data_dirs
         self._opened = opened
         self._known: dict[str, Splits] = {}
@@ -133,7 +120,7 @@ class _Datasets:
         key = f"{spec.dataset.model_dump_json()} {spec.selection}"
         if key not in self._known:
             self._known[key] = splits_of(spec, self._data_dirs)
-            self._opened(self._known[key])
+            self._opened(self._known[key].report)
         return self._known[key]
 
     def fingerprint(self, spec: RunSpec) -> str | None:
@@ -144,42 +131,57 @@ class _Datasets:
             return None
 
 
-def sweep(
-    specs: Sequence[RunSpec], workplace: Workplace, listener: SweepListener, *, retry_failed: bool = False
-) -> None:
-    """Do every run of a plan that is not done yet, in order.
+def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: str = DEFAULT_EXECUTOR) -> None:
+    """Do every run of a plan that is not done yet, and tell the workplace's listener how each one ended.
+
+    Args:
+        specs: the plan.
+        workplace: where.
+        executor: name of who runs them.
 
     Raises:
-        UserError: missing or damaged data, or an unwritable folder.
+        UserError: missing or damaged data, an unwritable folder, or an unknown executor.
         KeyboardInterrupt: asked to stop; everything finished is kept, the current run can be resumed.
     """
     check_writable(workplace.root)
-    datasets = _Datasets(workplace.data_dirs, listener.data_opened)
-
-    def found_done(spec: RunSpec) -> None:
-        result = workplace.folder(spec).result()
-        listener.run_done(spec, "already done", result, note_on(spec, result, datasets.fingerprint(spec)))
-
-    with stop_on_signals() as stop:
-        for number, spec in enumerate(specs, 1):
-            if is_done(spec, workplace, retry_failed):
-                found_done(spec)
-                continue
-            dataset = datasets.get(spec)
-            with held(workplace.folder(spec), workplace.engine) as mine:
-                if not mine:
-                    listener.run_done(spec, "busy", None)
-                    continue
-                if _done_meanwhile(spec, workplace, retry_failed):
-                    found_done(spec)
-                    continue
-                watcher = listener.run_listener(spec, number, len(specs))
-                result = execute(spec, dataset, workplace, watcher, stop)
-            listener.run_done(spec, result.status, result)
-            stop.leave(workplace.engine.any)
+    try:
+        for ended in get_executor(executor).submit(specs, workplace):
+            workplace.listener.run_done(ended.spec, ended.outcome, ended.result, ended.note)
+    finally:
+        workplace.listener.close()
 
 
-def _done_meanwhile(spec: RunSpec, workplace: Workplace, retry_failed: bool) -> bool:
+def do_run(
+    spec: RunSpec, workplace: Workplace, datasets: Datasets, stop: StopRequest, *, number: int = 1, runs: int = 1
+) -> Ended:
+    """Do one run in this process, unless it is done or another process has it.
+
+    Args:
+        number: of this run among ``runs``, for the listener.
+
+    Raises:
+        UserError: missing or damaged data, or an unwritable folder.
+        KeyboardInterrupt: a stop was asked for; the run can be resumed.
+    """
+    if is_done(spec, workplace):
+        return _found_done(spec, workplace, datasets)
+    dataset = datasets.get(spec)
+    with held(workplace.folder(spec), workplace.engine) as mine:
+        if not mine:
+            return Ended(spec, "busy")
+        if _done_meanwhile(spec, workplace):
+            return _found_done(spec, workplace, datasets)
+        watcher = workplace.listener.run_listener(spec, number, runs)
+        result = execute(spec, dataset, workplace, watcher, stop)
+    return Ended(spec, result.status, result)
+
+
+def _found_done(spec: RunSpec, workplace: Workplace, datasets: Datasets) -> Ended:
+    result = workplace.folder(spec).result()
+    return Ended(spec, "already done", result, note_on(spec, result, datasets.fingerprint(spec)))
+
+
+def _done_meanwhile(spec: RunSpec, workplace: Workplace) -> bool:
     """Whether another process finished a run between the first look and the lock; every process is told the same."""
     engine = workplace.engine
-    return engine.any(engine.is_main and is_done(spec, workplace, retry_failed))
+    return engine.any(engine.is_main and is_done(spec, workplace))

@@ -17,8 +17,8 @@ from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import finished_run
 from stbench.settings import origin_of
 from stbench.sweep.environment import describe_environment
+from stbench.sweep.execute import Run, Workplace, splits_of
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.run import Run, Workplace, splits_of
 from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
 from stbench.train.published import read_published

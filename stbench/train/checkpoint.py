@@ -16,6 +16,7 @@ from torch import Tensor
 from stbench.errors import UserError
 from stbench.nn import Method
 from stbench.schema.folder import RunFolder, write_with
+from stbench.train.average import WeightAverage
 
 LAST = "last.pt"
 _BEST = "best-{epoch:05d}.safetensors"
@@ -45,17 +46,27 @@ class TrainState:
     convolutions: dict[str, str] = field(default_factory=dict)
 
 
-def save_last(folder: RunFolder, state: TrainState, method: Method, optimizer: torch.optim.Optimizer) -> None:
+def save_last(
+    folder: RunFolder,
+    state: TrainState,
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
+) -> None:
     """Replace the resume point; then drop best weights that no state refers to."""
     content = {"state": asdict(state), "method": method.state_dict(), "optimizer": optimizer.state_dict()}
+    if average is not None:
+        content["average"] = average.state()
     write_with(folder.checkpoints / LAST, lambda path: torch.save(content, path))
     for path in folder.checkpoints.glob("best-*.safetensors"):
         if path != best_path(folder, state.best_epoch):
             path.unlink()
 
 
-def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer) -> TrainState | None:
-    """Restore weights and moments in place and return the state; None when there is nothing (whole) to resume.
+def load_last(
+    folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer, average: WeightAverage | None = None
+) -> TrainState | None:
+    """Restore weights, moments and average in place and return the state; None when nothing (whole) can be resumed.
 
     A damaged resume point, or one whose best weights are gone or damaged, is put aside: training from the start gives
     the same numbers.
@@ -74,6 +85,8 @@ def load_last(folder: RunFolder, method: Method, optimizer: torch.optim.Optimize
     try:
         method.load_state_dict(content["method"])
         optimizer.load_state_dict(content["optimizer"])
+        if average is not None:
+            average.load(content["average"])
         return TrainState(**content["state"])
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} cannot be resumed from ({error}). Delete it to train this run anew.") from error

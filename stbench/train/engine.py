@@ -5,9 +5,7 @@ Everything above it sees plain tensors and modules and never asks where they are
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import sys
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
@@ -17,15 +15,11 @@ from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.nn import Method, Progress, RecurrentForecaster, Times
-from stbench.schema import Adam
+from stbench.train.heap import keep_large_blocks, release_unused
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _IMAGE_AXES = 4
-_LARGEST_KEPT_BLOCK = 1 << 30
-_MOST_UNUSED = 1 << 26
-"""Bytes that may lie unused in gaps of the heap."""
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says itself what runs where
 
 
@@ -109,20 +103,9 @@ class Engine:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
     def release_unused(self) -> None:
-        """Where tensors live on the heap: :func:`release_unused`."""
+        """Return the heap's free pages, where tensors live on the heap (:func:`stbench.train.heap.release_unused`)."""
         if self.device.type == "cpu":
             release_unused()
-
-    def adam(self, method: Method, settings: Adam, lr: float) -> torch.optim.Adam:
-        """Adam over a method's parameters, fused into one kernel."""
-        return torch.optim.Adam(
-            method.parameters(),
-            lr=lr,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
 
     def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
         """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
@@ -130,7 +113,7 @@ class Engine:
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
         if isinstance(method, RecurrentForecaster):
-            method.between_steps = self.release_unused
+            method.register_rollout_hook(self.release_unused)
         return TrainingModule(self, self._fabric, module, wrapped)
 
     @torch.inference_mode()
@@ -193,52 +176,3 @@ class TrainingModule:
         losses: Callable[..., dict[str, Tensor]] = self._module.training_losses
         with self._fabric.autocast():  # Fabric itself does so only where it wraps the module for several processes
             return losses(clip[:, :t_in], clip[:, t_in:], progress)
-
-
-def keep_large_blocks() -> None:
-    """Let glibc reuse large freed blocks; returned to the kernel, each would cost its page faults again."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
-            libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_KEPT_BLOCK)
-
-
-class _HeapState(ctypes.Structure):
-    """What glibc's ``mallinfo2`` tells, in bytes."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in [
-            "arena",
-            "ordblks",
-            "smblks",
-            "hblks",
-            "hblkhd",
-            "usmblks",
-            "fsmblks",
-            "uordblks",
-            "fordblks",
-            "keepcost",
-        ]
-    ]
-
-
-def release_unused() -> None:
-    """Return the heap's free pages to the kernel where they are many: :func:`keep_large_blocks` leaves gaps."""
-    if _HEAP is not None and _HEAP.mallinfo2().fordblks > _MOST_UNUSED:
-        _HEAP.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """The C library where it is glibc 2.33 or newer."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallinfo2"):
-        return None
-    libc.mallinfo2.restype = _HeapState
-    return libc
-
-
-_HEAP = _glibc()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,36 +19,26 @@ from torch import Tensor
 
 from stbench.data import ClipLoader
 from stbench.errors import UserError
+from stbench.events import RunListener
 from stbench.nn import Method, Progress
 from stbench.nn.conv_choice import choose_convolutions
-from stbench.schema import OneCycle, Training
+from stbench.schema import Parameters, Rate, Training
 from stbench.schema.folder import RunFolder, write_with
+from stbench.train.average import WeightAverage
 from stbench.train.checkpoint import TrainState, best_path, load_last, save_last, save_weights
 from stbench.train.engine import Engine, TrainingModule
 from stbench.train.interrupt import StopRequest
 from stbench.train.length import Length, epochs_that_fit, run_length
-from stbench.train.schedules import Rate, one_cycle, rate_at
+from stbench.train.rates import apply_rate, follows_clock, rate_at_share, rate_at_step
 from stbench.train.seeding import step_generator
 from stbench.train.validate import validation_mse
 
 CHECKPOINT_SECONDS = 300.0
 CHECK_EVERY = 20
-CLOCK_STEPS = 1 << 20
-"""Steps into which a budget of time is divided for a schedule by steps."""
 
 
 class DivergedError(RuntimeError):
     """The loss or the validation error stopped being a finite number."""
-
-
-class Listener(Protocol):
-    """Who watches a run; the CLI shows bars, tests count calls."""
-
-    def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
-        """Some steps of an epoch are done (not called for every one)."""
-
-    def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """An epoch and its validation are done."""
 
 
 class Trainer:
@@ -59,6 +50,7 @@ class Trainer:
         loaders: of the training and the validation split.
         folder: where checkpoints and the history go.
         seed: of every random draw.
+        listener: who watches.
         stop: asks the loop to save and leave.
         macs_per_step: multiply-adds of one optimiser step, for the history; None leaves them out.
     """
@@ -72,7 +64,7 @@ class Trainer:
         *,
         seed: int,
         engine: Engine,
-        listener: Listener,
+        listener: RunListener,
         stop: StopRequest,
         macs_per_step: int | None = None,
     ) -> None:
@@ -89,8 +81,9 @@ class Trainer:
         method.activation_checkpointing = training.activation_checkpointing
         if training.compile:
             engine.compile(method)
-        self.optimizer = engine.adam(method, training.optimizer, training.lr)
-        self.state = load_last(folder, method, self.optimizer) or TrainState()
+        self.optimizer = training.optimizer.build(Parameters(method), training.lr)
+        self.average = None if training.ema is None else WeightAverage(method, training.ema)
+        self.state = load_last(folder, method, self.optimizer, self.average) or TrainState()
         if training.fast_conv:
             if engine.world_size > 1:
                 raise UserError(
@@ -110,6 +103,8 @@ class Trainer:
         self._save_rates()
         while not self._at_end() and not self._exhausted():
             self._epoch()
+        if self.average is not None:
+            self.average.apply()
         return self.state
 
     @property
@@ -132,15 +127,17 @@ class Trainer:
         clock = time.monotonic()
         left = None if self.training.steps is None else self.training.steps - state.step
         for clip in islice(self.train_loader.epoch(state.epoch, state.step_in_epoch), left):
-            lr = self._apply(self._next_rate(clock))
+            apply_rate(self.optimizer, rate := self._next_rate(clock))
             for name, value in self._step(self.module, clip).items():
                 terms[name] = terms[name] + value.double() if name in terms else value.double()
+            if self.average is not None:
+                self.average.update()
             state.step += 1
             state.step_in_epoch += 1
             spent = self._is_spent(clock)
             last = spent or self.steps == state.step_in_epoch or self.training.steps == state.step
             if last or state.step % CHECK_EVERY == 0:
-                self._check_and_show(terms, lr)
+                self._check_and_show(terms, rate.lr)
             if spent:
                 break
             if self.engine.any(self.stop.requested or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS):
@@ -170,30 +167,14 @@ class Trainer:
 
     def _rate(self, step: int, epoch: int) -> Rate:
         length = run_length(self.training, self.steps, self.state.fitting_epochs if epoch else None)
-        return rate_at(
-            self.training.schedule,
-            self.training.lr,
-            step=min(step, length.steps - 1),
-            total_steps=length.steps,
-            epoch=epoch,
-            total_epochs=length.epochs,
-        )
-
-    @property
-    def _by_clock(self) -> bool:
-        """Whether the rate follows the clock: a cycle over a budget of time, whose steps cannot be counted before."""
-        return self.training.time_limit is not None and isinstance(self.training.schedule, OneCycle)
+        return rate_at_step(self.training, length, step, epoch)
 
     def _next_rate(self, since: float) -> Rate:
-        """The rate of the step to come; ``since`` is when the seconds not yet accounted for began.
-
-        A cycle over a budget of time is at the share of it that is spent: it never jumps, whatever the pace.
-        """
-        schedule, limit = self.training.schedule, self.training.time_limit
-        if limit is None or not isinstance(schedule, OneCycle):
+        """The rate of the step to come; ``since`` is when the seconds not yet accounted for began."""
+        limit = self.training.time_limit
+        if limit is None or not follows_clock(self.training):
             return self._rate(self.state.step, self.state.epoch)
-        share = min(1.0, self._spent(since) / limit)
-        return one_cycle(schedule, self.training.lr, round(share * (CLOCK_STEPS - 1)), CLOCK_STEPS)
+        return rate_at_share(self.training, self._spent(since) / limit, self.length, self.state.epoch)
 
     def _spent(self, since: float) -> float:
         """Seconds of training so far; ``since`` is when those not yet accounted for began."""
@@ -204,16 +185,14 @@ class Trainer:
         limit = self.training.time_limit
         return limit is not None and self._spent(since) >= limit
 
-    def _apply(self, rate: Rate) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate.lr
-            if rate.beta1 is not None:
-                group["betas"] = (rate.beta1, group["betas"][1])
-        return rate.lr
-
     def _save_rates(self) -> None:
         known = self.training.time_limit is None or self.state.fitting_epochs is not None
-        if known and not self._by_clock and self.engine.is_main and not self.folder.file("learning_rate.npy").exists():
+        if (
+            known
+            and not follows_clock(self.training)
+            and self.engine.is_main
+            and not self.folder.file("learning_rate.npy").exists()
+        ):
             steps = range(self.length.steps)
             rates = np.array([self._rate(step, step // self.steps).lr for step in steps])
             write_with(self.folder.file("learning_rate.npy"), lambda path: _save_array(path, rates))
@@ -240,7 +219,8 @@ class Trainer:
     def _validate(self) -> None:
         state = self.state
         started = time.monotonic()
-        score = validation_mse(self.method, self.val_loader, self.engine)
+        with self._selectable():
+            score = validation_mse(self.method, self.val_loader, self.engine)
         if not math.isfinite(score):
             raise DivergedError(f"the validation MSE is {score} after epoch {state.epoch + 1}")
         seconds = self._mean_over_processes(state.epoch_seconds)
@@ -265,11 +245,16 @@ class Trainer:
         if score < state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             if self.engine.is_main:
-                save_weights(best_path(self.folder, state.best_epoch), self.method)
+                with self._selectable():
+                    save_weights(best_path(self.folder, state.best_epoch), self.method)
         state.epoch, state.step_in_epoch, state.sums, state.epoch_seconds = state.epoch + 1, 0, {}, 0.0
         self._save()
         self.listener.on_epoch(record)
         self.stop.leave(self.engine.any)
+
+    def _selectable(self) -> AbstractContextManager[None]:
+        """While it lasts the method has the weights that are validated and selected: averaged ones where asked for."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def _mean_over_processes(self, value: float) -> float:
         """One number that every process agrees on, so that all of them stop together."""
@@ -284,7 +269,7 @@ class Trainer:
 
     def _save(self) -> None:
         if self.engine.is_main:
-            save_last(self.folder, self.state, self.method, self.optimizer)
+            save_last(self.folder, self.state, self.method, self.optimizer, self.average)
             self.folder.write_history(self.state.history)
             if self.state.convolutions:
                 self.folder.add_to_environment(convolutions=self.state.convolutions)

@@ -14,12 +14,12 @@ import stbench
 from stbench import ClipShape, UserError
 from stbench.data import ClipLoader, Split
 from stbench.evaluate.times import clip_times
+from stbench.events import RunListener
 from stbench.nn import Method, MethodConfig
+from stbench.sweep.execute import Run, Workplace, splits_of
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.run import Run, Workplace, splits_of
 from stbench.train.engine import Engine
 from stbench.train.validate import validation_mse
-from tests.support.ramps import Quiet
 from tests.support.stored_frames import windowed
 
 SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=2, width=2)
@@ -93,7 +93,7 @@ def real_runs(tmp_path_factory: pytest.TempPathFactory, shared_dir: Path) -> tup
     for spec in plan.specs:
         run = workplace.folder(spec)
         run.create(spec)
-        result = Run(spec, data, workplace, run).finish(Quiet(), None)  # type: ignore[arg-type]
+        result = Run(spec, data, workplace, run).finish(RunListener(), None)  # type: ignore[arg-type]
         run.write_result(result)
         results[spec.method] = result.test
     default = next(spec for spec in plan.specs if spec.method == "climatology")

@@ -17,7 +17,7 @@ import stbench
 from stbench import ClipShape, Method, UserError, create_method
 from stbench.nn import METHODS
 from stbench.schema.folder import RunFolder
-from stbench.sweep.run import Workplace, splits_of
+from stbench.sweep.execute import Workplace, splits_of
 from stbench.sweep.weights import SAME, plan_published, rescore, score_published
 from stbench.train.checkpoint import find_best, load_weights, save_weights
 from stbench.train.engine import Engine

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -7,10 +8,23 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics import MetricAccumulator, sequence_values
+from stbench.metrics import METRICS, Metric, MetricAccumulator
 
 NAMES = ("mse_frame", "rmse_frame", "psnr")
 T_OUT = 3
+
+
+class Skill(Metric):
+    """A ratio of sums: hits over events."""
+
+    def statistics(self, frames: Any) -> tuple[Tensor, ...]:
+        raise NotImplementedError  # these tests give the statistics
+
+    def finish(self, means: Any) -> Any:
+        return means[0] / means[1]
+
+
+SKILL = Skill(name="skill", formula="Σ hits / Σ events", unit="", parts=("hits", "events"))
 
 
 def values_of(seed: int, batch: int) -> dict[str, Tensor]:
@@ -21,8 +35,12 @@ def values_of(seed: int, batch: int) -> dict[str, Tensor]:
 def fed(*batches: dict[str, Tensor]) -> MetricAccumulator:
     accumulator = MetricAccumulator(NAMES, T_OUT, data_range=1.0)
     for batch in batches:
-        accumulator.update(batch)
+        accumulator.update(statistics_of(batch))
     return accumulator
+
+
+def statistics_of(values: dict[str, Tensor]) -> dict[str, tuple[Tensor]]:
+    return {name: (value.square() if name.startswith("rmse") else value,) for name, value in values.items()}
 
 
 def assert_same(one: MetricAccumulator, other: MetricAccumulator) -> None:
@@ -82,14 +100,14 @@ def test_memory_is_constant() -> None:
     accumulator = fed()
     size = accumulator.state().shape
     for seed in range(5):
-        accumulator.update(values_of(seed, 50))
+        accumulator.update(statistics_of(values_of(seed, 50)))
     assert accumulator.state().shape == size == (len(NAMES) + 1, T_OUT)
 
 
 def test_float64_sums_survive_many_batches() -> None:
     accumulator = MetricAccumulator(["mse_frame"], 1, data_range=None)
     for _ in range(10_000):
-        accumulator.update({"mse_frame": torch.full((1, 1), 0.1, dtype=torch.float32)})
+        accumulator.update({"mse_frame": (torch.full((1, 1), 0.1, dtype=torch.float32),)})
     assert accumulator.compute()["mse_frame"].total == pytest.approx(float(torch.tensor(0.1)), rel=1e-12)
 
 
@@ -104,15 +122,24 @@ def test_infinite_and_undefined_frames_show_in_their_lead_time_and_the_total() -
     assert [math.isnan(value) for value in scores["mse_frame"].lead_times] == [True, False, False]
 
 
-@settings(deadline=None)
-@given(seed=st.integers(0, 1000), batch=st.integers(1, 5))
-def test_sequences_pool_to_the_total(seed: int, batch: int) -> None:
-    values = values_of(seed, batch)
-    pooled, scores = sequence_values(values), fed(values).compute()
-    assert pooled["psnr"].shape == (batch,)
-    assert pooled["psnr"].mean().item() == pytest.approx(scores["psnr"].total)
-    assert pooled["rmse_frame"].square().mean().sqrt().item() == pytest.approx(scores["rmse_frame"].total)
-    torch.testing.assert_close(pooled["mse_frame"], values["mse_frame"].mean(1))
+def test_a_ratio_of_sums_is_not_the_mean_of_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS._loaded, "skill", SKILL)
+    batches = (
+        [torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [2.0, 0.0]])],
+        [torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0], [9.0, 0.0]])],
+    )
+    whole = MetricAccumulator(["skill", "mse_frame"], 2, None)
+    parts = [MetricAccumulator(["skill", "mse_frame"], 2, None) for _ in range(2)]
+    for part, hits, events in zip(parts, *batches, strict=True):
+        for accumulator in (whole, part):
+            accumulator.update({"skill": (hits, events), "mse_frame": (hits,)})
+    parts[0].merge(parts[1])
+    for accumulator in (whole, parts[0]):
+        score = accumulator.compute()["skill"]
+        assert score.total == score.lead_times[0] == pytest.approx(4 / 12)
+        assert math.isnan(score.lead_times[1])  # no event at this lead time
+        assert accumulator.compute()["mse_frame"].total == pytest.approx(4 / 6)
+    assert whole.state().shape == (4, 2)
 
 
 def test_nothing_scored() -> None:

@@ -8,11 +8,19 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics import MetricAccumulator, frame_values, latitude_weights, statistics
-from stbench.metrics.statistics import FORMULAS
+from stbench.metrics import (
+    METRICS,
+    MetricAccumulator,
+    frame_statistics,
+    frame_values,
+    get_metric,
+    latitude_weights,
+    statistics,
+)
 from stbench.schema import Scaling
 from tests.metrics.cases import KINDS, frames, per_frame
 
+SHARED = [name for name in METRICS.names() if get_metric(name).shared]
 PIXEL = ["mse_frame", "mae_frame", "rmse_frame", "mse_pixel", "mae_pixel", "rmse_pixel"]
 
 
@@ -45,7 +53,7 @@ def test_against_loops(kind: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_values_are_float64_and_do_not_depend_on_the_other_metrics(dtype: torch.dtype) -> None:
     pred, true = (x.to(dtype) for x in frames("overshoot", (2, 2, 2, 9, 9)))
-    together = frame_values(list(FORMULAS), pred, true, data_range=1.0)
+    together = frame_values(SHARED, pred, true, data_range=1.0)
     for name, value in together.items():
         assert value.dtype == torch.float64
         assert value.shape == (2, 2)
@@ -66,11 +74,11 @@ def test_equal_frames_have_an_infinite_psnr_and_a_similarity_of_one() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_frame_with_a_bad_value_leaves_the_others_alone(bad: float) -> None:
     pred, true = frames("random", (3, 4, 2, 10, 11))
-    before = frame_values(list(FORMULAS), pred, true, data_range=1.0)
+    before = frame_values(SHARED, pred, true, data_range=1.0)
     for corner in [(0, 0), (9, 10), (5, 5)]:
         broken = pred.clone()
         broken[1, 2, 1][corner] = bad
-        after = frame_values(list(FORMULAS), broken, true, data_range=1.0)
+        after = frame_values(SHARED, broken, true, data_range=1.0)
         for name, value in after.items():
             spared = torch.ones(3, 4, dtype=torch.bool)
             spared[1, 2] = False
@@ -120,9 +128,9 @@ def test_gradients_and_strides_are_no_obstacle() -> None:
 @pytest.mark.parametrize("chunk", [1, 700, 1 << 20])
 def test_the_size_of_chunks_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pred, true = frames("overshoot", (3, 5, 2, 13, 9))
-    expected = frame_values(list(FORMULAS), pred, true, data_range=1.0)
+    expected = frame_values(SHARED, pred, true, data_range=1.0)
     monkeypatch.setattr(statistics, "CHUNK_CPU", chunk)
-    for name, value in frame_values(list(FORMULAS), pred, true, data_range=1.0).items():
+    for name, value in frame_values(SHARED, pred, true, data_range=1.0).items():
         torch.testing.assert_close(value, expected[name], rtol=1e-13, atol=0)
 
 
@@ -162,7 +170,7 @@ def test_physical_metrics_ask_for_physical_frames() -> None:
     with pytest.raises(UserError, match="do not match the model-space frames"):
         frame_values(["mae_physical"], pred, true, data_range=None, physical=(pred[..., :2], true[..., :2]))
     with pytest.raises(UserError, match=r"weights \(5,\) do not match frames of 4 rows"):
-        frame_values(["mae_physical"], pred, true, data_range=None, physical=(pred, true), row_weights=torch.ones(5))
+        frame_values(["mae_latitude"], pred, true, data_range=None, physical=(pred, true), row_weights=torch.ones(5))
 
 
 NAMES_IN_REFERENCE = {
@@ -182,7 +190,7 @@ def test_reference_values(shared_dir: Path, double: bool) -> None:
     for case in cases.values():
         pred, true = (x.double() if double else x for x in physical_space(case))
         accumulator = MetricAccumulator(list(NAMES_IN_REFERENCE), pred.shape[1], data_range=1.0)
-        accumulator.update(frame_values(accumulator.names, pred, true, data_range=1.0))
+        accumulator.update(frame_statistics(accumulator.names, pred, true, data_range=1.0))
         for name, score in accumulator.compute().items():
             assert score.total == pytest.approx(case["values"][NAMES_IN_REFERENCE[name]], rel=1e-6), name
 

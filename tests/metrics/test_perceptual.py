@@ -74,7 +74,7 @@ def test_batched_equals_the_package_frame_by_frame(net: str, channels: int, monk
     assert ours.dtype == torch.float64
     torch.testing.assert_close(ours.float(), module_loop(net, trunk, pred, true), rtol=1e-5, atol=1e-7)
     with pytest.raises(UserError, match=f"at least {side}×{side} pixels"):
-        lpips_frames(f"lpips_{net}", pred[..., : side - 1, :], true[..., : side - 1, :], 1.0)
+        lpips_frames(net, pred[..., : side - 1, :], true[..., : side - 1, :], 1.0)
 
 
 def test_identities(weights: Path) -> None:

@@ -140,13 +140,16 @@ def test_a_frame_larger_than_a_group_goes_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", RECURRENT)
-def test_the_engine_is_called_where_a_rollout_holds_most(name: str) -> None:
+def test_hooks_are_called_where_a_rollout_holds_most(name: str) -> None:
     method = create_method(name, SHAPE, **METHODS.get(name).small)
     calls = []
-    method.between_steps = lambda: calls.append(torch._C._current_graph_task_id() >= 0)
+    handle = method.register_rollout_hook(lambda: calls.append(torch._C._current_graph_task_id() >= 0))
     clip = torch.rand(1, SHAPE.length, *SHAPE.frame)
     method.training_losses(clip[:, : SHAPE.t_in], clip[:, SHAPE.t_in :], Progress())["loss"].backward()
     assert calls == [False, False, True, True]
     with torch.no_grad():
         method(clip[:, : SHAPE.t_in])
+    assert len(calls) == 4
+    handle.remove()
+    method.training_losses(clip[:, : SHAPE.t_in], clip[:, SHAPE.t_in :], Progress())["loss"].backward()
     assert len(calls) == 4

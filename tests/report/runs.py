@@ -8,9 +8,7 @@ import pandas as pd
 
 from stbench.report.collect.records import RunRecord
 from stbench.schema import (
-    Adam,
     ClipShape,
-    Constant,
     DatasetSpec,
     Evaluation,
     Failure,
@@ -20,6 +18,7 @@ from stbench.schema import (
     Training,
 )
 from stbench.schema.folder import RunFolder
+from stbench.train.schedules import Constant
 
 T_OUT, SIDE = 3, 8
 PIXELS = SIDE * SIDE
@@ -27,7 +26,7 @@ METRICS = ("mse_frame", "psnr")
 
 
 def make_spec(method: str = "alpha", seed: int = 0, **changes: Any) -> RunSpec:
-    training = Training(epochs=2, batch_size=4, lr=1e-3, optimizer=Adam(), schedule=Constant())
+    training = Training(epochs=2, batch_size=4, lr=1e-3, schedule=Constant())
     values: dict[str, Any] = {
         "method": method,
         "plugin": method.partition(":")[0],

@@ -3,7 +3,8 @@
 import pytest
 
 from stbench.errors import UserError, did_you_mean
-from stbench.schema import Benchmark, ClipShape, Cosine, OneCycle, RunResult, Training
+from stbench.schema import Benchmark, ClipShape, RunResult, Training
+from stbench.train.schedules import Cosine, OneCycle
 
 TRAINING = {"epochs": 1, "batch_size": 4, "lr": 0.1, "schedule": {"kind": "cosine"}}
 

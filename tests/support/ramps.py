@@ -13,8 +13,8 @@ from torch import Tensor
 
 from stbench.data import BENCHMARKS, DATASETS, DatasetContext, Indices, Reader, ReaderOptions, Split, Splits
 from stbench.schema import Scaling
+from stbench.sweep.execute import Workplace
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.run import Workplace
 from stbench.sweep.sweep import sweep
 from stbench.train.engine import Engine
 
@@ -69,16 +69,6 @@ class Ramps(Reader):
         )
 
 
-class Quiet:
-    """Nobody watches."""
-
-    def run_listener(self, *_: object) -> Quiet:
-        return self
-
-    def __getattr__(self, name: str) -> object:
-        return lambda *_, **__: None
-
-
 @contextmanager
 def registered(folder: Path) -> Iterator[None]:
     """Make the benchmark known in this process while the block runs; ``folder`` holds its protocol file."""
@@ -94,5 +84,5 @@ def finished_runs(folder: Path, methods: list[str]) -> dict[str, Path]:
     """Train the methods for an epoch; their run folders by name."""
     plan = make_plan(Request(methods=methods, benchmark="ramps"))
     workplace = Workplace(folder / "runs", (), Engine("cpu"))
-    sweep(plan.specs, workplace, Quiet())
+    sweep(plan.specs, workplace)
     return {spec.method: workplace.folder(spec).path for spec in plan.specs}

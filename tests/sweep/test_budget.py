@@ -5,9 +5,10 @@ from pydantic import ValidationError
 
 from stbench.efficiency.macs import count_macs
 from stbench.errors import UserError
-from stbench.schema import Budget, Constant, Training
+from stbench.schema import Budget, Training
 from stbench.settings import origin_of, parse_override
 from stbench.sweep.plan import Plan, Request, make_plan
+from stbench.train.schedules import Constant
 
 
 def plan(*methods: str, **changes: object) -> Plan:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +13,17 @@ import pytest
 from stbench.data import Splits
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
 from stbench.errors import UserError
+from stbench.events import SweepListener
 from stbench.schema import RunResult, RunSpec
 from stbench.settings import parse_override
 from stbench.sweep import sweep as module
+from stbench.sweep.execute import Workplace
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.run import Workplace
 from stbench.sweep.sweep import note_on, sweep
 from stbench.train.engine import Engine
 
 
-class Listener:
+class Listener(SweepListener):
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
 
@@ -31,7 +33,7 @@ class Listener:
     def run_done(self, spec: RunSpec, outcome: str, result: RunResult | None, note: str = "") -> None:
         self.said.append((outcome, note))
 
-    def data_opened(self, dataset: Splits) -> None:
+    def data_opened(self, report: str) -> None:
         self.said.append(("opened", ""))
 
 
@@ -56,12 +58,12 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_scored_again(
     @contextmanager
     def late(*arguments: Any) -> Iterator[bool]:
         monkeypatch.setattr(module, "held", real)
-        sweep(specs, place, other)
+        sweep(specs, replace(place, listener=other))
         with real(*arguments) as got:
             yield got
 
     monkeypatch.setattr(module, "held", late)
-    sweep(specs, place, mine)
+    sweep(specs, replace(place, listener=mine))
     assert ("scored", "persistence") in other.said
     assert mine.said == [("opened", ""), ("already done", "")]
 
@@ -69,18 +71,18 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_scored_again(
 def test_a_finished_run_needs_no_data(
     place: Workplace, specs: tuple[RunSpec, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep(specs, place, Listener())
+    sweep(specs, replace(place, listener=Listener()))
 
     def gone(*_: object) -> Splits:
         raise UserError("the files are missing")
 
     monkeypatch.setattr(module, "splits_of", gone)
     again = Listener()
-    sweep(specs, place, again)
+    sweep(specs, replace(place, listener=again))
     assert again.said == [("already done", "")]
     monkeypatch.setattr(module, "is_done", lambda *_: False)
     with pytest.raises(UserError, match="files are missing"):
-        sweep(specs, place, again)
+        sweep(specs, replace(place, listener=again))
 
 
 def test_what_is_not_trained_is_fitted_to_clips_as_recorded(place: Workplace, tmp_path: Path) -> None:
@@ -92,14 +94,14 @@ def test_what_is_not_trained_is_fitted_to_clips_as_recorded(place: Workplace, tm
     for augment in ("{}", "{flips: [horizontal]}"):
         overrides = [parse_override(f"dataset.augment={augment}")]
         specs = make_plan(Request(["climatology"], benchmark, "quick", overrides=overrides)).specs
-        sweep(specs, place, Listener())
+        sweep(specs, replace(place, listener=Listener()))
         (spec,) = (spec for spec in specs if spec.method == "climatology")
         errors.append(place.folder(spec).result().test["mse_frame"].total)
     assert errors[0] == errors[1]
 
 
 def test_notes_on_what_was_found_done(place: Workplace, specs: tuple[RunSpec, ...]) -> None:
-    sweep(specs, place, Listener())
+    sweep(specs, replace(place, listener=Listener()))
     (spec,) = specs
     result = place.folder(spec).result()
     known = result.data_fingerprint

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from stbench.schema import Budget, Cosine, OneCycle
+from stbench.schema import Budget, Rate
 from stbench.train import loop
 from stbench.train.checkpoint import find_best
 from stbench.train.engine import Engine
 from stbench.train.length import Length, epochs_that_fit, run_length
 from stbench.train.loop import Trainer
-from stbench.train.schedules import Rate
+from stbench.train.schedules import Cosine, OneCycle
 from tests.train.test_loop import StopAfter, without_times
 from tests.train.tiny import Recorder, make_trainer, tiny_training
 
@@ -136,13 +136,13 @@ class Applied:
 
     def __init__(self, trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rates: list[Rate] = []
-        apply = trainer._apply
+        next_rate = trainer._next_rate
 
-        def noted(rate: Rate) -> float:
-            self.rates.append(rate)
-            return apply(rate)
+        def noted(since: float) -> Rate:
+            self.rates.append(next_rate(since))
+            return self.rates[-1]
 
-        monkeypatch.setattr(trainer, "_apply", noted)
+        monkeypatch.setattr(trainer, "_next_rate", noted)
 
 
 def test_a_cycle_over_a_budget_of_time_follows_the_clock(

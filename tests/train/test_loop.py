@@ -3,7 +3,6 @@
 import copy
 import itertools
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,15 @@ import torch
 
 from stbench.errors import UserError
 from stbench.nn import METHODS, Progress, create_method
-from stbench.schema import Adam, ClipShape, Cosine
+from stbench.schema import ClipShape, Parameters
 from stbench.schema.folder import RunFolder
-from stbench.train import engine as engine_module
 from stbench.train import loop
 from stbench.train.checkpoint import best_path, find_best, load_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import DivergedError, Trainer
+from stbench.train.optimizers import Adam
+from stbench.train.schedules import Cosine
 from tests.train.tiny import Recorder, make_trainer, tiny_training
 
 
@@ -73,7 +73,7 @@ def test_killed_without_saving_repeats_from_the_last_epoch(
         if next(calls) == 8:
             raise SystemExit("killed")
 
-    monkeypatch.setattr(cut, "_apply", lambda rate, apply=cut._apply: (dies(), apply(rate))[1])
+    monkeypatch.setattr(cut, "_next_rate", lambda since, rate=cut._next_rate: (dies(), rate(since))[1])
     with pytest.raises(SystemExit):
         cut.run()
     resumed = make_trainer(tmp_path / "cut", engine, tiny_training())
@@ -227,7 +227,7 @@ def test_compiled_training_gives_the_same_losses(name: str) -> None:
         method = engine.place(create_method(name, shape, **METHODS.get(name).small)).train()
         if compiled:
             engine.compile(method)
-        module = engine.wrap(method, engine.adam(method, Adam(), 1e-3))
+        module = engine.wrap(method, Adam().build(Parameters(method), 1e-3))
         steps = [module.step(clip, Progress(step=i), accumulate=1, clip_norm=None)["loss"].item() for i in range(3)]
         losses.append(steps)
     assert losses[0][2] < losses[0][0]
@@ -243,20 +243,3 @@ def test_settings_of_training_reach_the_method(tmp_path: Path, engine: Engine, m
     asked = make_trainer(tmp_path / "asked", engine, tiny_training(activation_checkpointing=True, compile=True))
     assert asked.method.activation_checkpointing
     assert compiled == [asked.method]
-
-
-def test_unused_heap_goes_back_to_the_kernel() -> None:
-    if engine_module._HEAP is None:
-        pytest.skip("no glibc >= 2.33 here")
-    engine_module.keep_large_blocks()
-    blocks = [torch.ones(1 << 20) for _ in range(64)]
-    kept = blocks[::2]
-    blocks = []
-    before = resident()
-    engine_module.release_unused()
-    assert before - resident() > 64 << 20
-    assert all(block.sum() == 1 << 20 for block in kept)
-
-
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from stbench.data import ClipLoader, Indices, Split
 from stbench.nn import Method, MethodConfig, Progress
-from stbench.schema import ClipShape, Constant, Training
+from stbench.schema import ClipShape, Training
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import Trainer
+from stbench.train.schedules import Constant
 
 SHAPE = ClipShape(t_in=2, t_out=2, channels=1, height=4, width=4)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from stbench.data.loader import evenly_spaced
 from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
 from stbench.errors import UserError, is_out_of_memory
 from stbench.evaluate.score import Scorer, Scores, parameter_count
+from stbench.events import RunListener, SweepListener
 from stbench.nn import METHODS, Method
 from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text
@@ -26,25 +26,29 @@ from stbench.sweep.overlap import overlap
 from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
-from stbench.train.loop import DivergedError, Listener, Trainer
+from stbench.train.loop import DivergedError, Trainer
 from stbench.train.seeding import derive
-
-
-class RunListener(Listener, Protocol):
-    """A training listener that also hears about the test pass."""
-
-    def on_evaluate(self) -> None:
-        """Training is over, the test split is being scored."""
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """What all runs of a sweep share."""
+    """What all runs of a sweep share.
+
+    Attributes:
+        root: where run folders are.
+        data_dirs: folders of the data files, in order.
+        engine: where to compute.
+        workers: loader processes of each run.
+        retry_failed: whether failed runs are done again.
+        listener: who watches.
+    """
 
     root: Path
     data_dirs: tuple[Path, ...]
     engine: Engine
     workers: int = 0
+    retry_failed: bool = False
+    listener: SweepListener = field(default_factory=SweepListener)
 
     def folder(self, spec: RunSpec) -> RunFolder:
         """Folder of a run."""

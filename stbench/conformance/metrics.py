@@ -1,0 +1,114 @@
+"""What every metric promises. Axes: B sequences, T lead times, C, H, W."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stbench.conformance.outcome import Check, NotApplicableError, ViolationError, check
+from stbench.conformance.subject import waves
+from stbench.metrics import Metric, MetricAccumulator, frame_statistics, frame_values, latitude_weights
+from stbench.schema import ClipShape
+
+SHAPE = ClipShape(t_in=1, t_out=2, channels=1, height=40, width=36)
+SEQUENCES = 3
+NOISE = 0.2
+
+
+@dataclass(frozen=True)
+class MetricSubject:
+    """A metric under its registered name."""
+
+    name: str
+    metric: Metric
+
+    def frames(self) -> tuple[Tensor, Tensor]:
+        """Predicted and true frames (B, T, C, H, W) in [0, 1]: noise on waves."""
+        true = waves(SHAPE, SEQUENCES, seed=1)
+        noise = torch.rand(true.shape, generator=torch.Generator().manual_seed(2))
+        return (true + NOISE * (noise - 0.5)).clip(0, 1), true
+
+    def measure(self, function: Callable[..., Any], pred: Tensor, true: Tensor) -> Any:
+        """Statistics or values of the metric, given all that it may need."""
+        reason = self.metric.unavailable(SHAPE.frame)
+        if reason is not None:
+            raise NotApplicableError(reason)
+        weights = latitude_weights(torch.linspace(80.0, -30.0, pred.shape[-2]))
+        given = {"physical": (100 * pred, 100 * true), "row_weights": weights}
+        return function([self.name], pred, true, data_range=1.0, **given)[self.name]
+
+
+@check(crash_cause="an attribute is missing or of another type")
+def declaration(subject: MetricSubject) -> None:
+    """It is named as registered and says its formula."""
+    metric = subject.metric
+    if metric.name != subject.name:
+        cause = "the entry point and the metric's name differ"
+        raise ViolationError(f"the name {subject.name!r}, as registered", f"{metric.name!r}", cause)
+    if not metric.formula.strip():
+        raise ViolationError("a formula", "an empty one", "formula was left out")
+    if not metric.parts or len(set(metric.parts)) < len(metric.parts):
+        raise ViolationError("a name for each statistic, all different", f"{metric.parts}", "parts is wrong")
+
+
+@check(crash_cause="statistics() reads what the metric does not declare in needs or shared")
+def statistics(subject: MetricSubject) -> None:
+    """It gives one finite number per frame and part."""
+    for part in subject.measure(frame_statistics, *subject.frames()):
+        if not part.isfinite().all():
+            raise ViolationError("finite statistics of ordinary frames", f"{part.tolist()}", "a division by zero")
+
+
+@check(crash_cause="statistics() mixes frames")
+def frames_are_independent(subject: MetricSubject) -> None:
+    """A frame's statistics do not depend on the other frames."""
+    pred, true = subject.frames()
+    whole = subject.measure(frame_statistics, pred, true)
+    alone = subject.measure(frame_statistics, pred[1:2, 1:2], true[1:2, 1:2])
+    for one, other in zip(whole, alone, strict=True):
+        if not torch.allclose(one[1:2, 1:2], other, rtol=1e-5, atol=1e-8, equal_nan=True):
+            cause = "statistics() reduces over the batch or time axis"
+            raise ViolationError(f"{other.tolist()} as alone", f"{one[1:2, 1:2].tolist()} in a batch", cause)
+
+
+@check(crash_cause="finish() cannot take arrays of any shape")
+def pooling(subject: MetricSubject) -> None:
+    """The score of many frames comes from the means of their statistics, whatever the batches."""
+    pred, true = subject.frames()
+    scores = []
+    for sizes in ([SEQUENCES], [1, SEQUENCES - 1]):
+        accumulator = MetricAccumulator([subject.name], pred.shape[1], data_range=1.0)
+        for p, t in zip(torch.split(pred, sizes), torch.split(true, sizes), strict=True):
+            accumulator.update({subject.name: subject.measure(frame_statistics, p, t)})
+        scores.append(accumulator.compute()[subject.name])
+    if len(scores[0].lead_times) != pred.shape[1] or abs(scores[0].total - scores[1].total) > 1e-9:
+        raise ViolationError("the same score from other batches", f"{scores}", "finish() is not a function of means")
+
+
+@check(crash_cause="a perfect prediction is not foreseen")
+def direction(subject: MetricSubject) -> None:
+    """A perfect prediction scores no worse than a noisy one."""
+    pred, true = subject.frames()
+    noisy, perfect = (float(subject.measure(frame_values, p, true).mean()) for p in (pred, true))
+    if (perfect > noisy) if subject.metric.lower_is_better else (perfect < noisy):
+        better = "lower" if subject.metric.lower_is_better else "higher"
+        cause = "lower_is_better is the wrong way round"
+        raise ViolationError(f"{better} is better", f"{noisy:.4g} with noise, {perfect:.4g} without", cause)
+
+
+@check(crash_cause="NaN is not foreseen")
+def undefined_shows(subject: MetricSubject) -> None:
+    """A frame with a NaN scores NaN, and only that frame."""
+    pred, true = subject.frames()
+    pred[1, 0, 0, 3, 4] = float("nan")
+    undefined = subject.measure(frame_values, pred, true).isnan()
+    if undefined.nonzero().tolist() != [[1, 0]]:
+        cause = "NaN is replaced or spreads to other frames"
+        raise ViolationError("NaN at frame [1, 0] only", f"NaN at {undefined.nonzero().tolist()}", cause)
+
+
+CHECKS: tuple[Check, ...] = (declaration, statistics, frames_are_independent, pooling, direction, undefined_shows)

@@ -1,0 +1,64 @@
+"""Conformance of the other kinds of plugin: metrics, optimisers and schedules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from stbench.conformance import metrics, optimizers, schedules
+from stbench.conformance.outcome import Check, NotApplicableError, Outcome, Status, ViolationError
+from stbench.conformance.suite import Report
+from stbench.metrics import METRICS
+from stbench.registry import Registry
+from stbench.schema import OPTIMIZERS, SCHEDULES
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plugin and its checks; ``subject`` makes what they look at from a plugin and its name."""
+
+    registry: Registry[Any]
+    subject: Callable[[str, Any], Any]
+    checks: Sequence[Check]
+
+
+KINDS = {
+    "metrics": Kind(METRICS, metrics.MetricSubject, metrics.CHECKS),
+    "optimizers": Kind(OPTIMIZERS, optimizers.OptimizerSubject, optimizers.CHECKS),
+    "schedules": Kind(SCHEDULES, schedules.ScheduleSubject, schedules.CHECKS),
+}
+
+
+def check_plugin(kind: str, name: str) -> Report:
+    """Run the checks of a kind (``metrics``, ``optimizers``, ``schedules``) on a registered plugin.
+
+    Raises:
+        UserError: the name is unknown, or the plugin cannot be loaded.
+    """
+    suite = KINDS[kind]
+    subject = suite.subject(name, suite.registry.get(name))
+    return Report(name, tuple(_run(check, subject) for check in suite.checks))
+
+
+def _run(check: Check, subject: Any) -> Outcome:
+    started = time.monotonic()
+    with torch.random.fork_rng(devices=[]):
+        outcome = _outcome(check, subject)
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+def _outcome(check: Check, subject: Any) -> Outcome:
+    try:
+        check.run(subject)
+    except NotApplicableError as reason:
+        return Outcome(check.name, Status.NOT_APPLICABLE, seen=str(reason))
+    except ViolationError as broken:
+        return Outcome(check.name, Status.FAILED, broken.expected, broken.seen, broken.cause)
+    except Exception as error:  # a plugin is foreign code
+        seen = f"{type(error).__name__}: {error}"
+        return Outcome(check.name, Status.FAILED, check.promise, seen, check.crash_cause)
+    return Outcome(check.name, Status.PASSED)

@@ -1,0 +1,1 @@
+"""The shipped loggers, one file each: listeners of :mod:`stbench.events` that write what they hear."""

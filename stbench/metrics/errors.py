@@ -1,0 +1,87 @@
+"""Errors in model space: sums over a frame (the field's table unit) and means over its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stbench.metrics.metric import Metric, Reduction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stbench.metrics.frames import Frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOfFrames(Metric):
+    """The mean over frames of a value computed from shared statistics."""
+
+    value: Callable[[Frames], Tensor]
+
+    def statistics(self, frames: Frames) -> Tensor:
+        """The value of each frame."""
+        return self.value(frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootOfMean(MeanOfFrames):
+    """The root of the mean over frames of a value's square; the value of one frame is a root already."""
+
+    @property
+    def reduction(self) -> Reduction:
+        """Root of the mean of squares."""
+        return "rms"
+
+    def statistics(self, frames: Frames) -> Tensor:
+        """The square of the frame's recorded value: totals and re-summed records then agree to the last bit."""
+        return self.value(frames).square()
+
+    def finish(self, means: Sequence[Any]) -> Any:
+        """The root."""
+        return means[0].sqrt() if hasattr(means[0], "sqrt") else means[0] ** 0.5
+
+
+MSE_FRAME = MeanOfFrames(
+    name="mse_frame",
+    formula="Σ(ŷ−y)² over C, H, W; mean of frames (the field's table unit)",
+    unit="model²",
+    shared=("squared",),
+    value=lambda frames: frames.shared["squared"],
+)
+MAE_FRAME = MeanOfFrames(
+    name="mae_frame",
+    formula="Σ|ŷ−y| over C, H, W; mean of frames (the field's table unit)",
+    unit="model",
+    shared=("absolute",),
+    value=lambda frames: frames.shared["absolute"],
+)
+RMSE_FRAME = RootOfMean(
+    name="rmse_frame",
+    formula="root of mse_frame",
+    unit="model",
+    shared=("squared",),
+    value=lambda frames: frames.shared["squared"].sqrt(),
+)
+MSE_PIXEL = MeanOfFrames(
+    name="mse_pixel",
+    formula="mean of (ŷ−y)² over C, H, W; mean of frames",
+    unit="model²",
+    shared=("squared",),
+    value=lambda frames: frames.shared["squared"] / frames.pixels,
+)
+MAE_PIXEL = MeanOfFrames(
+    name="mae_pixel",
+    formula="mean of |ŷ−y| over C, H, W; mean of frames",
+    unit="model",
+    shared=("absolute",),
+    value=lambda frames: frames.shared["absolute"] / frames.pixels,
+)
+RMSE_PIXEL = RootOfMean(
+    name="rmse_pixel",
+    formula="root of mse_pixel",
+    unit="model",
+    shared=("squared",),
+    value=lambda frames: (frames.shared["squared"] / frames.pixels).sqrt(),
+)

@@ -1,0 +1,130 @@
+"""The contract of a metric plugin (entry-point group ``stbench.metrics``), and look-up by name.
+
+Free of torch and numpy, so that listing metrics is instant: a plugin imports them inside its methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from stbench.errors import UserError
+from stbench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stbench.metrics.frames import Frames
+
+Need = Literal["data_range", "physical", "latitudes"]
+Reduction = Literal["mean", "rms", "parts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(ABC):
+    """One column of a table: what it means, and how it is computed.
+
+    A metric measures statistics of every frame (one sequence at one lead time). Their means over any set of frames, a
+    lead time or the whole split, are all that :meth:`finish` needs to give the score of that set. The mean of a value
+    has one statistic, the value itself; a root of a mean has its square; a ratio of sums has two, its parts.
+
+    Attributes:
+        name: identifies the convention; two conventions never share a name.
+        formula: of one frame, and how frames are pooled. y is the true frame, ŷ the predicted one, C, H, W its channels
+            and pixels, R the benchmark's ``data_range``, "clip" the restriction of a frame to [0, R].
+        unit: of the value; "model" is the benchmark's model space, "physical" the units of the data.
+        lower_is_better: direction of improvement.
+        needs: what must be known: the peak of the data, frames in physical units, latitudes of the rows.
+        shared: statistics of :mod:`stbench.metrics.statistics` that it takes from ``frames.shared``; they are computed
+            once for all metrics.
+        parts: names of the statistics.
+    """
+
+    name: str
+    formula: str
+    unit: str
+    lower_is_better: bool = True
+    needs: frozenset[Need] = frozenset()
+    shared: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ("value",)
+
+    @property
+    def reduction(self) -> Reduction:
+        """How frames are pooled: their mean, the root of the mean of their squares, or :meth:`finish` of the parts."""
+        return "mean" if len(self.parts) == 1 else "parts"
+
+    @abstractmethod
+    def statistics(self, frames: Frames) -> Tensor | tuple[Tensor, ...]:
+        """The statistics of every frame, one (B, T) tensor per part; NaN where a frame has no value."""
+
+    def finish(self, means: Sequence[Any]) -> Any:
+        """The score from the mean of each statistic; by default the mean itself.
+
+        Args:
+            means: one float64 torch tensor or numpy array per part, all of one shape, whatever it is.
+
+        Returns:
+            The scores, of that shape. Undefined is NaN: a ratio whose denominator is 0 needs no care.
+        """
+        return means[0]
+
+    def unavailable(self, frame: tuple[int, int, int]) -> str | None:  # noqa: ARG002 - most metrics always can
+        """Why it cannot be computed here on frames (C, H, W); None where it can."""
+        return None
+
+
+def _check(plugin: Any) -> None:
+    if not isinstance(plugin, Metric):
+        raise TypeError(f"expected an instance of a subclass of stbench.metrics.Metric, got {plugin!r}")
+
+
+METRICS: Registry[Metric] = Registry("metric", "stbench.metrics", _check)
+
+
+def get_metric(name: str) -> Metric:
+    """Look a metric up by name.
+
+    Raises:
+        UserError: the name is unknown (the message suggests a near miss), or its plugin cannot be loaded.
+    """
+    return METRICS.get(name)
+
+
+def check_metrics(
+    names: Iterable[str], *, data_range: float | None, latitudes_known: bool = True
+) -> tuple[Metric, ...]:
+    """Resolve names and check that what they need is stated.
+
+    Raises:
+        UserError: an unknown name, a name given twice, a data range that is needed and absent or not positive, or
+            latitudes that are needed and not known.
+    """
+    metrics = tuple(get_metric(name) for name in names)
+    listed = [metric.name for metric in metrics]
+    for name in listed:
+        if listed.count(name) > 1:
+            raise UserError(f"Metric {name!r} is listed {listed.count(name)} times. List it once.")
+    needy = ", ".join(metric.name for metric in metrics if "data_range" in metric.needs)
+    if needy and (data_range is None or not 0 < data_range < float("inf")):
+        raise UserError(
+            f"{needy}: the peak of the data must be known and positive, data_range is {data_range}. "
+            "State data_range in the benchmark, or leave these metrics out."
+        )
+    needy = ", ".join(metric.name for metric in metrics if "latitudes" in metric.needs)
+    if needy and not latitudes_known:
+        raise UserError(
+            f"{needy}: the latitudes of the rows are not known. State those of the first and the last row "
+            "(evaluation.latitudes: [60.0, 50.0]), or leave these metrics out."
+        )
+    return metrics
+
+
+def unavailable(names: Iterable[str], frame: tuple[int, int, int]) -> dict[str, str]:
+    """Which of the metrics cannot be computed here on frames (C, H, W), each with its reason.
+
+    Looking for weights may download them (:mod:`stbench.metrics.trunks`).
+    """
+    reasons = {name: get_metric(name).unavailable(frame) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason is not None}

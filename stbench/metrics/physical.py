@@ -1,0 +1,52 @@
+"""Errors in the units of the data, plain and with rows weighted by the cosine of their latitude."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stbench.metrics.errors import MeanOfFrames, RootOfMean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stbench.metrics.frames import Frames
+
+_BY_LATITUDE = "with rows weighted by the cosine of their latitude (weights of mean 1)"
+
+
+def _mean(values_BTCHW: Tensor) -> Tensor:
+    return values_BTCHW.mean((2, 3, 4))
+
+
+def _by_latitude(frames: Frames, values_BTCHW: Tensor) -> Tensor:
+    return _mean(values_BTCHW * frames.row_weights[:, None])
+
+
+MAE_PHYSICAL = MeanOfFrames(
+    name="mae_physical",
+    formula="mean of |ŷ−y| over C, H, W in physical units; mean of frames",
+    unit="physical",
+    needs=frozenset({"physical"}),
+    value=lambda frames: _mean(frames.physical_error.abs()),
+)
+RMSE_PHYSICAL = RootOfMean(
+    name="rmse_physical",
+    formula="root of the mean of (ŷ−y)² over C, H, W and frames in physical units",
+    unit="physical",
+    needs=frozenset({"physical"}),
+    value=lambda frames: _mean(frames.physical_error.square()).sqrt(),
+)
+MAE_LATITUDE = MeanOfFrames(
+    name="mae_latitude",
+    formula=f"mae_physical {_BY_LATITUDE}",
+    unit="physical",
+    needs=frozenset({"physical", "latitudes"}),
+    value=lambda frames: _by_latitude(frames, frames.physical_error.abs()),
+)
+RMSE_LATITUDE = RootOfMean(
+    name="rmse_latitude",
+    formula=f"rmse_physical {_BY_LATITUDE}",
+    unit="physical",
+    needs=frozenset({"physical", "latitudes"}),
+    value=lambda frames: _by_latitude(frames, frames.physical_error.square()).sqrt(),
+)

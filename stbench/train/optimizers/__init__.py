@@ -1,0 +1,6 @@
+"""The shipped optimisers, one file each; they import torch only to be built."""
+
+from stbench.train.optimizers.adam import Adam
+from stbench.train.optimizers.adamw import AdamW
+
+__all__ = ["Adam", "AdamW"]
