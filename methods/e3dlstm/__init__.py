@@ -28,6 +28,7 @@ from stbench.nn.infer import depth, known, size
 from stbench.schema import ClipShape
 
 from .cell import DEPTH, EideticCell, LayerState, Memory, Recall
+from .presets import PRESETS
 
 NORM_COST = 5
 """What operator counters charge for one element of a LayerNorm."""
@@ -84,6 +85,7 @@ class E3DLSTM(RecurrentForecaster):
         url="https://openreview.net/forum?id=B1lKS2AqtX",
     )
     summary = "3-D convolutions in recurrent cells that attend to all of their past"
+    presets = PRESETS
     small = {"hidden": (8, 8), "patch": 4}
     variants = {"carried": {"memory": "carried"}, "paper": {"memory": "carried", "recall": "channels"}}
     public_layout = PublicLayout(

@@ -19,10 +19,13 @@ from stbench.schema import Benchmark, ClipShape
 from .blocks import Down, ResidualDense, Up, motion_filter
 from .matrices import compose, normalise, resize, similarity
 from .predictor import MatrixPredictor
+from .presets import PRESETS
 
 Ratio = Literal[2, 4]
 Motion = tuple[Tensor, Tensor]
 """Normalised matrices (B, T_in−1, P, P) between past frames, and (B, T_out, P, P) into the future."""
+SMALLEST = 8
+"""What frames must divide by with the fewest and smallest ratios, 2 and 2."""
 KEPT = 3
 """How many of the encoder's resolutions are predicted: the coarsest ones."""
 
@@ -108,6 +111,7 @@ class MMVP(Method):
         url="https://arxiv.org/abs/2308.16154",
     )
     summary = "predicts motion matrices between positions and moves past features by them"
+    presets = PRESETS
     small = {
         "hid_s": 8,
         "hid_t": 8,
@@ -168,8 +172,12 @@ class MMVP(Method):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """Motion needs two frames."""
-        return "needs at least 2 past frames" if benchmark.shape.t_in < 2 else None
+        """Motion needs two frames, and two resolutions below the frame's own a multiple of 8 pixels."""
+        if benchmark.shape.t_in < 2:
+            return "needs at least 2 past frames"
+        if benchmark.shape.height % SMALLEST or benchmark.shape.width % SMALLEST:
+            return f"needs sides that divide by {SMALLEST}"
+        return None
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003

@@ -17,6 +17,7 @@ from stbench.schema import Benchmark, ClipShape
 
 from .blocks import FrequencyStack, set_drop_path
 from .loss import high_focal_frequency_loss
+from .presets import PRESETS
 from .wavelets import analyse, synthesise
 
 OUTER_KERNEL = 51
@@ -98,6 +99,7 @@ class WaST(ParallelForecaster):
         url="https://doi.org/10.1609/aaai.v38i5.28230",
     )
     summary = "3-D wavelets in place of an encoder, large kernels, a loss on high frequencies"
+    presets = PRESETS
     small = {"encoder_dim": 4, "blocks": (1, 1, 1)}
     public_layout = PublicLayout(
         renames=(
