@@ -27,6 +27,7 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "]": "{]}",
     "±": r"$\pm$",
     "≈": r"$\approx$",
+    "†": r"$\dagger$",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
     "→": r"$\rightarrow$",

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stbench.metrics import get_metric
-from stbench.report.analysis.statistics import (
-    CONFIDENCE,
-    MIN_STRETCHES,
-    Comparison,
-    Resampled,
-    Starts,
-    compare,
-    draws,
-    holm,
-    resample,
-    units,
-)
+from stbench.report.analysis.family import Comparison, Family
+from stbench.report.analysis.resampling import Finish, RowValues, mean_of_one
+from stbench.report.analysis.stretches import Stretches, choose_stretches
 from stbench.report.collect.records import RunRecord
+
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -33,17 +27,22 @@ class Obstacle:
     text: str
 
 
+ONE_SEED = Obstacle("one_seed", "not tested: n = 1, no variance between seeds is known")
+BEST_ONE_SEED = Obstacle("one_seed", "not tested: the best row has n = 1, no variance between seeds is known")
+NO_VALUES = Obstacle("no_values", "not tested: no finite values per sequence")
+OTHER_SEQUENCES = Obstacle("other_sequences", "not tested: scored on other test sequences than the best row")
+
+
 @dataclass(frozen=True)
 class Standing:
     """A row's place in a column.
 
-    ``rank`` counts from 1. ``difference`` is this row minus the best one, ``p`` its Holm-adjusted p-value over the
-    column; both are None where nothing can be claimed, and ``obstacle`` says why.
+    ``rank`` counts from 1. ``difference`` is this row minus the best one, adjusted for all pairs of rows; None for the
+    best row itself and where nothing can be claimed: ``obstacle`` says why.
     """
 
     rank: int
     difference: Comparison | None = None
-    p: float | None = None
     obstacle: Obstacle | None = None
 
     @property
@@ -52,21 +51,54 @@ class Standing:
         return "" if self.obstacle is None else self.obstacle.text
 
     @property
+    def p(self) -> float | None:
+        """The adjusted p-value."""
+        return None if self.difference is None else self.difference.p
+
+    @property
     def tied(self) -> bool:
         """Whether the row was compared and cannot be told from the best one."""
-        return self.p is not None and self.p > 1 - CONFIDENCE
+        return self.difference is not None and not self.difference.clear
 
 
 @dataclass(frozen=True)
+class Column:
+    """Places of a table's rows in one metric, None where a row has no number, and the stretches that were drawn."""
+
+    standings: tuple[Standing | None, ...]
+    stretches: Stretches | None = None
+
+
 class Entry:
     """The finished runs of one row; ``trained`` rows vary with the seed."""
 
-    records: Sequence[RunRecord]
-    trained: bool
+    def __init__(self, records: Sequence[RunRecord], trained: bool) -> None:
+        self.records, self.trained = records, trained
+
+    @cached_property
+    def sequences(self) -> str:
+        """A key of the test sequences and data that all its runs were scored on; empty where they differ."""
+        keys = {f"{record.sequence_key} {record.result.data_fingerprint}" for record in self.records}
+        return keys.pop() if len(keys) == 1 else ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether a second seed is missing."""
+        return self.trained and len(self.records) < 2
+
+    def values(self, metric: str) -> RowValues | None:
+        """Statistics by seed and sequence; None unless all are there and finite."""
+        known = []
+        for record in self.records:  # one file at a time: values by lead time are dropped once they are averaged
+            one_JNT = frame_statistics(record, metric)
+            if one_JNT is None:
+                return None
+            known.append(one_JNT.mean(axis=2))
+        return RowValues(np.stack(known, axis=1), finish_of(metric), self.trained)
 
 
-def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: str) -> list[Standing | None]:
-    """Rank the rows of one column by their means and compare each with the best; None where a row has no number."""
+def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: str) -> Column:
+    """Rank the rows of one column by their means and compare each with the best."""
     sign = 1 if get_metric(metric).lower_is_better else -1
     ranked = sorted(
         (i for i, mean in enumerate(means) if mean is not None and not np.isnan(mean)),
@@ -74,68 +106,78 @@ def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: s
     )
     found: list[Standing | None] = [None] * len(entries)
     if not ranked:
-        return found
-    compared = _against_best(entries, ranked, metric)
-    outcomes = {i: found for i, found in compared.items() if isinstance(found, Comparison)}
-    adjusted = dict(zip(outcomes, holm([found.p for found in outcomes.values()]), strict=True))
+        return Column(tuple(found))
+    compared, stretches = _against_best(entries, ranked, metric)
     for rank, index in enumerate(ranked, start=1):
         outcome = compared.get(index)
         if isinstance(outcome, Comparison):
-            found[index] = Standing(rank, outcome, adjusted[index])
+            found[index] = Standing(rank, difference=outcome)
         else:
             found[index] = Standing(rank, obstacle=outcome)
-    return found
+    return Column(tuple(found), stretches)
 
 
-def _against_best(entries: Sequence[Entry], ranked: Sequence[int], metric: str) -> dict[int, Comparison | Obstacle]:
+def _against_best(
+    entries: Sequence[Entry], ranked: Sequence[int], metric: str
+) -> tuple[dict[int, Comparison | Obstacle], Stretches | None]:
     """A comparison, or the reason why there is none, for every row behind the best."""
-    best, *others = ranked
-    obstacles = {i: _obstacle(entries[i], entries[best], metric) for i in others}
-    found: dict[int, Comparison | Obstacle] = {i: why for i, why in obstacles.items() if why is not None}
-    able = [i for i in others if i not in found]
-    if not able:
-        return found
-    scores = _resampled([best, *able], entries, metric)
-    for index in able:
-        found[index] = compare(scores[index], scores[best], np.random.default_rng(index))
-    return found
+    best = ranked[0]
+    found: dict[int, Comparison | Obstacle] = {}
+    values: dict[int, RowValues] = {}
+    for i in ranked:
+        obstacle = _obstacle(entries[i], entries[best])
+        row = entries[i].values(metric) if obstacle is None else None
+        if row is not None:
+            values[i] = row
+        else:
+            found[i] = obstacle or NO_VALUES
+    lacking = found.pop(best, None)
+    if lacking is not None:
+        blamed = BEST_ONE_SEED if lacking is ONE_SEED else lacking
+        return {i: found.get(i, blamed) for i in ranked[1:]}, None
+    if len(values) < 2:
+        return found, None
+    overlap = max(record.result.test_overlap for i in values for record in entries[i].records)
+    stretches = shared_stretches(list(values.values()), overlap)
+    if not stretches.enough:
+        seen = f"{stretches.count} independent {'stretch' if stretches.count == 1 else 'stretches'} of test sequences"
+        obstacle = Obstacle("too_few", f"not tested: {seen} found, {stretches.needed} are needed")
+        return {**found, **{i: obstacle for i in values if i != best}}, None
+    places = {i: place for place, i in enumerate(values)}
+    family = Family(list(values.values()), stretches)
+    found |= {i: family.compare(places[i], places[best]) for i in values if i != best}
+    return found, stretches
 
 
-def _obstacle(row: Entry, best: Entry, metric: str) -> Obstacle | None:
-    for entry in (best, row):
-        if entry.trained and len(entry.records) < 2:
-            return Obstacle("one_seed", "n = 1: no significance is claimed")
-        if any(_values(record, metric) is None for record in entry.records):
-            return Obstacle("no_values", "no finite per-sequence values")
-    same = {(record.sequence_key, record.result.data_fingerprint) for record in (*best.records, *row.records)}
-    if len(same) > 1:
-        return Obstacle("other_sequences", "scored on other test sequences")
-    stretches = len(_units((best, row)))
-    if stretches >= MIN_STRETCHES or _overlap((best, row)) == 1:
+def shared_stretches(rows: Sequence[RowValues], overlap: int) -> Stretches:
+    """Stretches that suit the differences between rows; those of a single row suit its own values."""
+    influence_KN = np.stack([row.influence.mean(axis=0) for row in rows])
+    return choose_stretches(influence_KN - influence_KN.mean(axis=0) if len(rows) > 1 else influence_KN, overlap)
+
+
+def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
+    if row.alone:
+        return ONE_SEED
+    if best.alone:
+        return BEST_ONE_SEED
+    return None if row.sequences and row.sequences == best.sequences else OTHER_SEQUENCES
+
+
+def frame_statistics(record: RunRecord, metric: str) -> Array | None:
+    """Statistics (J, N, T) of each sequence and lead time, whose means finish to the run's score.
+
+    None unless all are finite. A metric that is a ratio of sums has J > 1.
+    """
+    frames_NT = record.frame_values(metric)
+    if frames_NT is None or not np.isfinite(frames_NT).all():
         return None
-    return Obstacle("too_few", f"{stretches} independent stretches of test are too few to compare")
+    return np.asarray((np.square(frames_NT) if get_metric(metric).reduction == "rms" else frames_NT)[None])
 
 
-def _overlap(entries: Sequence[Entry]) -> int:
-    return max(record.result.test_overlap for entry in entries for record in entry.records)
+def finish_of(metric: str) -> Finish:
+    """What makes a score of the means of a metric's statistics."""
+    return _root if get_metric(metric).reduction == "rms" else mean_of_one
 
 
-def _units(entries: Sequence[Entry]) -> Starts:
-    return units(entries[0].records[0].sequence_count, _overlap(entries))
-
-
-def _resampled(indices: Sequence[int], entries: Sequence[Entry], metric: str) -> dict[int, Resampled]:
-    """Scores of the rows under the same drawn units."""
-    root = get_metric(metric).reduction == "rms"
-    values = {i: np.stack([v for r in entries[i].records if (v := _values(r, metric)) is not None]) for i in indices}
-    starts = _units([entries[i] for i in indices])
-    drawn = draws(len(starts))
-    return {i: resample(value, drawn, starts, root=root) for i, value in values.items()}
-
-
-def _values(record: RunRecord, metric: str) -> NDArray[np.float64] | None:
-    """Per-sequence means (N,) whose mean (or its root) is the run's score; None unless all are finite."""
-    frames = record.frame_values(metric)
-    if frames is None or not np.isfinite(frames).all():
-        return None
-    return np.asarray((frames**2 if get_metric(metric).reduction == "rms" else frames).mean(axis=1))
+def _root(means_Jx: Array) -> Array:
+    return np.asarray(np.sqrt(means_Jx[0]))

@@ -1,6 +1,6 @@
 """Scores by lead time: mean over seeds with a confidence band, and skill against the reference row.
 
-Axes: S seeds, N sequences, T lead times.
+Axes: J statistics, S seeds, N sequences, T lead times.
 """
 
 from __future__ import annotations
@@ -14,37 +14,64 @@ from numpy.typing import NDArray
 from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
 from stbench.errors import UserError
 from stbench.metrics import get_metric
-from stbench.report.analysis.statistics import band
+from stbench.report.analysis.compare import finish_of, frame_statistics, shared_stretches
+from stbench.report.analysis.family import CONFIDENCE
+from stbench.report.analysis.resampling import RowValues
 from stbench.report.analysis.table import Row, Table
+from stbench.report.analysis.uncertainty import measure
 
 Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One row's score at each lead time, (T,) each; ``low`` and ``high`` bound it at 95 %.
+    """One row's score at each lead time, (T,) each; ``low`` and ``high`` bound it at 95 %, each lead time by itself.
 
-    They are None where no per-sequence values are there.
+    They are None where no values per sequence are there, or too few. ``test_noise_only`` says that the row has one
+    seed: the band covers other test sequences, not other seeds.
     """
 
     centre: Array
     low: Array | None = None
     high: Array | None = None
+    test_noise_only: bool = False
 
 
 def series(row: Row, metric: str) -> Series | None:
-    """Scores of a row by lead time; None where it has none."""
+    """Scores of a row by lead time; None where it has none. Kept with the row: figures and page share it."""
+    if metric not in row.kept:
+        row.kept[metric] = _series(row, metric)
+    found: Series | None = row.kept[metric]
+    return found
+
+
+def centre(row: Row, metric: str) -> Array | None:
+    """Mean over seeds at each lead time, (T,); None where the row has no numbers of this metric."""
     scores = [record.result.test[metric] for record in row.finished if metric in record.result.test]
-    if not scores:
+    return np.array([score.lead_times for score in scores]).mean(axis=0) if scores else None
+
+
+def _series(row: Row, metric: str) -> Series | None:
+    mean = centre(row, metric)
+    if mean is None:
         return None
-    frames = [record.frame_values(metric) for record in row.finished]
-    known = [values for values in frames if values is not None and np.isfinite(values).all()]
-    if len(known) < len(scores) or len({values.shape for values in known}) > 1:
-        return Series(np.array([score.lead_times for score in scores]).mean(axis=0))
-    root = get_metric(metric).reduction == "rms"
-    values_SNT = np.stack(known)
+    found = [frame_statistics(record, metric) for record in row.finished]
+    known = [values for values in found if values is not None]
+    if len(known) < len(found) or len({values.shape for values in known}) > 1:
+        return Series(mean)
+    values_JSNT = np.stack(known, axis=1)
     overlap = max(record.result.test_overlap for record in row.finished)
-    return Series(*band(values_SNT**2 if root else values_SNT, overlap=overlap, root=root))
+    finish = finish_of(metric)
+    stretches = shared_stretches([RowValues(values_JSNT.mean(axis=3), finish, row.trained)], overlap)
+    if not stretches.enough:
+        return Series(mean)
+    centres, widths = [], []
+    for step in range(values_JSNT.shape[3]):
+        known_here = measure([RowValues(values_JSNT[..., step], finish, row.trained)], stretches)
+        centres.append(known_here.scores[0])
+        widths.append(known_here.margin(0, CONFIDENCE))
+    middle, width = np.array(centres), np.array(widths)
+    return Series(middle, middle - width, middle + width, row.trained and len(row.finished) == 1)
 
 
 def reference_row(table: Table) -> Row | None:
@@ -60,11 +87,11 @@ def skill(row: Row, reference: Row, metric: str) -> Array | None:
     """1 - score/reference score at each lead time, for metrics where lower is better; 1 is perfect, 0 no better."""
     if not get_metric(metric).lower_is_better:
         return None
-    own, other = series(row, metric), series(reference, metric)
-    if own is None or other is None or own.centre.shape != other.centre.shape:
+    own, other = centre(row, metric), centre(reference, metric)
+    if own is None or other is None or own.shape != other.shape:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(1 - own.centre / other.centre)
+        return np.asarray(1 - own / other)
 
 
 def _baselines(table: Table) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stbench.report.analysis.table import flat
+from stbench.report.analysis.keys import flat
 from stbench.report.collect.records import RunRecord
 
 
@@ -36,6 +36,7 @@ def _facts(run: RunRecord) -> dict[str, Any]:
         "data": result.data_report,
         "data hash": result.data_fingerprint,
         "code": state,
+        "method's source": result.method_source,
         "best epoch": None if result.best_epoch is None else f"{result.best_epoch + 1} of {result.epochs_run}",
         "difference to scikit-image": result.skimage_difference,
     }

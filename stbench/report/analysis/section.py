@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stbench.report.analysis.audit import AuditRow, Finding, audit
-from stbench.report.analysis.table import Row, Table, make_tables, settings_of
+from stbench.report.analysis.keys import settings_of
+from stbench.report.analysis.table import Row, Table, make_tables
 from stbench.report.collect.published import PublishedRow, published_rows
 from stbench.report.collect.records import Collected, RunRecord
 from stbench.report.numbers import format_value
@@ -53,7 +54,7 @@ class Report:
             if len(own) == len(table.records):
                 found.append(table)
             elif own:
-                found += make_tables(own, table.profiles)
+                found += [replace(made, suffix=table.suffix) for made in make_tables(own, table.profiles)]
         return found
 
 
@@ -144,20 +145,25 @@ def _optimism(row: Row, table: Table, tables: Sequence[Table]) -> list[str]:
 
 
 def _honest_row(row: Row, table: Table, tables: Sequence[Table]) -> Row | None:
-    """The row with the same settings whose checkpoint was selected on validation."""
+    """The row with the same settings and data whose checkpoint was selected on validation."""
     wanted = (row.spec.method, row.spec.encoder, settings_of(row.spec))
     for other in tables:
         same_task = (other.spec.benchmark, other.spec.benchmark_version, other.spec.shape) == (
             table.spec.benchmark,
             table.spec.benchmark_version,
             table.spec.shape,
-        )
+        ) and _data(other) == _data(table)
         if other.spec.selection == "test" or not same_task:
             continue
         for candidate in other.rows:
             if (candidate.spec.method, candidate.spec.encoder, settings_of(candidate.spec)) == wanted:
                 return candidate
     return None
+
+
+def _data(table: Table) -> tuple[str, int]:
+    """What a table's rows were scored on."""
+    return table.records[0].result.data_fingerprint, table.test_clips
 
 
 def _signed(value: float) -> str:

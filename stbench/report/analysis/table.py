@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from stbench.report.analysis.compare import Entry, Standing, standings
+from stbench.report.analysis.keys import code_differences, distinguish, row_key, row_labels, task_key
+from stbench.report.analysis.stretches import Stretches
 from stbench.report.collect.records import RunRecord
 from stbench.report.numbers import format_spread, format_value
 from stbench.schema import RunSpec
@@ -35,13 +36,15 @@ class Cell:
 class Row:
     """One method with one encoder and one set of settings.
 
-    ``runs`` are all its records, ``standings`` its place in every column, ``label`` the name shown.
+    ``runs`` are all its records, ``standings`` its place in every column, ``label`` the name shown,
+    ``kept`` what was worked out once and is used again.
     """
 
     label: str
     runs: tuple[RunRecord, ...]
     cells: dict[str, Cell]
     standings: dict[str, Standing]
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def spec(self) -> RunSpec:
@@ -84,6 +87,11 @@ class Row:
         return _summary([record.result.train_seconds for record in self.finished])
 
     @property
+    def code_differences(self) -> str:
+        """Which seeds were trained by which code; empty where all were by the same."""
+        return code_differences(self.runs)
+
+    @property
     def failures(self) -> tuple[str, ...]:
         """Why runs have no numbers."""
         return tuple(
@@ -95,11 +103,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that were scored on the same task: benchmark, version, protocol, data and shape."""
+    """Rows that were scored on the same task: benchmark, version, protocol, data and shape.
+
+    ``stretches`` are the test sequences that were drawn together, by metric; ``suffix`` ends the title where another
+    table has the same one.
+    """
 
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
     profiles: tuple[Profile, ...] = ()
+    stretches: Mapping[str, Stretches] = field(default_factory=dict)
+    suffix: str = ""
 
     @property
     def spec(self) -> RunSpec:
@@ -126,7 +140,7 @@ class Table:
         """What the numbers are, and how far they may be trusted."""
         spec = self.spec
         head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({self._selection()})"
-        return f"{head}, {self.test_clips} test clips"
+        return f"{head}, {self.test_clips} test clips{self.suffix}"
 
     def _selection(self) -> str:
         """Which split picked the checkpoints of the rows trained here; nobody here picked published weights."""
@@ -145,70 +159,39 @@ def make_tables(records: Sequence[RunRecord], profiles: Sequence[Profile] = ()) 
     """One table per task, rows in the order in which the methods first appear; ``profiles`` add speeds."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
-        groups[_task(record)].append(record)
-    return [_table(group, profiles) for group in groups.values()]
-
-
-def _task(record: RunRecord) -> str:
-    """Runs with the same key answer the same question on the same clips."""
-    shared = {"benchmark", "benchmark_version", "protocol", "selection", "shape", "dataset", "value_range"}
-    spec = record.spec
-    key = spec.model_dump(mode="json", include={*shared, "data_range"})
-    return json.dumps([key, spec.evaluation.test_clips, record.result.data_fingerprint], sort_keys=True)
-
-
-def settings_of(spec: RunSpec) -> dict[str, Any]:
-    """What tells two rows of one method apart, flat: ``training.epochs``, ``config.hidden`` …"""
-    return flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
+        groups[task_key(record)].append(record)
+    tables = [_table(group, profiles) for group in groups.values()]
+    titles = [table.title for table in tables]
+    suffixes = distinguish(titles, [group[0] for group in groups.values()])
+    return [replace(table, suffix=suffix) for table, suffix in zip(tables, suffixes, strict=True)]
 
 
 def _table(records: Sequence[RunRecord], profiles: Sequence[Profile]) -> Table:
-    groups: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
-        spec = record.spec
-        groups[spec.method, spec.encoder, json.dumps(settings_of(spec), sort_keys=True)].append(record)
+        groups[row_key(record.spec)].append(record)
     rows = [sorted(group, key=lambda record: record.spec.seed) for group in groups.values()]
     metrics = tuple(dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics))
     cells = [_cells(group) for group in rows]
-    places: dict[str, list[Standing | None]] = {}
     entries = [Entry([r for r in group if r.finished], group[0].spec.trained) for group in rows]
+    columns = {}
     for metric in metrics:
         means = [row[metric].mean if metric in row else None for row in cells]
-        places[metric] = standings(entries, means, metric)
+        columns[metric] = standings(entries, means, metric)
     made = []
-    for number, (group, label) in enumerate(zip(rows, _labels(rows), strict=True)):
-        own = {m: place[number] for m, place in places.items()}
-        standing = {m: place for m, place in own.items() if place is not None}
-        made.append(Row(label, tuple(group), cells[number], standing))
-    return Table(tuple(made), metrics, tuple(profiles))
+    for number, (group, label) in enumerate(zip(rows, row_labels([group[0].spec for group in rows]), strict=True)):
+        own = {metric: column.standings[number] for metric, column in columns.items()}
+        places = {metric: place for metric, place in own.items() if place is not None}
+        mixed = " (seeds of different code)" if code_differences(group) else ""
+        made.append(Row(f"{label}{mixed}", tuple(group), cells[number], places))
+    stretches = {metric: column.stretches for metric, column in columns.items() if column.stretches is not None}
+    return Table(tuple(made), metrics, tuple(profiles), stretches)
 
 
 def _cells(records: Sequence[RunRecord]) -> dict[str, Cell]:
     scores = [record.result.test for record in records if record.finished]
     names = dict.fromkeys(name for score in scores for name in score)
     return {name: summarise([score[name].total for score in scores if name in score]) for name in names}
-
-
-def _labels(rows: Sequence[Sequence[RunRecord]]) -> list[str]:
-    """Method and encoder; rows that share both also name the settings in which they differ."""
-    specs = [group[0].spec for group in rows]
-    labels = [spec.method if spec.encoder == "paper" else f"{spec.method} ({spec.encoder} encoder)" for spec in specs]
-    shown = []
-    for label, spec in zip(labels, specs, strict=True):
-        own = settings_of(spec)
-        twins = [settings_of(other) for name, other in zip(labels, specs, strict=True) if name == label]
-        differing = sorted(key for key in own if any(twin.get(key) != own[key] for twin in twins))
-        detail = ", ".join(f"{key.rpartition('.')[2]}={own[key]}" for key in differing)
-        shown.append(f"{label} [{detail}]" if detail else label)
-    return shown
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 def summarise(values: Sequence[float]) -> Cell:

@@ -154,9 +154,9 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
                 left_out[path] = str(error)
             else:
                 key = _identity(record)
-                first = records.setdefault(key, record)
-                if first is not record:
-                    kept, copy = (record, first) if record.complete and not first.complete else (first, record)
+                known = records.setdefault(key, record)
+                if known is not record:
+                    kept, copy = (record, known) if record.complete and not known.complete else (known, record)
                     records[key] = kept
                     left_out[copy.folder.path] = _why_copy(copy, kept)
     left_out |= {file: DAMAGED for file in (record.damaged for record in records.values()) if file is not None}

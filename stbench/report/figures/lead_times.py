@@ -47,7 +47,8 @@ def draw_lead_times(table: Table, stem: Path) -> list[Path]:
 def _draw(axes: Axes, row: Row, found: Series, index: int, *, is_reference: bool) -> None:
     steps = np.arange(1, len(found.centre) + 1)
     style = look(index) | ({"linestyle": "--"} if is_reference else {})
-    axes.plot(steps, found.centre, label=short(row), **style)
+    note = "\n(one seed: band of test noise only)" if found.test_noise_only and found.low is not None else ""
+    axes.plot(steps, found.centre, label=f"{short(row)}{note}", **style)
     if found.low is not None and found.high is not None:
         axes.fill_between(steps, found.low, found.high, color=style["color"], alpha=0.18, linewidth=0)
 

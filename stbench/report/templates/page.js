@@ -39,7 +39,7 @@ function numbersTable(rows, key) {
   table.createTHead().append(line(["method", ...Array.from({ length: steps }, (_, t) => `t = ${t + 1}`)], "th"));
   const body = table.createTBody();
   for (const row of rows.filter((r) => r[key]))
-    body.append(line([row.label, ...row[key].map((v, t) => v === null ? "–" : shown(v) + (key === "mean" && row.low ? ` (${shown(row.low[t])} to ${shown(row.high[t])})` : ""))], "td"));
+    body.append(line([row.label, ...row[key].map((v, t) => v === null ? "–" : shown(v) + (key === "mean" && row.low ? ` (${shown(row.low[t])} to ${shown(row.high[t])}${row.test_noise_only ? ", test noise only" : ""})` : ""))], "td"));
   return table;
 }
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stbench.report.analysis.columns import cost_columns, cost_notes
-from stbench.report.analysis.statistics import units
+from stbench.report.analysis.compare import Standing
 from stbench.report.analysis.table import Row, Table
 from stbench.report.collect.published import PublishedRow
 from stbench.report.numbers import arrow, format_count, format_printed
 
 TIED = "≈"
+UNTESTED = "†"
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,22 @@ def headings(table: Table) -> list[str]:
 
 
 def value_text(row: Row, metric: str, markup: Markup) -> str:
-    """One value with its marks: best, second, not distinguishable from the best."""
+    """One value with its marks: best, second, not distinguishable from the best, not tested."""
     cell, standing = row.cells.get(metric), row.standings.get(metric)
     if cell is None:
         return "n/a" if row.finished else "failed"
     rank = standing.rank if standing is not None else 0
     before, after = {1: markup.best, 2: markup.second}.get(rank, ("", ""))
-    tied = f" {TIED}" if standing is not None and standing.tied else ""
-    return f"{before}{markup.text(str(cell))}{after}{markup.text(tied)}"
+    return f"{before}{markup.text(str(cell))}{after}{markup.text(mark(standing))}"
+
+
+def mark(standing: Standing | None) -> str:
+    """The sign behind a value: not distinguishable from the best, not tested, or nothing."""
+    if standing is None:
+        return ""
+    if standing.obstacle is not None:
+        return f" {UNTESTED}"
+    return f" {TIED}" if standing.tied else ""
 
 
 def cells_of(table: Table, row: Row, markup: Markup) -> list[str]:
@@ -65,17 +74,17 @@ def footnotes(table: Table) -> list[str]:
         notes.append("Mean ± sample standard deviation over n seeds; best bold, second underlined.")
     if any(place.p is not None for place in places):
         notes.append(
-            f"Each row is compared with the best by a paired BCa bootstrap over {_drawn(table)} nested in seeds, "
-            f"Holm-corrected over the column; {TIED} marks rows not distinguishable from the best at 95 %."
+            f"{TIED} marks rows that cannot be told from the best: simultaneous 95 % intervals over all pairs of rows, "
+            f"from a paired bootstrap over {_drawn(table)} and draws of seeds."
         )
     if any(len(row.seeds) == 1 and row.trained for row in table.rows):
-        notes.append("n = 1: a single seed; no spread is known and no significance is claimed.")
-    obstacles = dict.fromkeys(place.obstacle for place in places if place.obstacle is not None)
-    if any(obstacle.kind == "other_sequences" for obstacle in obstacles):
-        notes.append("Some rows were scored on other test sequences and are not compared with the best.")
-    few = sorted({obstacle.text for obstacle in obstacles if obstacle.kind == "too_few"})
-    notes.extend(f"Neighbouring test sequences share frames: {text}." for text in few)
+        notes.append("n = 1: a single seed; no spread over seeds is known.")
+    reasons = dict.fromkeys(place.obstacle.text for place in places if place.obstacle is not None)
+    if reasons:
+        told = "; ".join(text.removeprefix("not tested: ") for text in reasons)
+        notes.append(f"{UNTESTED} not tested against the best: {told}.")
     notes.extend(cost_notes(table))
+    notes.extend(f"{row.label}: method source {row.code_differences}." for row in table.rows if row.code_differences)
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
     missing = {m: reason for record in table.records for m, reason in record.result.unavailable.items()}
     notes.extend(f"{metric} could not be computed: {reason}." for metric, reason in missing.items())
@@ -83,12 +92,15 @@ def footnotes(table: Table) -> list[str]:
 
 
 def _drawn(table: Table) -> str:
-    """What the bootstrap draws: sequences, or stretches of them where neighbours share frames."""
-    overlap = max(record.result.test_overlap for record in table.records)
-    if overlap == 1:
+    """What the bootstrap draws: single sequences, or stretches of neighbours that are alike."""
+    lengths = {metric: one.length for metric, one in table.stretches.items() if one.correlated}
+    if not lengths:
         return "test sequences"
-    count = len(units(table.test_clips, overlap))
-    return f"{count} stretches of {table.test_clips // count} test sequences (neighbours share frames)"
+    if len(set(lengths.values())) == 1 and len(lengths) == len(table.stretches):
+        (one, *_) = table.stretches.values()
+        return f"{one.count} stretches of {one.length} test sequences (neighbours are alike)"
+    listed = ", ".join(f"{length} for {metric}" for metric, length in lengths.items())
+    return f"stretches of test sequences whose neighbours are alike (length {listed}; 1 elsewhere)"
 
 
 def published_sheet(benchmark: str, rows: tuple[PublishedRow, ...]) -> Sheet:

@@ -18,7 +18,18 @@ RUN_COLUMNS = (
 )
 ROW_COLUMNS = (
     *("kind", "benchmark", "protocol", "row", "metric", "mean", "std", "n", "rank", "minus_best", "low", "high"),
-    *("p_holm", "tied", "parameters", "macs", "seconds_per_epoch", "train_seconds", "source", "note", "runs"),
+    *(
+        "p_adjusted",
+        "tied",
+        "stretch",
+        "parameters",
+        "macs",
+        "seconds_per_epoch",
+        "train_seconds",
+        "source",
+        "note",
+        "runs",
+    ),
 )
 
 
@@ -60,6 +71,8 @@ def _measured(section: Section) -> Iterable[list[Any]]:
             )
             if place is not None:
                 test.append("" if place.p is None else int(place.tied))
+            stretch = table.stretches.get(metric)
+            test.append("" if place is None or place.p is None or stretch is None else stretch.length)
             note = "; ".join(row.failures) or (place.reason if place is not None else "")
             yield [*head, *values, *test, row.parameters, macs, *seconds, "", note, runs]
 
@@ -73,7 +86,7 @@ def _profiled(section: Section) -> Iterable[list[Any]]:
                 value = measure(profile, row)
                 if value is not None:
                     head = ["profiled", table.spec.benchmark, table.spec.protocol, row.label, metric, repr(value)]
-                    yield [*head, *[""] * 8, row.parameters, row.macs, "", "", hardware(profile), "", ""]
+                    yield [*head, *[""] * 9, row.parameters, row.macs, "", "", hardware(profile), "", ""]
 
 
 def _difference(difference: Any) -> list[str]:
@@ -87,7 +100,7 @@ def _published(section: Section) -> Iterable[list[Any]]:
         count = "" if row.parameters is None else round(row.parameters)
         for metric, value in row.values.items():
             head = ["published", section.table.spec.benchmark, f"{row.table}, {row.setting}", row.label, metric]
-            yield [*head, repr(value), *[""] * 8, count, *[""] * 3, row.source, "; ".join(row.caveats), ""]
+            yield [*head, repr(value), *[""] * 9, count, *[""] * 3, row.source, "; ".join(row.caveats), ""]
 
 
 def _number(value: float | None) -> str:

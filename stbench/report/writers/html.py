@@ -17,7 +17,7 @@ from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
 from stbench.report.encode import link, visible
 from stbench.report.numbers import arrow, format_count, format_value
-from stbench.report.writers.cells import TIED, footnotes, published_sheet
+from stbench.report.writers.cells import TIED, UNTESTED, footnotes, published_sheet
 from stbench.report.writers.html_clips import encode_clips
 
 CLIP_BYTES = 2_500_000
@@ -33,7 +33,7 @@ def to_html(report: Report, out: Path) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.globals.update(arrow=arrow, tied=TIED)
+    environment.globals.update(arrow=arrow, tied=TIED, untested=UNTESTED)
     share = CLIP_BYTES // max(len(report.sections), 1)
     views = [_view(number, section, out, share) for number, section in enumerate(report.sections, start=1)]
     return environment.get_template("report.html.j2").render(
@@ -99,15 +99,15 @@ def _difference(row: Row, metric: str) -> str:
     if place.rank == 1:
         return "best mean"
     if place.difference is None or place.p is None:
-        return f"rank {place.rank}; {place.reason or 'not compared'}"
+        return f"rank {place.rank}; {place.reason or 'not tested'}"
     low, high = format_value(place.difference.low), format_value(place.difference.high)
-    return f"rank {place.rank}; minus best: 95 % interval {low} to {high}, Holm p = {place.p:.3g}"
+    return f"rank {place.rank}; minus best: simultaneous 95 % interval {low} to {high}, adjusted p = {place.p:.3g}"
 
 
 def _lead(table: Table, metric: str) -> dict[str, Any]:
     """Series by row name: mean, band and skill against the reference at each lead time."""
     reference = reference_row(table)
-    lines = {}
+    lines: dict[str, dict[str, Any]] = {}
     for row in table.rows:
         found = series(row, metric)
         if found is None:
@@ -118,6 +118,7 @@ def _lead(table: Table, metric: str) -> dict[str, Any]:
             name: None if values is None else [_finite(float(f"{value:.5g}")) for value in values]
             for name, values in named.items()
         }
+        lines[visible(row.label)]["test_noise_only"] = found.test_noise_only
     return {"rows": lines, "reference": None if reference is None else visible(reference.label)}
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stbench.report.analysis.section import make_report
 from stbench.report.analysis.table import make_tables, summarise
-from stbench.report.collect.records import collect
+from stbench.report.collect.records import Collected, collect
 from stbench.report.writers.cells import footnotes
-from stbench.report.writers.csv import to_csv
+from stbench.report.writers.csv import summary_csv, to_csv
 from stbench.report.writers.markdown import table_markdown
 from stbench.report.writers.terminal import to_rich
 from stbench.schema import Failure
@@ -67,9 +68,17 @@ def test_one_seed_claims_nothing(tmp_path: Path) -> None:
     records = [make_run(tmp_path, make_spec(m), noisy(rng, v)) for m, v in (("a", 1.0), ("b", 9.0))]
     (table,) = make_tables(records)
     assert table.rows[1].standings["mse_frame"].p is None
-    assert table.rows[1].standings["mse_frame"].reason.startswith("n = 1")
+    standing = table.rows[1].standings["mse_frame"]
+    assert standing.obstacle is not None
+    assert (standing.obstacle.kind, standing.obstacle.text) == (
+        "one_seed",
+        "not tested: n = 1, no variance between seeds is known",
+    )
     assert any(note.startswith("n = 1: a single seed") for note in footnotes(table))
-    assert "≈" not in table_markdown(1, table, tmp_path)
+    text = table_markdown(1, table, tmp_path)
+    assert "≈" not in text
+    assert next(line for line in text.splitlines() if line.startswith("| b |")).count(" †]") == len(table.metrics)
+    assert "† not tested against the best: n = 1, no variance between seeds is known." in text
 
 
 def test_clear_and_unclear_differences_are_marked(tmp_path: Path) -> None:
@@ -94,7 +103,7 @@ def test_rows_on_other_sequences_are_not_compared(tmp_path: Path) -> None:
     records = [make_run(tmp_path, make_spec("a", s), noisy(rng, 1.0)) for s in range(2)]
     records += [make_run(tmp_path, make_spec("b", s), noisy(rng, 2.0, count=30)) for s in range(2)]
     (table,) = make_tables(records)
-    assert table.rows[1].standings["mse_frame"].reason == "scored on other test sequences"
+    assert table.rows[1].standings["mse_frame"].reason == "not tested: scored on other test sequences than the best row"
 
 
 def test_other_tasks_get_tables_of_their_own(tmp_path: Path) -> None:
@@ -155,8 +164,84 @@ def test_stretches_are_drawn_where_test_sequences_share_frames(tmp_path: Path) -
             make_run(tmp_path / "short", make_spec(method, seed), noisy(rng, mean, 80), test_overlap=8)
     tables = {name: make_tables(collect([tmp_path / name]).records)[0] for name in ("apart", "shared", "short")}
     notes = {name: "\n".join(footnotes(table)) for name, table in tables.items()}
-    assert "paired BCa bootstrap over test sequences nested" in notes["apart"]
-    assert "over 10 stretches of 24 test sequences (neighbours share frames) nested" in notes["shared"]
-    assert "3 independent stretches of test are too few to compare" in notes["short"]
+    assert "from a paired bootstrap over test sequences and draws of seeds" in notes["apart"]
+    assert "over 10 stretches of 24 test sequences (neighbours are alike)" in notes["shared"]
+    assert (
+        "not tested against the best: 3 independent stretches of test sequences found, 5 are needed" in notes["short"]
+    )
     assert tables["short"].rows[1].standings["mse_frame"].p is None
     assert tables["shared"].rows[1].standings["mse_frame"].p is not None
+
+
+def test_not_tested_is_told_apart_from_told_apart(tmp_path: Path) -> None:
+    """A best row with one seed leaves every other row untested, whatever their own seeds."""
+    rng = np.random.default_rng(0)
+    records = [make_run(tmp_path, make_spec("best"), noisy(rng, 1.0))]
+    records += [make_run(tmp_path, make_spec("far", s), noisy(rng, 9.0)) for s in range(2)]
+    records.append(make_run(tmp_path, make_spec("still", training=None), noisy(rng, 5.0), parameters=0))
+    (table,) = make_tables(records)
+    reasons = {row.label: row.standings["mse_frame"].reason for row in table.rows}
+    blamed = "not tested: the best row has n = 1, no variance between seeds is known"
+    assert reasons == {"best": "", "far": blamed, "still": blamed}
+    cells = list(csv.DictReader(io.StringIO(summary_csv(make_report(Collected(tuple(records), {})).sections))))
+    far = next(line for line in cells if (line["row"], line["metric"]) == ("far", "mse_frame"))
+    assert (far["p_adjusted"], far["tied"], far["note"]) == ("", "", blamed)
+
+
+def test_mark_interval_p_and_csv_say_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    for number in range(6):
+        for seed in range(3):
+            make_run(tmp_path, make_spec(f"m{number}", seed), noisy(rng, 1 + 0.04 * number))
+    report = make_report(collect([tmp_path]), count_parameters=False)
+    (table,) = report.tables
+    lines = list(csv.DictReader(io.StringIO(summary_csv(report.sections))))
+    seen = set()
+    for row in table.rows:
+        place = row.standings["mse_frame"]
+        (line,) = (one for one in lines if (one["row"], one["metric"]) == (row.label, "mse_frame"))
+        if place.rank == 1:
+            assert line["p_adjusted"] == ""
+            continue
+        assert place.difference is not None
+        holds_zero = float(line["low"]) <= 0 <= float(line["high"])
+        assert holds_zero == (float(line["p_adjusted"]) > 0.05) == (line["tied"] == "1") == place.tied
+        text = table_markdown(1, table, tmp_path)
+        cell = next(one for one in text.splitlines() if one.startswith(f"| {row.label} |")).split("|")[2]
+        assert ("≈" in cell) == place.tied
+        seen.add(place.tied)
+    assert seen == {True, False}
+
+
+def test_whatever_is_in_the_run_id_but_the_seed_separates_rows(tmp_path: Path) -> None:
+    """Two checkpoints of one file name are two rows, and their names tell which is which."""
+    weights = ["a" * 64, "b" * 64]
+    specs = [make_spec("tau@best.pth", training=None, weights=one) for one in weights]
+    specs += [make_spec("alpha", 0), make_spec("alpha", 1), make_spec("alpha", 0, plugin="other")]
+    (table,) = make_tables([make_run(tmp_path, spec, constant(1.0 + i)) for i, spec in enumerate(specs)])
+    assert [row.label for row in table.rows] == [
+        "tau@best.pth [weights=aaaaaaaa]",
+        "tau@best.pth [weights=bbbbbbbb]",
+        "alpha [plugin=alpha]",
+        "alpha [plugin=other]",
+    ]
+    assert [len(row.runs) for row in table.rows] == [1, 1, 2, 1]
+
+
+def test_seeds_trained_by_different_code_are_named(tmp_path: Path) -> None:
+    for seed, source in enumerate(("c0de1", "c0de2", "c0de1")):
+        make_run(tmp_path, make_spec("alpha", seed), constant(1.0), method_source=source)
+        make_run(tmp_path, make_spec("beta", seed), constant(1.0), method_source="same")
+    (table,) = make_tables(collect([tmp_path]).records)
+    said = [note for note in footnotes(table) if "method source" in note]
+    assert said == ["alpha (seeds of different code): method source c0de1 for seeds 0, 2; c0de2 for seed 1."]
+    assert [row.label for row in table.rows] == ["alpha (seeds of different code)", "beta"]
+
+
+def test_tables_of_different_data_have_different_titles(tmp_path: Path) -> None:
+    records = [make_run(tmp_path, make_spec("a"), constant(1.0), data_fingerprint="1" * 64)]
+    records.append(make_run(tmp_path, make_spec("b"), constant(1.0), data_fingerprint="2" * 64))
+    records.append(make_run(tmp_path, make_spec("c", data_range=2.0), constant(1.0), data_fingerprint="1" * 64))
+    titles = [table.title for table in make_tables(records)]
+    assert len(set(titles)) == 3
+    assert titles[1].endswith("data 22222222, data_range 1.0")

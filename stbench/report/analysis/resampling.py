@@ -1,0 +1,100 @@
+"""One row's scores under a bootstrap of test sequences: statistics are summed again, then finished.
+
+Axes: J statistics of a metric, S seeds, N test sequences, U stretches of sequences, R resamples.
+
+Most metrics are the mean of one statistic (J = 1). A root of a mean, or a ratio of sums such as a critical success
+index, is *finished* from the means of its statistics, in each resample anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stbench.report.analysis.stretches import Stretches
+
+Array = NDArray[np.floating[Any]]
+Finish = Callable[[Array], Array]
+Counts = NDArray[np.uint16]
+
+RESAMPLES = 3999
+_CHUNK_VALUES = 1 << 22
+
+
+def mean_of_one(means_Jx: Array) -> Array:
+    """Finish of a metric that is the mean of one statistic: (1, …) -> (…)."""
+    return np.asarray(means_Jx[0])
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """What is known of a row: statistics of each seed and sequence (J, S, N), and what makes a score of their means.
+
+    ``finish`` takes means (J, …) to scores (…). ``trained`` rows vary with the seed.
+    """
+
+    statistics: Array
+    finish: Finish = mean_of_one
+    trained: bool = True
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds, S."""
+        return int(self.statistics.shape[1])
+
+    @property
+    def sequences(self) -> int:
+        """Number of test sequences, N."""
+        return int(self.statistics.shape[2])
+
+    @property
+    def scores(self) -> Array:
+        """Each seed's score over all sequences."""
+        return self.finish(self.statistics.mean(axis=2))
+
+    @property
+    def influence(self) -> Array:
+        """Each sequence's part in a seed's score: pseudo-values of the jackknife, whose mean is close to the score.
+
+        For a mean of one statistic they are its values.
+        """
+        if self.finish is mean_of_one:
+            return np.asarray(self.statistics[0])
+        count = self.sequences
+        means_JS1 = self.statistics.mean(axis=2, keepdims=True)
+        without_JSN = (means_JS1 * count - self.statistics) / max(count - 1, 1)
+        whole_S1 = self.scores[:, None]
+        return np.asarray(whole_S1 + (count - 1) * (whole_S1 - self.finish(without_JSN)))
+
+    def resampled(self, stretches: Stretches, drawn: tuple[Counts, ...]) -> Array:
+        """Mean score over seeds in every resample, (R,)."""
+        sums_JSU = np.add.reduceat(self.statistics, stretches.starts, axis=2)
+        sizes_U = np.diff(stretches.starts, append=self.sequences)
+        parts = []
+        for counts in drawn:
+            weights_RU = counts.astype(np.float64)
+            means_JSR = sums_JSU @ weights_RU.T / (weights_RU @ sizes_U)
+            parts.append(self.finish(means_JSR).mean(axis=0))
+        return np.concatenate(parts)
+
+
+@lru_cache(maxsize=4)
+def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts, ...]:
+    """How often each of U stretches is drawn: chunks (r, U) whose rows sum to U and number R in all.
+
+    The same for every row, metric and lead time (the bootstrap is paired), and kept: drawing takes longer than using.
+    """
+    rng = np.random.default_rng(seed)
+    size = max(1, _CHUNK_VALUES // max(count, 1))
+    chunks = []
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * count)
+        chunks.append(counts.reshape(rows, count).astype(np.uint16))
+    return tuple(chunks)

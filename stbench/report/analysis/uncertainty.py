@@ -1,0 +1,142 @@
+"""What a difference of two rows, or a row's own score, is uncertain by: other test sequences, other seeds.
+
+Axes: K rows, S seeds, N test sequences, U stretches of sequences.
+
+The variance of a difference has a part of the test sequences, which the rows share (paired), and a part of each row's
+seeds. The first comes from the stretches' means; where neighbours are correlated, stretches of finite length still
+underestimate it by a term that falls with their length, and the estimates at full and at half length together remove
+it (Politis and Romano 1995: a flat-top window). The second is the variance between seeds beyond what sequences
+explain (a two-way analysis of variance). Degrees of freedom combine as Satterthwaite (1946) has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from stbench.report.analysis.resampling import RowValues
+from stbench.report.analysis.stretches import Stretches
+
+Array = NDArray[np.floating[Any]]
+EXACT = 1e-9
+"""Standard errors below this share of the scores are rounding: the rows differ by exactly that amount."""
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Variances of K rows' scores.
+
+    ``differences`` is the variance that test sequences give to each difference of two rows, ``own`` to a row's own
+    score; ``seeds`` that of the mean over seeds, ``interaction`` what single sequences add to the spread of seeds'
+    scores, ``spare`` the degrees of freedom of ``seeds`` (0: untrained, or one seed).
+    """
+
+    scores: Array
+    differences: Array
+    own: Array
+    seeds: Array
+    interaction: Array
+    spare: Array
+    sequence_freedom: float
+
+    def pair(self, i: int, j: int) -> tuple[float, float]:
+        """Standard error and degrees of freedom of the difference of two rows."""
+        sequences, known = float(self.differences[i, j]), self.spare[[i, j]] > 0
+        seeds, spare = self.seeds[[i, j]], self.spare[[i, j]]
+        total = sequences + float(seeds.sum())
+        spent = sequences**2 / self.sequence_freedom + float((seeds[known] ** 2 / spare[known]).sum())
+        return float(np.sqrt(total)), total**2 / spent if spent > 0 else np.inf
+
+    def margin(self, i: int, confidence: float) -> float:
+        """Half width of the interval of one row's own score.
+
+        The margins of sequences and of seeds add as squares (Zou and Donner 2008), each with its own Student's t: two
+        seeds that happen to agree do not make the whole look certain.
+        """
+        parts = [float(self.own[i]) * student_quantile(confidence, self.sequence_freedom) ** 2]
+        if self.spare[i] > 0:
+            parts.append(float(self.seeds[i]) * student_quantile(confidence, float(self.spare[i])) ** 2)
+        return float(np.sqrt(sum(parts)))
+
+    def exact(self, i: int, j: int) -> bool:
+        """Whether nothing but rounding stands between two rows' difference and certainty."""
+        return self.pair(i, j)[0] <= EXACT * float(np.abs(self.scores[[i, j]]).max())
+
+
+def measure(rows: Sequence[RowValues], stretches: Stretches) -> Uncertainty:
+    """Variances of the rows' scores and of their differences."""
+    units = [stretches.means(row.influence) for row in rows]
+    covariance = _covariance(np.stack([unit_SU.mean(axis=0) for unit_SU in units]))
+    differences = _of_differences(covariance)
+    own, freedom = np.diagonal(covariance), float(stretches.count - 1)
+    if stretches.correlated and stretches.halved().count > stretches.count:
+        half = stretches.halved()
+        shorter = _covariance(np.stack([half.means(row.influence).mean(axis=0) for row in rows]))
+        differences = np.maximum(differences, 2 * differences - _of_differences(shorter))
+        own = np.maximum(own, 2 * own - np.diagonal(shorter))
+        freedom /= 2  # twice one estimate less another varies more than either
+    between = [_between_seeds(row.scores, unit_SU) for row, unit_SU in zip(rows, units, strict=True)]
+    excess_K, interaction_K = np.array(between).T
+    count_K = np.array([row.seeds for row in rows])
+    return Uncertainty(
+        scores=np.array([row.scores.mean() for row in rows]),
+        differences=differences,
+        own=own,
+        seeds=excess_K / count_K,
+        interaction=interaction_K / count_K,
+        spare=np.array([row.seeds - 1.0 if row.trained else 0.0 for row in rows]),
+        sequence_freedom=freedom,
+    )
+
+
+def student_scale(t: Array, freedom: Array) -> Array:
+    """A Student t value on the normal scale (Wallace 1959): differences with few degrees of freedom become comparable.
+
+    >>> bool(abs(student_scale(np.array(12.706), np.array(1.0)) - 1.96) < 0.05)
+    True
+    """
+    factor = (8 * freedom + 1) / (8 * freedom + 3)
+    return np.asarray(factor * np.sqrt(freedom * np.log1p(np.square(t) / freedom)))
+
+
+def student_value(z: float, freedom: float) -> float:
+    """The inverse of :func:`student_scale`."""
+    if not np.isfinite(freedom):
+        return z
+    factor = (8 * freedom + 1) / (8 * freedom + 3)
+    return float(np.sqrt(freedom * np.expm1(min((z / factor) ** 2 / freedom, 700.0))))
+
+
+def student_quantile(confidence: float, freedom: float) -> float:
+    """Half width of a two-sided interval, in standard errors."""
+    return float(special.stdtrit(min(freedom, 1e9), (1 + confidence) / 2))
+
+
+def student_p(t: float, freedom: float) -> float:
+    """Two-sided p-value: the tails of Student's t themselves."""
+    return 2 * float(special.stdtr(min(freedom, 1e9), -t))
+
+
+def _covariance(units_KU: Array) -> Array:
+    """Covariance matrix of the means of the stretches, (K, K)."""
+    return np.asarray(np.atleast_2d(np.cov(units_KU)) / units_KU.shape[1])
+
+
+def _of_differences(covariance_KK: Array) -> Array:
+    own = np.diagonal(covariance_KK)
+    return np.asarray(np.maximum(own[:, None] + own[None, :] - 2 * covariance_KK, 0.0))
+
+
+def _between_seeds(scores_S: Array, units_SU: Array) -> tuple[float, float]:
+    """Variance between seeds beyond what sequences explain, and what they explain of it; 0 for one seed."""
+    seeds, units = units_SU.shape
+    if seeds == 1 or units == 1:
+        return 0.0, 0.0
+    rows, columns = units_SU.mean(axis=1, keepdims=True), units_SU.mean(axis=0, keepdims=True)
+    residual = float(((units_SU - rows - columns + units_SU.mean()) ** 2).sum()) / ((seeds - 1) * (units - 1)) / units
+    return max(0.0, float(scores_S.var(ddof=1)) - residual), residual
