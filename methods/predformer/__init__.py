@@ -20,6 +20,7 @@ from stbench.nn.infer import known, size
 from stbench.schema import Benchmark, ClipShape
 
 from .codec import PatchTokens, StridedTokens, sinusoids
+from .presets import PRESETS
 from .transformer import Along, GatedTransformerBlock, Layer, Stack
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -120,6 +121,8 @@ class PredFormer(ParallelForecaster):
     )
     summary = "transformers only: attention over patches and over time, interleaved, one pass"
     variants = {name: {"variant": name} for name in ARRANGEMENTS}
+    presets = PRESETS
+    ask_for = ("variant",)
     small = {"dim": 16, "heads": 2, "dim_head": 8, "scale_dim": 2, "blocks": 4}
     public_layout = PublicLayout(
         renames=(

@@ -86,12 +86,17 @@ class Method(nn.Module):
     """How the field's published checkpoints name the parameters."""
     small: ClassVar[Mapping[str, Any]] = {}
     """Settings of Config that make the method cheap to build and train; ``stbench check`` and tests use them."""
-    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]] = {}
+    ask_for: ClassVar[tuple[str, ...]] = ()
+    """Settings of Config that several values of fit one published file: who scores the file has to give them."""
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     """Recommended settings: protocol name -> key -> ``{"config": {...}, "training": {...}}``.
 
     A key is ``"*"``, a benchmark's family (``"traffic"``) or its name; they are merged in this order. Then come the
     same keys with a variant (``"traffic:VARIANT"``), for runs whose method name has it. A protocol that extends another
     gets the other's presets first. What a benchmark's own file says about the method ranks above.
+
+    ``"published_for": ["taxibj"]`` beside them names the benchmarks that the values were published for: on any other
+    one, the origin of each value says that none were published for it.
     """
 
     activation_checkpointing: bool = False

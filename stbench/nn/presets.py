@@ -13,6 +13,8 @@ from stbench.settings import Origin, merge
 
 ANY = "*"
 """The key of settings for every benchmark."""
+PUBLISHED_FOR = "published_for"
+"""Key beside ``config`` and ``training``: the benchmarks that the values were published for."""
 
 
 def preset(method: type[Method], name: str, benchmark: Benchmark, protocol: str) -> MethodSettings:
@@ -29,14 +31,20 @@ def preset(method: type[Method], name: str, benchmark: Benchmark, protocol: str)
     Raises:
         UserError: some preset of the method has an unknown key.
     """
-    plugin, *variants = name.split(":")
+    plugin = name.split(":")[0]
     check_presets(method, plugin)
-    by_key = method.presets.get(protocol, {})
-    merged: dict[str, Any] = {}
-    for suffix in ("", *(f":{variant}" for variant in variants)):
-        for key in (ANY, benchmark.family, benchmark.name):
-            merged = merge(merged, by_key.get(f"{key}{suffix}", {})) if key is not None else merged
+    merged = _merged(method, name, benchmark, protocol)
+    merged.pop(PUBLISHED_FOR, None)
     return MethodSettings.parse(merged, f"preset of {plugin}, protocol {protocol!r}")
+
+
+def preset_origin(method: type[Method], name: str, benchmark: Benchmark, protocol: str) -> str:
+    """Where a preset's values come from, for people; says so where they were published for other data only."""
+    plugin = name.split(":")[0]
+    published = _merged(method, name, benchmark, protocol).get(PUBLISHED_FOR)
+    if not published or benchmark.name in published:
+        return f"preset of {plugin}"
+    return f"preset of {plugin}: none published for {benchmark.name}, those of {published[0]}"
 
 
 def protocol_layers(
@@ -61,7 +69,7 @@ def protocol_layers(
     for all_part, method_part in zip(of_all, of_method, strict=True):
         recommended = preset(method, name, benchmark, all_part.protocol)
         yield all_part.origins, all_part.values
-        yield f"preset of {plugin}", getattr(recommended, section)
+        yield preset_origin(method, name, benchmark, all_part.protocol), getattr(recommended, section)
         yield method_part.origins, method_part.values
 
 
@@ -74,9 +82,27 @@ def check_presets(method: type[Method], plugin: str) -> None:
     for protocol, by_key in _mapping(method.presets, f"presets of {plugin}").items():
         for key, values in _mapping(by_key, f"presets of {plugin}, protocol {protocol!r}").items():
             where = f"preset of {plugin}, protocol {protocol!r}, {key!r}"
-            settings = MethodSettings.parse(_mapping(values, where), where)
+            checked = {name: value for name, value in _mapping(values, where).items() if name != PUBLISHED_FOR}
+            settings = MethodSettings.parse(checked, where)
+            if not _is_names(values.get(PUBLISHED_FOR, [])):
+                raise UserError(
+                    f"{where}: {PUBLISHED_FOR} must be a list of benchmarks, found {values[PUBLISHED_FOR]!r}."
+                )
             _check_keys(settings.config, method.Config.model_fields, f"{where}, config")
             _check_keys(settings.training, Training.model_fields, f"{where}, training")
+
+
+def _merged(method: type[Method], name: str, benchmark: Benchmark, protocol: str) -> dict[str, Any]:
+    by_key = method.presets.get(protocol, {})
+    merged: dict[str, Any] = {}
+    for suffix in ("", *(f":{variant}" for variant in name.split(":")[1:])):
+        for key in (ANY, benchmark.family, benchmark.name):
+            merged = merge(merged, by_key.get(f"{key}{suffix}", {})) if key is not None else merged
+    return merged
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def _mapping(values: Any, where: str) -> Mapping[str, Any]:

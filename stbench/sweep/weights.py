@@ -12,13 +12,14 @@ from stbench.data import Splits, get_protocol, load_benchmark
 from stbench.errors import UserError
 from stbench.evaluate.predictor import load_best
 from stbench.files import file_hash
-from stbench.nn import METHODS, split_name
+from stbench.nn import METHODS, split_name, variant_settings
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import finished_run
 from stbench.settings import origin_of
 from stbench.sweep.environment import describe_environment
 from stbench.sweep.execute import Run, Workplace, splits_of
 from stbench.sweep.plan import Request, make_plan
+from stbench.sweep.resolve import SET
 from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
 from stbench.train.published import read_published
@@ -48,12 +49,14 @@ def plan_published(
     """Read a checkpoint and resolve the run that scores it.
 
     Raises:
-        UserError: the file is no checkpoint or holds code, or a name or setting is unknown or does not fit.
+        UserError: the file is no checkpoint or holds code, a name or setting is unknown or does not fit, or a setting
+            that the file leaves open was not given.
     """
     state = read_published(path)
     chosen = load_benchmark(benchmark)
     shape = get_protocol(chosen, protocol).shape or chosen.shape
-    inferred = METHODS.get(split_name(method)[0]).infer_config(state, shape)
+    plugin = METHODS.get(split_name(method)[0])
+    inferred = plugin.infer_config(state, shape)
     plan = make_plan(
         Request(
             methods=[method], benchmark=benchmark, protocol=protocol, overrides=overrides, inferred={method: inferred}
@@ -62,6 +65,13 @@ def plan_published(
     if method in plan.skipped:
         raise UserError(f"{method} cannot run on {benchmark}: {plan.skipped[method]}.")
     spec = next(spec for spec in plan.specs if spec.method == method)
+    for key in plugin.ask_for:
+        if key not in variant_settings(method) and origin_of(spec.origins, f"config.{key}") != SET:
+            raise UserError(
+                f"{path.name} does not show {key} of {method}, and several values fit it. Name a variant "
+                f"({', '.join(plugin.variants)}), e.g. --method {method}:{next(iter(plugin.variants))}, "
+                f"or give --set {method}.{key}=VALUE."
+            )
     own = {"method": f"{method}@{path.name}", "training": None, "weights": file_hash(path)}
     return Published(spec.model_copy(update=own), state, inferred)
 

@@ -50,6 +50,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "mim": {"hidden": (4, 4, 4), "kernel": 3, "patch": 2, "layer_norm": True},
     "mau": {"hidden": (4, 4, 4), "kernel": 3, "downsampling": 8},
     "phydnet": {"hid_s": 32},
+    "predformer": {"patch": 2, "dim": 12, "heads": 1, "dim_head": 12, "scale_dim": 3, "ndepth": 2, "depth": 3},
 }
 
 
@@ -130,8 +131,7 @@ PHYDNET_PATCHES = {"taxibj": 2, "mmnist": 4, "weather_t2m": 2, "kth": 4, "human"
 def test_what_no_shape_shows_is_as_the_benchmark_was_published(benchmark: str, tmp_path: Path) -> None:
     phydnet_file(tmp_path / "phydnet.pth", SHAPE, patch=2)
     published = plan_published(tmp_path / "phydnet.pth", "phydnet", benchmark, "paper", [])
-    origin = f"{benchmark} protocol paper"
-    assert published.assumed["patch"] == (PHYDNET_PATCHES[benchmark], origin)
+    assert published.assumed["patch"] == (PHYDNET_PATCHES[benchmark], "preset of phydnet")
     assert published.spec.config["hid_s"] == 32
     assert "hid_s" not in published.assumed
 
