@@ -166,18 +166,27 @@ def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
 def frame_statistics(record: RunRecord, metric: str) -> Array | None:
     """Statistics (J, N, T) of each sequence and lead time, whose means finish to the run's score.
 
-    None unless all are finite. A metric that is a ratio of sums has J > 1.
+    None unless all are recorded and finite. A metric that is a ratio of sums has J > 1.
     """
-    frames_NT = record.frame_values(metric)
-    if frames_NT is None or not np.isfinite(frames_NT).all():
-        return None
-    return np.asarray((np.square(frames_NT) if get_metric(metric).reduction == "rms" else frames_NT)[None])
+    contract = get_metric(metric)
+    parts = [f"{metric}.{part}" for part in contract.parts] if contract.reduction == "parts" else [metric]
+    found = []
+    for name in parts:
+        values_NT = record.frame_values(name)
+        if values_NT is None or not np.isfinite(values_NT).all():
+            return None
+        found.append(np.square(values_NT) if contract.reduction == "rms" else values_NT)
+    return np.stack(found)
 
 
 def finish_of(metric: str) -> Finish:
     """What makes a score of the means of a metric's statistics."""
-    return _root if get_metric(metric).reduction == "rms" else mean_of_one
+    contract = get_metric(metric)
+    if contract.reduction == "mean":
+        return mean_of_one
 
+    def finish(means_Jx: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(contract.finish(list(means_Jx)))
 
-def _root(means_Jx: Array) -> Array:
-    return np.asarray(np.sqrt(means_Jx[0]))
+    return finish
