@@ -1,0 +1,39 @@
+"""A metric that is a ratio of sums: reports re-sum its parts, they do not average its values."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from stbench.metrics import METRICS, Metric
+from stbench.report.analysis.compare import finish_of, frame_statistics
+from tests.report.runs import make_run, make_spec, write_frames
+
+
+class Ratio(Metric):
+    def statistics(self, frames: Any) -> tuple[Tensor, ...]:
+        raise NotImplementedError  # the run is made by hand
+
+    def finish(self, means: Any) -> Any:
+        return means[0] / means[1]
+
+
+RATIO = Ratio(name="hit_rate", formula="Σ hits / Σ events", unit="", lower_is_better=False, parts=("hits", "events"))
+
+
+def test_parts_are_summed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS._loaded, "hit_rate", RATIO)
+    hits_NT, events_NT = np.array([[1.0, 0.0], [3.0, 1.0]]), np.array([[2.0, 0.0], [10.0, 1.0]])
+    record = make_run(tmp_path, make_spec(), np.ones((2, 2)))
+    with np.errstate(invalid="ignore"):
+        value_NT = hits_NT / events_NT
+    columns = {"hit_rate": value_NT, "hit_rate.hits": hits_NT, "hit_rate.events": events_NT}
+    write_frames(record.folder, columns)
+    found_JNT = frame_statistics(record, "hit_rate")
+    assert found_JNT is not None
+    assert found_JNT.shape == (2, 2, 2)
+    assert finish_of("hit_rate")(found_JNT.mean(axis=(1, 2))) == 5 / 13
+    write_frames(record.folder, {"hit_rate": value_NT})
+    assert frame_statistics(record, "hit_rate") is None
