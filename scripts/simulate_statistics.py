@@ -69,17 +69,24 @@ class Case:
     between: float = 0.1
     outlier: bool = False
     lead: float = 0.0
+    leaders: int = 1
 
     def table(self, rng: np.random.Generator) -> list[RowValues]:
-        """A table whose rows are equal but for the first, which is better by ``lead``."""
+        """A table whose rows are equal but for the first ``leaders``, which are better by ``lead``."""
         count, noise = self.sequences, self.noise
         values_KSN = 10 + 3 * noise(rng, 1, 1, count) + noise(rng, self.rows, 1, count)
         values_KSN = values_KSN + 0.5 * noise(rng, self.rows, self.seeds, count)
         values_KSN += self.between * rng.normal(size=(self.rows, self.seeds, 1))
         if self.outlier:
             values_KSN[:, :, count // 3] += 5 * count**0.5 * rng.normal(size=(self.rows, 1))
-        values_KSN[0] -= self.lead
+        values_KSN[: self.leaders] -= self.lead
         return [RowValues(values_SN[None]) for values_SN in values_KSN]
+
+    def verdict(self, clear: dict[int, bool]) -> tuple[bool, float]:
+        """Whether a row as good as any is marked, and the share of the worse rows that are (of equal rows: of all)."""
+        leaders = self.leaders if self.lead else self.rows
+        behind = [is_clear for i, is_clear in clear.items() if i >= leaders or not self.lead]
+        return any(is_clear for i, is_clear in clear.items() if i < leaders), float(np.mean(behind))
 
     @property
     def overlap(self) -> int:
@@ -89,7 +96,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Shares of simulated tables: with any false mark, with the first difference inside its interval, rows told apart.
+    """Shares of simulated tables: with any false mark, with 0 inside a pair's interval, and of worse rows told apart.
 
     ``length`` is the mean length of the stretches that were drawn.
     """
@@ -103,19 +110,19 @@ class Outcome:
 def simulate(case: Case, tables: int, seed: int = 0) -> Outcome:
     """Make tables and compare their rows as a report does."""
     rng = np.random.default_rng(seed)
-    marks, held, told, lengths = [], [], [], []
+    verdicts, held, lengths = [], [], []
     for _ in range(tables):
         rows = case.table(rng)
         stretches = shared_stretches(rows, case.overlap)
         family = Family(rows, stretches, resamples=RESAMPLES)
         best = int(np.argmin(family.uncertainty.scores))
-        clear = [family.compare(i, best).clear for i in range(case.rows) if i != best]
-        marks.append(any(clear))
-        told.append(np.mean(clear))
-        first = family.compare(1, 0)
-        held.append(first.low <= case.lead <= first.high)
+        found = family.against(best)
+        verdicts.append(case.verdict({i: one.clear for i, one in found.items()}))
+        other = next(iter(found.values()))
+        held.append(other.low <= 0 <= other.high)
         lengths.append(stretches.length)
-    return Outcome(float(np.mean(marks)), float(np.mean(held)), float(np.mean(told)), float(np.mean(lengths)))
+    marked, told = np.mean(verdicts, axis=0)
+    return Outcome(float(marked), float(np.mean(held)), float(told), float(np.mean(lengths)))
 
 
 def simulate_former(case: Case, tables: int, seed: int = 0) -> tuple[float, float]:
@@ -124,23 +131,23 @@ def simulate_former(case: Case, tables: int, seed: int = 0) -> tuple[float, floa
     Each row against the observed best, BCa intervals of a nested bootstrap, Holm's correction.
     """
     rng = np.random.default_rng(seed)
-    marks, told = [], []
+    starts = np.arange(case.sequences) if case.overlap == 1 else np.arange(0, case.sequences, 3 * case.overlap)
+    counts_RU = np.concatenate(draws(len(starts), 1999)).astype(float)
+    verdicts = []
     for _ in range(tables):
         rows = [row.statistics[0] for row in case.table(rng)]
         best = int(np.argmin([row.mean() for row in rows]))
-        starts = np.arange(case.sequences) if case.overlap == 1 else np.arange(0, case.sequences, 3 * case.overlap)
-        p = [_former_p(row, rows[best], starts, rng) for i, row in enumerate(rows) if i != best]
-        order, largest, clear = np.argsort(p), 0.0, 0
-        for rank, index in enumerate(order):
-            largest = max(largest, (len(p) - rank) * p[index])
-            clear += largest <= 0.05
-        marks.append(clear > 0)
-        told.append(clear / len(p))
-    return float(np.mean(marks)), float(np.mean(told))
+        p = {i: _former_p(row, rows[best], starts, counts_RU, rng) for i, row in enumerate(rows) if i != best}
+        largest, clear = 0.0, {}
+        for rank, i in enumerate(sorted(p, key=lambda i: p[i])):
+            largest = max(largest, (len(p) - rank) * p[i])
+            clear[i] = largest <= 0.05
+        verdicts.append(case.verdict(clear))
+    marked, told = np.mean(verdicts, axis=0)
+    return float(marked), float(told)
 
 
-def _former_p(row_SN: Array, other_SN: Array, starts: Array, rng: np.random.Generator) -> float:
-    counts_RU = np.concatenate(draws(len(starts), 1999)).astype(float)
+def _former_p(row_SN: Array, other_SN: Array, starts: Array, counts_RU: Array, rng: np.random.Generator) -> float:
     estimate, nested, paired, left_out, variances, freedoms = 0.0, 0.0, 0.0, 0.0, [], []
     for sign, values_SN in ((1, row_SN), (-1, other_SN)):
         seeds, count = values_SN.shape
@@ -194,6 +201,8 @@ NULLS = {
     "12 rows, 3 seeds, one outlier": Case(12, 3, 200, outlier=True),
     "12 rows, 3 seeds, overlapping windows": Case(12, 3, 320, windows),
     "12 rows, 3 seeds, as TaxiNYC": Case(12, 3, 960, persistent),
+    "12 rows, 3 seeds, 4 of them better by 0.2": Case(12, 3, 200, lead=0.2, leaders=4),
+    "12 rows, 3 seeds, 4 of them better by 0.5": Case(12, 3, 200, lead=0.5, leaders=4),
     "30 rows, 3 seeds": Case(30, 3, 200),
     "30 rows, 2 seeds, 50 sequences": Case(30, 2, 50),
     "30 rows, 5 seeds, as TaxiNYC": Case(30, 5, 960, persistent),

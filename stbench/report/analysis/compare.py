@@ -144,8 +144,8 @@ def _against_best(
         obstacle = Obstacle("too_few", f"not tested: {seen} found, {stretches.needed} are needed")
         return {**found, **{i: obstacle for i in values if i != best}}, None
     places = {i: place for place, i in enumerate(values)}
-    family = Family(list(values.values()), stretches)
-    found |= {i: family.compare(places[i], places[best]) for i in values if i != best}
+    compared = Family(list(values.values()), stretches).against(places[best])
+    found |= {i: compared[places[i]] for i in values if i != best}
     return found, stretches
 
 

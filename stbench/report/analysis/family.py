@@ -10,7 +10,9 @@ variances are estimated anew from the draw, which is what makes Student's t out 
 different degrees of freedom are compared on the normal scale. No pair is claimed more clearly than its own Student's t
 test would: few seeds may misjudge how the variance is shared between rows.
 
-The interval of a difference is simultaneous and leaves 0 out exactly where the adjusted p-value is at most 5 %.
+Rows are told from the best in steps, the farthest first (a step-down test, as in Romano and Wolf 2005): rows that are
+told apart leave the family, and the others are held against what is left. The interval of a difference is that of its
+step, and leaves 0 out exactly where the adjusted p-value is at most 5 %.
 """
 
 from __future__ import annotations
@@ -35,11 +37,12 @@ from stbench.report.analysis.uncertainty import (
 
 Array = NDArray[np.floating[Any]]
 CONFIDENCE = 0.95
+EXACTLY_EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Difference of two rows' scores: estimate, simultaneous confidence interval, p-value adjusted over all pairs."""
+    """Difference of two rows' scores: estimate, interval of its step, p-value adjusted over all pairs."""
 
     estimate: float
     low: float
@@ -66,53 +69,91 @@ class Family:
         self, rows: Sequence[RowValues], stretches: Stretches, *, resamples: int = RESAMPLES, seed: int = 0
     ) -> None:
         self.uncertainty = measure(rows, stretches)
-        largest = _largest(rows, self.uncertainty, stretches, resamples, seed)
-        self.largest = np.sort(largest)
-        self.critical = float(self.largest[-int((1 - CONFIDENCE) * (resamples + 1) + 1e-9)])
+        self.resamples = resamples
+        error_KR = np.stack([row.resampled(stretches, draws(stretches.count, resamples, seed)) for row in rows])
+        self._errors = error_KR - error_KR.mean(axis=1, keepdims=True)
+        self._spread = np.atleast_2d(np.cov(self._errors))
+        rng, freedom = np.random.default_rng(seed + 1), self.uncertainty.sequence_freedom
+        self._shifts, self._seeds = _drawn_seeds(self.uncertainty, resamples, rng)
+        self._factor = rng.chisquare(freedom, resamples) / freedom
 
-    def compare(self, i: int, j: int) -> Comparison:
-        """Row i minus row j."""
-        scores = self.uncertainty.scores
-        difference, least = float(scores[i] - scores[j]), 1 / (len(self.largest) + 1)
-        if self.uncertainty.exact(i, j):
-            equal = abs(difference) <= EXACTLY_EQUAL * float(np.abs(scores[[i, j]]).max())
-            return Comparison(difference, difference, difference, 1.0 if equal else least)
-        error, freedom = self.uncertainty.pair(i, j)
-        seen = float(student_scale(np.array(abs(difference) / error), np.array(freedom)))
-        above = len(self.largest) - int(np.searchsorted(self.largest, seen, side="left"))
-        p = max((above + 1) * least, student_p(abs(difference) / error, freedom))
-        width = error * max(student_value(self.critical, freedom), student_quantile(CONFIDENCE, freedom))
+    def against(self, best: int) -> dict[int, Comparison]:
+        """Every other row minus the best one, by its number.
+
+        Rows are taken from the farthest on; each is held against the largest statistic among the rows that are not yet
+        told apart. The first that cannot be told from the best ends the steps, and all nearer ones stay with it.
+        """
+        seen = {i: self._seen(i, best) for i in range(len(self._errors)) if i != best}
+        order = sorted(seen, key=lambda i: -seen[i])
+        largest = self._largest(best, order)
+        found: dict[int, Comparison] = {}
+        p, held = 0.0, 0.0
+        for i in order:
+            p = max(p, self._p(seen[i], largest[i]), self._student_p(i, best))
+            critical = float(largest[i][-round((1 - CONFIDENCE) * (self.resamples + 1))])
+            if p > 1 - CONFIDENCE:
+                held = critical = max(held, critical, seen[i])
+            found[i] = self._comparison(i, best, critical, p)
+        return found
+
+    def _comparison(self, i: int, best: int, critical: float, p: float) -> Comparison:
+        difference = self._difference(i, best)
+        if self.uncertainty.exact(i, best):
+            return Comparison(difference, difference, difference, p)
+        error, freedom = self.uncertainty.pair(i, best)
+        width = error * max(student_value(critical, freedom), student_quantile(CONFIDENCE, freedom))
         return Comparison(difference, difference - width, difference + width, p)
 
+    def _difference(self, i: int, best: int) -> float:
+        return float(self.uncertainty.scores[i] - self.uncertainty.scores[best])
 
-EXACTLY_EQUAL = 1e-12
+    def _seen(self, i: int, best: int) -> float:
+        """The statistic of a pair on the normal scale: 0 for equal rows, infinite for a difference that is certain."""
+        difference = abs(self._difference(i, best))
+        if self.uncertainty.exact(i, best):
+            equal = difference <= EXACTLY_EQUAL * float(np.abs(self.uncertainty.scores[[i, best]]).max())
+            return 0.0 if equal else np.inf
+        error, freedom = self.uncertainty.pair(i, best)
+        return float(student_scale(np.array(difference / error), np.array(freedom)))
 
+    def _p(self, seen: float, largest_R: Array) -> float:
+        """Share of draws at least as large, the observation counted among them."""
+        if seen == 0:
+            return 1.0
+        above = self.resamples - int(np.searchsorted(largest_R, seen, side="left"))
+        return (above + 1) / (self.resamples + 1)
 
-def _largest(rows: Sequence[RowValues], known: Uncertainty, stretches: Stretches, resamples: int, seed: int) -> Array:
-    """The largest statistic of any pair in each of R draws in which all rows are equal, (R,), on the normal scale."""
-    rng, count = np.random.default_rng(seed + 1), len(rows)
-    error_KR = np.stack([row.resampled(stretches, draws(stretches.count, resamples, seed)) for row in rows])
-    error_KR -= error_KR.mean(axis=1, keepdims=True)
-    spread_KK = np.atleast_2d(np.cov(error_KR))
-    shift_KR, seeds_KR = _drawn_seeds(known, resamples, rng)
-    factor_R = rng.chisquare(known.sequence_freedom, resamples) / known.sequence_freedom
-    largest_R = np.zeros(resamples)
-    for i in range(count - 1):
-        others = [j for j in range(i + 1, count) if not known.exact(i, j)]
-        if not others:
-            continue
+    def _student_p(self, i: int, best: int) -> float:
+        if self.uncertainty.exact(i, best):
+            return 0.0
+        error, freedom = self.uncertainty.pair(i, best)
+        return student_p(abs(self._difference(i, best)) / error, freedom)
+
+    def _largest(self, best: int, order: Sequence[int]) -> dict[int, Array]:
+        """For each row the largest statistic of any pair among it, the nearer ones and the best, (R,) in order."""
+        among, running_R, found = [best], np.zeros(self.resamples), {}
+        for i in reversed(order):
+            others = [j for j in among if not self.uncertainty.exact(i, j)]
+            if others:
+                running_R = np.maximum(running_R, self._statistics(i, others).max(axis=0))
+            among.append(i)
+            found[i] = np.sort(running_R)
+        return found
+
+    def _statistics(self, i: int, others: list[int]) -> Array:
+        """Statistics of a row's pairs in draws in which all rows are equal, (P, R), on the normal scale."""
+        known = self.uncertainty
         variance_P = known.differences[i, others]
-        drawn_P = np.maximum(spread_KK[i, i] + spread_KK[others, others] - 2 * spread_KK[i, others], 1e-300)
+        spread = self._spread
+        drawn_P = np.maximum(spread[i, i] + spread[others, others] - 2 * spread[i, others], 1e-300)
         scale_P1 = np.sqrt(variance_P / drawn_P)[:, None]
-        difference_PR = (error_KR[i] - error_KR[others]) * scale_P1 + shift_KR[i] - shift_KR[others]
-        sequences_PR = variance_P[:, None] * factor_R
-        total_PR = sequences_PR + seeds_KR[i] + seeds_KR[others]
-        spent_PR = (
-            sequences_PR**2 / known.sequence_freedom + _spent(known, seeds_KR, i) + _spent(known, seeds_KR, others)
-        )
-        statistic_PR = student_scale(np.abs(difference_PR) / np.sqrt(total_PR), total_PR**2 / spent_PR)
-        largest_R = np.maximum(largest_R, statistic_PR.max(axis=0))
-    return largest_R
+        shift_PR = self._shifts[i] - self._shifts[others]
+        difference_PR = (self._errors[i] - self._errors[others]) * scale_P1 + shift_PR
+        sequences_PR = variance_P[:, None] * self._factor
+        total_PR = sequences_PR + self._seeds[i] + self._seeds[others]
+        spent_PR = _spent(known, self._seeds, i) + _spent(known, self._seeds, others)
+        spent_PR += sequences_PR**2 / known.sequence_freedom
+        return student_scale(np.abs(difference_PR) / np.sqrt(total_PR), total_PR**2 / spent_PR)
 
 
 def _drawn_seeds(known: Uncertainty, resamples: int, rng: np.random.Generator) -> tuple[Array, Array]:

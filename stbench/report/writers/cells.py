@@ -74,8 +74,8 @@ def footnotes(table: Table) -> list[str]:
         notes.append("Mean ± sample standard deviation over n seeds; best bold, second underlined.")
     if any(place.p is not None for place in places):
         notes.append(
-            f"{TIED} marks rows that cannot be told from the best: simultaneous 95 % intervals over all pairs of rows, "
-            f"from a paired bootstrap over {_drawn(table)} and draws of seeds."
+            f"{TIED} marks rows that cannot be told from the best at 95 %, over all pairs of rows together: "
+            f"a paired bootstrap over {_drawn(table)} and draws of seeds."
         )
     if any(len(row.seeds) == 1 and row.trained for row in table.rows):
         notes.append("n = 1: a single seed; no spread over seeds is known.")

@@ -101,7 +101,7 @@ def _difference(row: Row, metric: str) -> str:
     if place.difference is None or place.p is None:
         return f"rank {place.rank}; {place.reason or 'not tested'}"
     low, high = format_value(place.difference.low), format_value(place.difference.high)
-    return f"rank {place.rank}; minus best: simultaneous 95 % interval {low} to {high}, adjusted p = {place.p:.3g}"
+    return f"rank {place.rank}; minus best: 95 % interval {low} to {high}, adjusted p = {place.p:.3g}"
 
 
 def _lead(table: Table, metric: str) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def test_stretches_are_drawn_where_test_sequences_share_frames(tmp_path: Path) -
             make_run(tmp_path / "short", make_spec(method, seed), noisy(rng, mean, 80), test_overlap=8)
     tables = {name: make_tables(collect([tmp_path / name]).records)[0] for name in ("apart", "shared", "short")}
     notes = {name: "\n".join(footnotes(table)) for name, table in tables.items()}
-    assert "from a paired bootstrap over test sequences and draws of seeds" in notes["apart"]
+    assert "a paired bootstrap over test sequences and draws of seeds" in notes["apart"]
     assert "over 10 stretches of 24 test sequences (neighbours are alike)" in notes["shared"]
     assert (
         "not tested against the best: 3 independent stretches of test sequences found, 5 are needed" in notes["short"]
