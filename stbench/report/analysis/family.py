@@ -131,7 +131,8 @@ class Family:
 
     def _largest(self, best: int, order: Sequence[int]) -> dict[int, Array]:
         """For each row the largest statistic of any pair among it, the nearer ones and the best, (R,) in order."""
-        among, running_R, found = [best], np.zeros(self.resamples), {}
+        among, running_R = [best], np.zeros(self.resamples)
+        found: dict[int, Array] = {}
         for i in reversed(order):
             others = [j for j in among if not self.uncertainty.exact(i, j)]
             if others:
