@@ -43,8 +43,22 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_linked_files_exist() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-            assert (ROOT / target).exists(), f"{name} links to {target}"
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_linked_files_exist(name: str) -> None:
+    page = ROOT / name
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{name} links to {target}"
+
+
+def test_the_design_names_what_exists() -> None:
+    """Paths in code spans of the design page are below the checkout, ``stbench/`` or ``stbench/data/``."""
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    named = {span.rstrip("/") for span in re.findall(r"`([a-z_/]+(?:/|\.py))`", text)}
+    assert len(named) > 20
+    homes = [ROOT, ROOT / "stbench", ROOT / "stbench" / "data"]
+    assert sorted(span for span in named if not any((home / span).exists() for home in homes)) == [
+        "checkpoints"  # of a run folder
+    ]
