@@ -218,7 +218,7 @@ POWERS = {
 
 def lines(tables: int, only: str = "") -> Iterator[str]:
     """The Markdown of the page, a line at a time, as cases are done; ``only`` is part of the names to run."""
-    yield from ("| pair of rows | interval holds the true difference | stretch |", "| --- | ---: | ---: |")
+    yield from ("| pair of equal rows | interval holds 0 | stretch |", "| --- | ---: | ---: |")
     for name, case in _named(PAIRS, only):
         found = simulate(case, 2 * tables)
         yield f"| {name} | {100 * found.coverage:.1f} % | {found.length:.0f} |"
@@ -226,7 +226,7 @@ def lines(tables: int, only: str = "") -> Iterator[str]:
     for name, case in _named(NULLS, only):
         found, (before, _) = simulate(case, tables), simulate_former(case, tables)
         yield f"| {name} | {100 * found.any_mark:.1f} % | {100 * before:.1f} % |"
-    yield from ("", "| best row leads by 0.5 | told apart | before |", "| --- | ---: | ---: |")
+    yield from ("", "| best row leads by 0.5 | other rows told apart | before |", "| --- | ---: | ---: |")
     for name, case in _named(POWERS, only):
         found, (_, before) = simulate(case, tables), simulate_former(case, tables)
         yield f"| {name} | {100 * found.power:.0f} % | {100 * before:.0f} % |"
