@@ -31,7 +31,8 @@ class AuditRow:
     """One row of any table.
 
     ``table`` names the table within its source, ``values`` are printed metric values, ``parameters`` the printed count,
-    ``expected_parameters`` that of the configuration.
+    ``expected_parameters`` that of the configuration. A row of ``other_setting`` has frames and a configuration that
+    are not the benchmark's: what follows from these is not asked of it.
     """
 
     label: str
@@ -39,11 +40,14 @@ class AuditRow:
     table: str = ""
     parameters: float | None = None
     expected_parameters: int | None = None
+    other_setting: bool = False
 
     @classmethod
     def of_published(cls, row: PublishedRow, expected_parameters: int | None) -> AuditRow:
         """Take a published row; ``expected_parameters`` is the count of the configuration it must mean."""
-        return cls(row.label, row.values, row.table, row.parameters, expected_parameters)
+        return cls(
+            row.label, row.values, row.table, row.parameters, expected_parameters, other_setting=bool(row.other_setting)
+        )
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,9 @@ def audit(
     found: list[Finding] = []
     if shape is not None:
         values = math.prod(shape.frame)
-        found += [f for row in rows for f in _mae_bound(row, values)]
-        bounds = _psnr_bounds(rows, values, data_range) if data_range is not None else []
+        comparable = [row for row in rows if not row.other_setting]
+        found += [f for row in comparable for f in _mae_bound(row, values)]
+        bounds = _psnr_bounds(comparable, values, data_range) if data_range is not None else []
         found += [finding for finding in bounds if printed or finding.kind == "psnr_low"]
     return found + _duplicates(rows) + _one_cell_apart(rows) + [f for row in rows for f in _parameters(row)]
 
@@ -186,7 +191,7 @@ def _agreeing(one: AuditRow, other: AuditRow) -> set[str]:
 
 
 def _parameters(row: AuditRow) -> list[Finding]:
-    if row.parameters is None or not row.expected_parameters:
+    if row.parameters is None or not row.expected_parameters or row.other_setting:
         return []
     printed, expected = row.parameters, row.expected_parameters
     if abs(printed - expected) <= PARAMETER_TOLERANCE * expected:

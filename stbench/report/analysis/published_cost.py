@@ -43,6 +43,8 @@ def published_cost(benchmark: str, cost: Cost) -> PublishedCost | None:
     if table is None:
         return None
     counted = table[table["params_M"].notna() | table["flops_G"].notna()]
+    if "other_setting" in counted:
+        counted = counted[counted["other_setting"].isna()]
     for name in (cost.method, cost.plugin):
         rows = counted[counted["plugin"] == name]
         compared = [_compare(row, cost) for row in rows.to_dict("records")]

@@ -17,6 +17,7 @@ class PublishedRow:
     """One published row, as printed: ``values`` by metric name, its source, protocol (``setting``) and caveats.
 
     ``plugin`` is the method it is of, with a variant where the source names one; empty for methods not known here.
+    ``other_setting`` tells how its setting differs from the benchmark's; empty where it is the benchmark's own.
     """
 
     label: str
@@ -27,6 +28,7 @@ class PublishedRow:
     parameters: float | None
     source: str
     caveats: tuple[str, ...]
+    other_setting: str = ""
 
 
 def published_rows(benchmark: str) -> tuple[PublishedRow, ...]:
@@ -38,7 +40,10 @@ def published_rows(benchmark: str) -> tuple[PublishedRow, ...]:
 
 
 def read_published(frame: pd.DataFrame) -> tuple[PublishedRow, ...]:
-    """Rows of a table: plugin, method, table, setting, metrics by name, params_M, source, verified, flag."""
+    """Rows of a table: plugin, method, table, setting, metrics by name, params_M, source, verified, flag.
+
+    A column ``other_setting`` is optional.
+    """
     columns = [name for name in frame.columns if name in METRICS]
     return tuple(_row(values, columns) for values in frame.to_dict("records"))
 
@@ -62,5 +67,6 @@ def _row(values: Mapping[Any, Any], metrics: Sequence[str]) -> PublishedRow:
         values={name: value for name in metrics if (value := number(name)) is not None},
         parameters=None if millions is None else millions * 1e6,
         source=text("source"),
-        caveats=tuple(part for part in (checked, text("flag")) if part),
+        caveats=tuple(part for part in (checked, text("other_setting"), text("flag")) if part),
+        other_setting=text("other_setting"),
     )
