@@ -130,6 +130,7 @@ class TAU(StackedForecaster):
             mlp_ratio=config.mlp_ratio,
             drop=config.drop,
             drop_path=config.drop_path,
+            initial_gate="framework",  # the public code makes TAU's attention after its block's weights were drawn
         )
         super().__init__(shape, config, temporal)
 

@@ -7,6 +7,7 @@ Spatiotemporal Predictive Learning", 2022. Axes: B, C = T_in·hid_S features of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from stbench.nn.recompute import recompute
 from stbench.nn.stack import BlockPlace, BlockStack, StackBlock
 
 LAYER_SCALE = 1e-2
+Initial = Literal["block", "framework"]
 
 
 class DecomposedConv(nn.Module):
@@ -80,7 +82,9 @@ class ConvFeedForward(nn.Module):
 class GatedBlock(StackBlock):
     """z ← z + DropPath(γ1 ⊙ A(BN(z))); z ← z + DropPath(γ2 ⊙ M(BN(z)))."""
 
-    def __init__(self, channels: int, gate: nn.Module, *, mlp_ratio: float, drop: float, drop_path: float) -> None:
+    def __init__(
+        self, channels: int, gate: nn.Module, *, mlp_ratio: float, drop: float, drop_path: float, initial_gate: Initial
+    ) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels)
         self.attention = GatedAttention(channels, gate)
@@ -89,7 +93,8 @@ class GatedBlock(StackBlock):
         self.drop_path = DropPath(drop_path)
         self.gamma1 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
         self.gamma2 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
-        self.apply(_init_block)
+        kept = set(gate.modules()) if initial_gate == "framework" else set()
+        self.apply(lambda module: None if module in kept else _init_block(module))
 
     def mix(self, z: Tensor) -> Tensor:
         """(B, C, H, W), same shape."""
@@ -102,6 +107,7 @@ class GatedStack(BlockStack):
 
     Args:
         gate: makes the gate of a block of the given width.
+        initial_gate: whether a gate starts as the rest of its block, or keeps the framework's default weights.
     """
 
     def __init__(
@@ -114,10 +120,18 @@ class GatedStack(BlockStack):
         mlp_ratio: float,
         drop: float,
         drop_path: float,
+        initial_gate: Initial = "block",
         memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         def block(place: BlockPlace) -> GatedBlock:
-            return GatedBlock(place.width, gate(place.width), mlp_ratio=mlp_ratio, drop=drop, drop_path=place.drop_path)
+            return GatedBlock(
+                place.width,
+                gate(place.width),
+                mlp_ratio=mlp_ratio,
+                drop=drop,
+                drop_path=place.drop_path,
+                initial_gate=initial_gate,
+            )
 
         super().__init__(channels, hid_t, n_t, block, drop_path=drop_path, memory_format=memory_format)
 
