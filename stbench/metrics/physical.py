@@ -22,6 +22,13 @@ def _by_latitude(frames: Frames, values_BTCHW: Tensor) -> Tensor:
     return _mean(values_BTCHW * frames.row_weights[:, None])
 
 
+MSE_PHYSICAL = MeanOfFrames(
+    name="mse_physical",
+    formula="mean of (ŷ−y)² over C, H, W in physical units; mean of frames",
+    unit="physical²",
+    needs=frozenset({"physical"}),
+    value=lambda frames: _mean(frames.physical_error.square()),
+)
 MAE_PHYSICAL = MeanOfFrames(
     name="mae_physical",
     formula="mean of |ŷ−y| over C, H, W in physical units; mean of frames",

@@ -146,7 +146,7 @@ def test_physical_errors_with_row_weights() -> None:
     pred, true = frames("random", (2, 3, 2, 4, 5))
     weights = latitude_weights(torch.tensor([-60.0, 0.0, 60.0, 80.0]))
     values = frame_values(
-        ["mae_physical", "rmse_physical", "mae_latitude", "rmse_latitude", "mse_pixel"],
+        ["mae_physical", "mse_physical", "rmse_physical", "mae_latitude", "rmse_latitude", "mse_pixel"],
         pred,
         true,
         data_range=None,
@@ -160,6 +160,7 @@ def test_physical_errors_with_row_weights() -> None:
         rmse = per_frame(lambda p, t, w=weight: 10 * np.sqrt((w * (p - t) ** 2).mean()), pred, true)
         torch.testing.assert_close(values[f"mae_{kind}"], mae)
         torch.testing.assert_close(values[f"rmse_{kind}"], rmse)
+    torch.testing.assert_close(values["mse_physical"], per_frame(lambda p, t: 100 * ((p - t) ** 2).mean(), pred, true))
     assert weights.mean().item() == pytest.approx(1)
 
 
