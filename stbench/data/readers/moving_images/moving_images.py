@@ -33,6 +33,7 @@ FILE_OPTIONS = {"files", "folders", "md5", "val_images", "test_file", "source"}
 STREAMS = {"train": 0, "val": 1, "test": 2}
 
 Floats = npt.NDArray[np.float64]
+Motion = Literal["reflect", "clamp"]
 
 
 class MovingImagesOptions(ReaderOptions):
@@ -43,6 +44,9 @@ class MovingImagesOptions(ReaderOptions):
         glyph_size: height and width of an image in pixels.
         per_clip: images in a clip.
         speed: distance moved per frame, as a share of the free range (canvas minus glyph).
+        motion: at a wall. ``clamp`` is the rule of the public generator and test clips: the image stands at the wall
+            for a frame, whatever it would have gone beyond, and one step is taken before the first frame; ``reflect``
+            folds the straight line back and starts where it was placed.
         train_clips: clips of one training epoch; other ones in every epoch.
         val_clips: validation clips, the same in every epoch.
         test_clips: test clips, likewise.
@@ -58,6 +62,7 @@ class MovingImagesOptions(ReaderOptions):
     glyph_size: PositiveInt = 28
     per_clip: PositiveInt = 2
     speed: Annotated[PositiveFloat, Field(lt=1)] = 0.1
+    motion: Motion = "reflect"
     train_clips: PositiveInt = 10_000
     val_clips: PositiveInt = 1_000
     test_clips: PositiveInt = 10_000
@@ -129,6 +134,8 @@ def _test_file(options: MovingImagesOptions, context: DatasetContext) -> Sequenc
 def _fingerprint(glyphs: Glyphs, options: MovingImagesOptions, file: SequenceFile | None) -> str:
     """Hash everything clips are drawn from; the glyphs stand for the files they come from."""
     drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
+    if options.motion == "reflect":  # which was all there was: such clips keep their name
+        drawn_from -= {"motion"}
     digest = hashlib.sha256(f"{GENERATOR_VERSION} {options.model_dump_json(include=drawn_from)}".encode())
     for images in (glyphs.train, glyphs.val, glyphs.test):
         digest.update(images.tobytes())
@@ -157,26 +164,47 @@ class MovingSplit(Split):
         draws_BGD = draws.reshape(len(indices), self._options.per_clip, DRAWS_PER_GLYPH)
         chosen_BG = (draws_BGD[..., 0] * len(self._glyphs)).astype(np.int64)
         free = np.array([self._shape.height, self._shape.width]) - self._glyphs.shape[1:]
-        corners_BGT2 = trajectories(draws_BGD[..., 1:], free, self._options.speed, self._shape.length)
+        options = self._options
+        corners_BGT2 = trajectories(draws_BGD[..., 1:], free, options.speed, self._shape.length, options.motion)
         canvas = render(self._glyphs[chosen_BG], corners_BGT2, (self._shape.height, self._shape.width))
         return torch.from_numpy(canvas[:, :, None]).to(torch.float32).div_(255)
 
 
-def trajectories(draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int) -> Indices:
-    """Upper left corners (B, G, T, 2) in pixels of glyphs that go straight and are reflected at the walls.
+def trajectories(
+    draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int, motion: Motion = "reflect"
+) -> Indices:
+    """Upper left corners (B, G, T, 2) in pixels of glyphs that go straight and turn round at the walls.
 
     Args:
         draws_BG3: uniform numbers: start y, start x, direction.
         free: range of the corner, (y, x) pixels.
         speed: share of the free range moved per frame.
         length: number of frames T.
+        motion: what happens at a wall, as :attr:`MovingImagesOptions.motion`.
     """
     angle = 2 * np.pi * draws_BG3[..., 2]
     step = speed * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-    time = np.arange(length)[:, None]
-    straight = draws_BG3[..., None, :2] + time * step[..., None, :]
-    reflected = 1 - np.abs(straight % 2 - 1)  # the straight line folded back into [0, 1]
-    return np.floor(reflected * free).astype(np.int64)
+    walk = _clamped if motion == "clamp" else _reflected
+    return np.floor(walk(draws_BG3[..., :2], step, length) * free).astype(np.int64)
+
+
+def _reflected(start_BG2: Floats, step_BG2: Floats, length: int) -> Floats:
+    """Positions (B, G, T, 2): the straight line folded back into [0, 1]."""
+    straight = start_BG2[..., None, :] + np.arange(length)[:, None] * step_BG2[..., None, :]
+    folded: Floats = 1 - np.abs(straight % 2 - 1)
+    return folded
+
+
+def _clamped(start_BG2: Floats, step_BG2: Floats, length: int) -> Floats:
+    """Positions (B, G, T, 2): a step that leaves [0, 1] ends at the wall, and the next ones go the other way."""
+    position, step = start_BG2, step_BG2
+    path = np.empty((*start_BG2.shape[:2], length, 2))
+    for time in range(length):
+        ahead = position + step
+        position = ahead.clip(0, 1)
+        step = np.where(position == ahead, step, -step)
+        path[:, :, time] = position
+    return path
 
 
 def render(glyphs_BGhw: Images, corners_BGT2: Indices, canvas: tuple[int, int]) -> Images:
