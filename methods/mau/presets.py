@@ -12,9 +12,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
         "traffic": {"config": {**WIDE, "downsampling": 2}, "training": {"lr": 1e-3}},
         "moving_images": {"config": {**WIDE, "downsampling": 4}, "training": {"lr": 1e-3}},
+        "mfmnist": {"training": {"lr": 5e-4}},
         "video": {"config": {**WIDE, "downsampling": 2}, "training": {"lr": 1e-3}},
-        "human": {"config": {"downsampling": 4}},
+        "human": {"config": {"downsampling": 4}, "training": {"lr": 1e-4}},
+        "kth": {"training": {"lr": 5e-4}},
         "weather": {"config": {**WIDE, "downsampling": 2}, "training": {"lr": 1e-3}},
+        "weather_r": {"config": {"downsampling": 4}, "training": {"lr": 5e-4}},
+        "weather_t2m": {"training": {"lr": 1e-4}},
     },
     "quick": {
         "*": {"config": SMALL, "training": {"lr": 5e-3}},

@@ -12,9 +12,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
         "traffic": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-2}},
         "moving_images": {"config": {**WIDE, "patch": 4}, "training": {"lr": 5e-4}},
-        "video": {"config": {**WIDE, "patch": 4}, "training": {"lr": 1e-3}},
-        "human": {"training": {"lr": 5e-4}},
-        "kitticaltech": {"config": {**WIDE, "patch": 2}},
+        "mfmnist": {"training": {"lr": 1e-4}},
+        "video": {"config": {**WIDE, "patch": 4}, "training": {"lr": 1e-4}},
+        "kitticaltech": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-2}},
         "weather": {"config": {**WIDE, "patch": 4}, "training": {"lr": 1e-3}},
     },
     "quick": {

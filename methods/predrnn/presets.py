@@ -13,9 +13,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "traffic": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-4}},
         "moving_images": {"config": {**WIDE, "patch": 4}, "training": {"lr": 5e-4}},
         "video": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-3}},
-        "human": {"config": {**WIDE, "patch": 4}, "training": {"lr": 5e-4}},
-        "kitticaltech": {"training": {"lr": 1e-4}},
+        "human": {"config": {**WIDE, "patch": 4}, "training": {"lr": 1e-4}},
+        "kitticaltech": {"training": {"lr": 1e-2}},
         "weather": {"config": {**WIDE, "patch": 2}, "training": {"lr": 5e-4}},
+        "weather_r": {"training": {"lr": 1e-3}},
     },
     "quick": {
         "*": {"config": SMALL, "training": {"lr": 5e-3}},

@@ -12,10 +12,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
         "traffic": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-4}},
         "moving_images": {"config": {**WIDE, "patch": 4}, "training": {"lr": 1e-4}},
+        "mfmnist": {"training": {"lr": 5e-4}},
         "video": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-4}},
-        "human": {"config": {**WIDE, "patch": 4}, "training": {"lr": 5e-4}},
+        "human": {"config": {**WIDE, "patch": 4}},
+        "kitticaltech": {"training": {"lr": 5e-3}},
         "kth": {"training": {"lr": 1e-3}},
-        "weather": {"config": {**WIDE, "patch": 2}, "training": {"lr": 1e-4}},
+        "weather": {"config": {**WIDE, "patch": 2}, "training": {"lr": 5e-4}},
+        "weather_tcc": {"training": {"lr": 1e-3}},
     },
     "quick": {
         "*": {"config": SMALL, "training": {"lr": 2e-3}},

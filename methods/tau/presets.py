@@ -18,6 +18,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "human": {"config": {"hid_t": 512, "n_s": 4, "n_t": 8}},
         "kitticaltech": {"training": {"lr": 1e-2}},
         "weather": {"config": {"hid_s": 32, "hid_t": 256, "n_s": 2, "n_t": 8}, "training": {"lr": 5e-3}},
+        "weather_tcc": {"training": {"lr": 5e-4}},
     },
     "quick": {
         "*": {

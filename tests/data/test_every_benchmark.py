@@ -18,10 +18,9 @@ OPTIONS = {
     "mmnist": TINY_IDX,
     "mfmnist": TINY_IDX,
     "moving_digits": {"train_clips": 60, "val_clips": 20, "test_clips": 30},
-    "human": {"augment": {}},
 }
 WEATHER = ("weather_r", "weather_t2m", "weather_tcc", "weather_uv10")
-SHIPPED = (*OPTIONS, "taxinyc", "nyctaxi30", "kth", "kitticaltech", *WEATHER)
+SHIPPED = (*OPTIONS, "human", "taxinyc", "nyctaxi30", "kth", "kitticaltech", *WEATHER)
 HALVES = {"X": slice(0, 4), "Y": slice(4, 8)}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
+from stbench.data import load_benchmark
 from stbench.data.random_streams import stream_key, uniforms
 from stbench.data.readers.moving_images.glyphs import digits
 from stbench.data.readers.moving_images.moving_images import MovingImagesOptions, MovingSplit, trajectories
@@ -65,3 +67,8 @@ def test_clamped_digits_stand_at_both_walls() -> None:
     reflected = trajectories(draws, free, 0.1, 20, "reflect")
     assert set(np.unique(clamped)) == set(range(FREE + 1))
     assert FREE not in reflected
+
+
+@pytest.mark.parametrize("name", ["mmnist", "mfmnist", "moving_digits"])
+def test_moving_image_benchmarks_follow_the_public_rule(name: str) -> None:
+    assert load_benchmark(name).dataset.options["motion"] == "clamp"
