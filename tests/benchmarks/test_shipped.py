@@ -35,19 +35,21 @@ NAMES = [
     *WEATHER,
 ]
 PROTOCOLS = ["paper", "legacy", "quick"]
+# The published configurations; a whole comparison with their table is tests/methods/test_published_settings.py.
+PLUGINS = ("tau", "simvp", "convlstm", "predrnn", "phydnet")
+TRAFFIC_LR, DIGITS_LR = (5e-4, 1e-3, 5e-4, 1e-4, 5e-4), (1e-3, 1e-3, 5e-4, 5e-4, 1e-3)
 PAPER_LR = {
-    "taxibj": {"tau": 5e-4, "simvp": 5e-4, "convlstm": 5e-4, "predrnn": 1e-4, "phydnet": 5e-4},
-    "taxinyc": {"tau": 5e-4, "simvp": 5e-4, "convlstm": 5e-4, "predrnn": 1e-4, "phydnet": 5e-4},
+    **dict.fromkeys(("taxibj", "taxinyc", "nyctaxi30"), TRAFFIC_LR),
+    **dict.fromkeys(("mmnist", "moving_digits"), DIGITS_LR),
+    "mfmnist": (1e-3, 1e-3, 5e-4, 5e-4, 5e-4),
+    "kth": (1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
+    "kitticaltech": (1e-2, 5e-3, 5e-3, 1e-2, 5e-3),
+    "human": (1e-3, 1e-3, 1e-4, 1e-4, 1e-4),
+    "weather_r": (5e-3, 1e-3, 5e-4, 1e-3, 1e-4),
+    "weather_t2m": (5e-3, 1e-2, 5e-4, 5e-4, 1e-4),
+    "weather_tcc": (5e-4, 1e-2, 1e-4, 5e-4, 1e-4),
+    "weather_uv10": (5e-3, 5e-3, 5e-4, 5e-4, 1e-3),
 }
-PAPER_LR["nyctaxi30"] = PAPER_LR["taxinyc"]
-PAPER_LR |= {
-    "kth": dict.fromkeys(("tau", "simvp", "convlstm", "predrnn", "phydnet"), 1e-3),
-    "kitticaltech": {"tau": 1e-2},
-    "human": {"tau": 1e-3},
-}
-PAPER_LR |= {name: {"tau": 5e-3, "convlstm": 5e-4, "predrnn": 5e-4, "phydnet": 1e-4} for name in WEATHER}
-MOVING = ["moving_digits", "mmnist", "mfmnist"]
-PAPER_LR |= {name: {"tau": 1e-3, "simvp": 1e-3, "convlstm": 5e-4, "predrnn": 5e-4, "phydnet": 1e-3} for name in MOVING}
 
 
 def test_all_are_declared():
@@ -86,7 +88,7 @@ def test_only_the_embedded_digits_need_no_files():
 @pytest.mark.parametrize("name", NAMES)
 def test_published_learning_rates(name):
     benchmark = load_benchmark(name)
-    for plugin, rate in PAPER_LR[name].items():
+    for plugin, rate in zip(PLUGINS, PAPER_LR[name], strict=True):
         layers = protocol_layers(METHODS.get(plugin), plugin, benchmark, "paper", "training")
         assert resolve(layers).values["lr"] == rate, plugin
 
