@@ -21,6 +21,7 @@ from stbench.nn import METHODS, check_presets, protocol_layers
 from stbench.schema import Benchmark
 from stbench.settings import resolve
 
+MOVING = ["moving_digits", "mmnist", "mfmnist"]
 WEATHER = ["weather_r", "weather_t2m", "weather_tcc", "weather_uv10"]
 NAMES = [
     "human",
