@@ -56,7 +56,7 @@ class GatedAggregation(nn.Module):
         return u + recompute(self._gated, self.gate(v), self.value(v))
 
     def _decomposed(self, v: Tensor, sigma: Tensor) -> Tensor:
-        return F.silu(torch.addcmul(v, sigma, v - v.mean((2, 3), keepdim=True)))
+        return F.silu(torch.addcmul(v, sigma, v - F.adaptive_avg_pool2d(v, 1)))
 
     def _gated(self, g: Tensor, h: Tensor) -> Tensor:
         return self.proj_2(F.silu(g) * F.silu(h))  # type: ignore[no-any-return]
