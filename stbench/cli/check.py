@@ -14,7 +14,7 @@ from stbench.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stbench.conformance import Report
+    from stbench.conformance import Verdict
     from stbench.nn import Method
     from stbench.schema import ClipShape
 
@@ -64,11 +64,11 @@ def check_command(
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 120)
-    reports = []
+    verdicts = []
     for method in methods:
         options: dict[str, Any] = {} if shape is None else {"shapes": _shapes(shape)}
         with console.status("", spinner="dots") as status:
-            reports.append(
+            verdicts.append(
                 check_method(
                     method,
                     settings=settings,
@@ -76,8 +76,8 @@ def check_command(
                     **options,
                 )
             )
-        _show(reports[-1], console, brief=len(methods) > 1)
-    _sum_up(reports, "methods", console)
+        _show(verdicts[-1], console, brief=len(methods) > 1)
+    _sum_up(verdicts, "methods", console)
 
 
 def _check_plugins(kind: str, targets: list[str], all_: bool) -> None:
@@ -88,16 +88,16 @@ def _check_plugins(kind: str, targets: list[str], all_: bool) -> None:
     if all_ == bool(targets):
         raise UserError(f"Say what to check: names, or --all. Example: stbench check --kind {kind} --all")
     console = Console()
-    reports = [check_plugin(kind, name) for name in targets or KINDS[kind].registry.names()]
-    for report in reports:
-        _show(report, console, brief=len(reports) > 1)
-    _sum_up(reports, kind, console)
+    verdicts = [check_plugin(kind, name) for name in targets or KINDS[kind].registry.names()]
+    for verdict in verdicts:
+        _show(verdict, console, brief=len(verdicts) > 1)
+    _sum_up(verdicts, kind, console)
 
 
-def _sum_up(reports: list[Report], kind: str, console: Console) -> None:
-    failed = [report.method for report in reports if not report.passed]
-    if len(reports) > 1:
-        console.print(f"{len(reports) - len(failed)} of {len(reports)} {kind} pass.")
+def _sum_up(verdicts: list[Verdict], kind: str, console: Console) -> None:
+    failed = [verdict.method for verdict in verdicts if not verdict.passed]
+    if len(verdicts) > 1:
+        console.print(f"{len(verdicts) - len(failed)} of {len(verdicts)} {kind} pass.")
     if failed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -128,25 +128,25 @@ def _shapes(text: str) -> tuple[ClipShape, ...]:
     return shape, shape.model_copy(update={"t_out": 2 * shape.t_in - 1}), shape.model_copy(update={"t_out": 1})
 
 
-def _show(report: Report, console: Console, *, brief: bool) -> None:
+def _show(verdict: Verdict, console: Console, *, brief: bool) -> None:
     from rich.table import Table
 
     from stbench.report.encode import terminal
 
-    counts = Counter(str(outcome.status) for outcome in report.outcomes)
+    counts = Counter(str(outcome.status) for outcome in verdict.outcomes)
     parts = [f"[{COLOURS[status]}]{number} {status}[/]" for status, number in counts.items()]
-    seconds = sum(outcome.seconds for outcome in report.outcomes)
+    seconds = sum(outcome.seconds for outcome in verdict.outcomes)
     if brief:
-        console.print(f"{terminal(report.method):16} {', '.join(parts)} in {seconds:.1f} s", highlight=False)
+        console.print(f"{terminal(verdict.method):16} {', '.join(parts)} in {seconds:.1f} s", highlight=False)
     else:
-        table = Table("check", "outcome", "s", "note", title=terminal(report.method), box=None, header_style="bold")
-        for outcome in report.outcomes:
+        table = Table("check", "outcome", "s", "note", title=terminal(verdict.method), box=None, header_style="bold")
+        for outcome in verdict.outcomes:
             note = "" if outcome.expected else outcome.seen
             colour = COLOURS[outcome.status]
             table.add_row(outcome.check, f"[{colour}]{outcome.status}[/]", f"{outcome.seconds:.1f}", terminal(note))
         console.print(table)
-    for outcome in report.failures:
-        console.print(f"[red]{terminal(report.method)} {outcome.check}[/]")
+    for outcome in verdict.failures:
+        console.print(f"[red]{terminal(verdict.method)} {outcome.check}[/]")
         for label, text in (("expected", outcome.expected), ("seen", outcome.seen), ("likely cause", outcome.cause)):
             lines = "\n".join(map(terminal, text.splitlines()))
             console.print(f"  [bold]{label}:[/] {lines}", highlight=False)

@@ -74,7 +74,7 @@ def _score(
     data_dir: Path | None,
     out: Path,
 ) -> None:
-    from stbench.cli.progress import Progress
+    from stbench.cli.display import SweepDisplay
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.report.analysis.table import make_tables
     from stbench.report.collect.records import records_of
@@ -82,22 +82,22 @@ def _score(
     from stbench.settings import parse_overrides
     from stbench.sweep.execute import Workplace, splits_of
     from stbench.sweep.sweep import check_writable
-    from stbench.sweep.weights import plan_published, score_published
+    from stbench.sweep.weights import plan_checkpoint, score_checkpoint
     from stbench.train.engine import Engine
 
     pairs = parse_overrides(overrides)
-    published = plan_published(checkpoint, method, dataset, protocol, pairs)
-    progress = Progress()
-    shown = ", ".join(f"{key}={value}" for key, value in published.inferred.items()) or "nothing"
-    progress.note(f"{checkpoint.name}: {len(published.state)} tensors; their shapes show {shown}")
-    if published.assumed:
-        taken = ", ".join(f"{key}={value} ({origin})" for key, (value, origin) in published.assumed.items())
-        progress.note(f"No shape shows {taken}; where the weights mean another, --set {method}.KEY=VALUE")
+    scored = plan_checkpoint(checkpoint, method, dataset, protocol, pairs)
+    display = SweepDisplay()
+    shown = ", ".join(f"{key}={value}" for key, value in scored.inferred.items()) or "nothing"
+    display.note(f"{checkpoint.name}: {len(scored.state)} tensors; their shapes show {shown}")
+    if scored.assumed:
+        taken = ", ".join(f"{key}={value} ({origin})" for key, (value, origin) in scored.assumed.items())
+        display.note(f"No shape shows {taken}; where the weights mean another, --set {method}.KEY=VALUE")
     workplace = Workplace(out / "runs", data_dirs(data_dir), Engine(device))  # type: ignore[arg-type]
     check_writable(workplace.root)
-    data = splits_of(published.spec, workplace.data_dirs)
-    progress.data_opened(data.report)
-    score_published(published, data, workplace)
-    for table in make_tables(records_of([published.spec], workplace.root)):
-        progress.console.print(to_rich(table))
-    progress.note(f"Written: {workplace.folder(published.spec).path}")
+    data = splits_of(scored.spec, workplace.data_dirs)
+    display.data_opened(data.report)
+    score_checkpoint(scored, data, workplace)
+    for table in make_tables(records_of([scored.spec], workplace.root)):
+        display.console.print(to_rich(table))
+    display.note(f"Written: {workplace.folder(scored.spec).path}")

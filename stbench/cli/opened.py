@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from stbench.cli import custom
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
     from stbench.data import Splits
     from stbench.schema import Benchmark, DatasetSpec
@@ -85,10 +86,10 @@ def own_card(dataset: str) -> str:
     return "\n\n".join([*lines, card(TEMPLATE).replace("# Your own data", "## Your own data", 1)])
 
 
-def bars() -> Progress:
+def bars() -> Bars:
     """Progress bars on the error stream; none where that is no terminal."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+    return Bars(console=console, transient=True, disable=not console.is_terminal)

@@ -16,7 +16,7 @@ from stbench.settings import parse_overrides
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stbench.cli.progress import Progress
+    from stbench.cli.display import SweepDisplay
     from stbench.events import SweepListener
     from stbench.sweep.execute import Workplace
     from stbench.sweep.plan import Plan
@@ -92,7 +92,7 @@ def run_command(
     """
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
-    from stbench.cli.progress import Progress  # after the choice: a mistake in it does not wait for torch
+    from stbench.cli.display import SweepDisplay  # after the choice: a mistake in it does not wait for torch
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
@@ -109,29 +109,29 @@ def run_command(
     )
     precision_name = _precision(plan)
     _check_place(plan, devices, out, executor)
-    progress = Progress()
-    listener = _listener(progress, log or [], out)
+    display = SweepDisplay()
+    listener = _listener(display, log or [], out)
     uses_cuda = takes_cuda(device.value, devices)
-    progress.plan(plan, plan_times(plan.specs, out / "runs", device_name("cuda" if uses_cuda else "cpu")))
+    display.plan(plan, plan_times(plan.specs, out / "runs", device_name("cuda" if uses_cuda else "cpu")))
     if dry_run:
-        _note_missing_data(plan, data_dirs(data_dir), progress)
+        _note_missing_data(plan, data_dirs(data_dir), display)
         return
     engine = Engine(device.value, precision_name, devices)
     workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers, retry_failed, listener)
-    _carry_out(plan, workplace, executor, progress, redo=redo)
-    if engine.is_main and _show(plan, out, progress):
+    _carry_out(plan, workplace, executor, display, redo=redo)
+    if engine.is_main and _show(plan, out, display):
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
 
 
-def _listener(progress: Progress, loggers: Sequence[str], out: Path) -> SweepListener:
+def _listener(display: SweepDisplay, loggers: Sequence[str], out: Path) -> SweepListener:
     """The terminal and the loggers of a run, whose names are checked before anything is done."""
     from stbench.events import LOGGERS, SweepFanOut
 
     made = [LOGGERS.get(name)(out) for name in loggers]
-    return progress if progress.is_quiet else SweepFanOut([progress, *made])
+    return display if display.is_quiet else SweepFanOut([display, *made])
 
 
-def _carry_out(plan: Plan, workplace: Workplace, executor: str, progress: Progress, *, redo: bool) -> None:
+def _carry_out(plan: Plan, workplace: Workplace, executor: str, display: SweepDisplay, *, redo: bool) -> None:
     from stbench.sweep.sweep import set_aside, sweep
 
     if redo and workplace.engine.is_main:
@@ -140,20 +140,20 @@ def _carry_out(plan: Plan, workplace: Workplace, executor: str, progress: Progre
     try:
         sweep(plan.specs, workplace, executor)
     except KeyboardInterrupt:
-        progress.note("Stopped; finished runs are kept. The same command goes on from here.")
+        display.note("Stopped; finished runs are kept. The same command goes on from here.")
         raise
 
 
-def _note_missing_data(plan: Plan, dirs: Sequence[Path], progress: Progress) -> None:
+def _note_missing_data(plan: Plan, dirs: Sequence[Path], display: SweepDisplay) -> None:
     """A plan may be made where the data are not, on a cluster's login node say; it says so."""
     from stbench.data.benchmarks.folders import note_missing
 
     notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset, dirs) for spec in plan.specs)
     for text in filter(None, notes):
-        progress.note(text)
+        display.note(text)
 
 
-def _show(plan: Plan, out: Path, progress: Progress) -> int:
+def _show(plan: Plan, out: Path, display: SweepDisplay) -> int:
     """Print the tables of a plan's runs and write those of all; returns how many runs have no numbers."""
     from stbench.report.analysis.section import make_report
     from stbench.report.collect.records import collect
@@ -165,14 +165,14 @@ def _show(plan: Plan, out: Path, progress: Progress) -> int:
     report = make_report(collect([out / "runs"], first=names))
     write_text(out / "table.md", to_markdown(report, out))
     write_text(out / "table.csv", to_csv(report.records))
-    progress.table(report.tables_of(names), out)
+    display.table(report.tables_of(names), out)
     own = {record.name: record for record in report.records if record.name in names}
     failed = sum(not record.finished for record in own.values())
     if failed:
-        progress.note(f"{failed} of {len(names)} runs failed; see error.txt in their folders, or --retry-failed.")
+        display.note(f"{failed} of {len(names)} runs failed; see error.txt in their folders, or --retry-failed.")
     busy = len(names) - len(own)
     if busy:
-        progress.note(
+        display.note(
             f"{busy} of {len(names)} runs are not in the table: another process is working on them. "
             "The same command shows them when they are done."
         )

@@ -7,7 +7,7 @@ True
 
 from stbench.conformance.outcome import Check, Outcome, Status
 from stbench.conformance.subject import SHAPES, Subject
-from stbench.conformance.suite import CHECKS, Report, check_method, run_check
+from stbench.conformance.suite import CHECKS, Verdict, check_method, run_check
 from stbench.conformance.testing import conformance_tests
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "SHAPES",
     "Check",
     "Outcome",
-    "Report",
     "Status",
     "Subject",
+    "Verdict",
     "check_method",
     "conformance_tests",
     "run_check",

@@ -11,7 +11,7 @@ import torch
 
 from stbench.conformance import metrics, optimizers, schedules
 from stbench.conformance.outcome import Check, NotApplicableError, Outcome, Status, ViolationError
-from stbench.conformance.suite import Report
+from stbench.conformance.suite import Verdict
 from stbench.metrics import METRICS
 from stbench.registry import Registry
 from stbench.schema import OPTIMIZERS, SCHEDULES
@@ -33,7 +33,7 @@ KINDS = {
 }
 
 
-def check_plugin(kind: str, name: str) -> Report:
+def check_plugin(kind: str, name: str) -> Verdict:
     """Run the checks of a kind (``metrics``, ``optimizers``, ``schedules``) on a registered plugin.
 
     Raises:
@@ -41,7 +41,7 @@ def check_plugin(kind: str, name: str) -> Report:
     """
     suite = KINDS[kind]
     subject = suite.subject(name, suite.registry.get(name))
-    return Report(name, tuple(_run(check, subject) for check in suite.checks))
+    return Verdict(name, tuple(_run(check, subject) for check in suite.checks))
 
 
 def _run(check: Check, subject: Any) -> Outcome:

@@ -38,7 +38,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 @dataclass(frozen=True)
-class Report:
+class Verdict:
     """Every check's outcome for one method."""
 
     method: str
@@ -62,7 +62,7 @@ def check_method(
     settings: Mapping[str, Any] | None = None,
     checks: Sequence[Check] = CHECKS,
     listener: Callable[[Outcome], object] = lambda _: None,
-) -> Report:
+) -> Verdict:
     """Run the suite on a method.
 
     The data-parallel check starts processes: a script that calls this needs ``if __name__ == "__main__":``.
@@ -82,7 +82,7 @@ def check_method(
     for one in checks:
         outcomes.append(run_check(one, subject))
         listener(outcomes[-1])
-    return Report(subject.name, tuple(outcomes))
+    return Verdict(subject.name, tuple(outcomes))
 
 
 def run_check(check: Check, subject: Subject) -> Outcome:

@@ -22,14 +22,14 @@ from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.resolve import SET
 from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
-from stbench.train.published import read_published
+from stbench.train.public_weights import read_public_weights
 
 SAME = 1e-6
 """Relative difference up to which two scores of the same weights count as equal (another device, another order)."""
 
 
 @dataclass(frozen=True)
-class Published:
+class CheckpointRun:
     """Published weights and the run that scores them; ``inferred`` are the hyperparameters their shapes show."""
 
     spec: RunSpec
@@ -43,16 +43,16 @@ class Published:
         return {key: (config[key], origin_of(origins, f"config.{key}")) for key in config if key not in self.inferred}
 
 
-def plan_published(
+def plan_checkpoint(
     path: Path, method: str, benchmark: str, protocol: str, overrides: Sequence[tuple[str, str]]
-) -> Published:
+) -> CheckpointRun:
     """Read a checkpoint and resolve the run that scores it.
 
     Raises:
         UserError: the file is no checkpoint or holds code, a name or setting is unknown or does not fit, or a setting
             that the file leaves open was not given.
     """
-    state = read_published(path)
+    state = read_public_weights(path)
     chosen = load_benchmark(benchmark)
     shape = get_protocol(chosen, protocol).shape or chosen.shape
     plugin = METHODS.get(split_name(method)[0])
@@ -73,23 +73,23 @@ def plan_published(
                 f"or give --set {method}.{key}=VALUE."
             )
     own = {"method": f"{method}@{path.name}", "training": None, "weights": file_hash(path)}
-    return Published(spec.model_copy(update=own), state, inferred)
+    return CheckpointRun(spec.model_copy(update=own), state, inferred)
 
 
-def score_published(published: Published, dataset: Splits, workplace: Workplace) -> RunResult:
+def score_checkpoint(scored: CheckpointRun, dataset: Splits, workplace: Workplace) -> RunResult:
     """Score published weights on the test split and record it; a finished one is found and kept.
 
     Raises:
         UserError: the weights do not fit the method with these hyperparameters, or the folder cannot be written.
     """
-    folder = workplace.folder(published.spec)
+    folder = workplace.folder(scored.spec)
     if folder.is_complete:
         return folder.result()
-    run = Run(published.spec, dataset, workplace, folder)
+    run = Run(scored.spec, dataset, workplace, folder)
     method = run.build()
-    method.load_public_state_dict(published.state)
-    folder.create(published.spec)
-    folder.write_environment(describe_environment(workplace.engine.device, published.spec))
+    method.load_public_state_dict(scored.state)
+    folder.create(scored.spec)
+    folder.write_environment(describe_environment(workplace.engine.device, scored.spec))
     save_weights(best_path(folder, None), method)
     result = run.result(method, None, run.scorer().score(method, folder))
     folder.write_result(result)

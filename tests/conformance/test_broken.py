@@ -19,8 +19,8 @@ BROKEN = sorted(path for path in FOLDER.glob("*.py") if path != SOUND)
 def test_a_broken_plugin_is_caught_by_the_check_meant_for_it(path: Path) -> None:
     (method,) = methods_in_file(path)
     module = sys.modules[method.__module__]
-    report = check_method(method)
-    failed = {outcome.check: outcome for outcome in report.failures}
+    verdict = check_method(method)
+    failed = {outcome.check: outcome for outcome in verdict.failures}
     assert module.CAUGHT_BY in failed
     assert set(failed) == {module.CAUGHT_BY} | getattr(module, "ALSO", set())
     outcome = failed[module.CAUGHT_BY]
@@ -36,8 +36,8 @@ def test_every_check_has_a_plugin_that_only_it_is_meant_for() -> None:
 
 def test_the_sound_plugin_that_they_spoil_passes() -> None:
     (method,) = methods_in_file(SOUND)
-    report = check_method(method)
-    assert report.passed, "\n".join(map(str, report.failures))
+    verdict = check_method(method)
+    assert verdict.passed, "\n".join(map(str, verdict.failures))
 
 
 def test_dead_parameters_are_named() -> None:

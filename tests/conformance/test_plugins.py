@@ -15,9 +15,9 @@ SHIPPED = [(kind, name) for kind, suite in KINDS.items() for name in suite.regis
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
 def test_every_shipped_plugin_passes(kind: str, name: str) -> None:
-    report = check_plugin(kind, name)
-    assert report.failures == ()
-    assert len(report.outcomes) == len(KINDS[kind].checks)
+    verdict = check_plugin(kind, name)
+    assert verdict.failures == ()
+    assert len(verdict.outcomes) == len(KINDS[kind].checks)
 
 
 def broken(registry: Any, name: str, plugin: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:

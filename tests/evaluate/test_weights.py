@@ -18,10 +18,10 @@ from stbench import ClipShape, Method, UserError, create_method
 from stbench.nn import METHODS
 from stbench.schema.folder import RunFolder
 from stbench.sweep.execute import Workplace, splits_of
-from stbench.sweep.weights import SAME, plan_published, rescore, score_published
+from stbench.sweep.weights import SAME, plan_checkpoint, rescore, score_checkpoint
 from stbench.train.checkpoint import find_best, load_weights, save_weights
 from stbench.train.engine import Engine
-from stbench.train.published import read_published
+from stbench.train.public_weights import read_public_weights
 
 SHAPE = ClipShape(t_in=3, t_out=2, channels=2, height=8, width=16)
 SIZES: dict[str, dict[str, Any]] = {
@@ -88,7 +88,7 @@ def test_every_layout_of_the_releases_is_read(
         "parallel": {f"module.{key}": value for key, value in trained.items()},
     }[wrap]
     torch.save(content, tmp_path / "a.ckpt", _use_new_zipfile_serialization=not legacy)
-    state = read_published(tmp_path / "a.ckpt")
+    state = read_public_weights(tmp_path / "a.ckpt")
     assert state.keys() == trained.keys()
     assert all(torch.equal(state[key], value) for key, value in trained.items())
 
@@ -97,21 +97,21 @@ def test_published_weights_score_as_the_run_they_come_from(
     runs: dict[str, Path], trained: dict[str, Tensor], tmp_path: Path
 ) -> None:
     torch.save(trained, tmp_path / "tau.pth")
-    published = plan_published(tmp_path / "tau.pth", "tau", "ramps", "paper", [])
-    assert published.inferred["hid_s"] == 4
-    assert published.spec.origins["config.hid_s"] == "shapes of the published weights"
-    assert published.spec.trained
+    scored = plan_checkpoint(tmp_path / "tau.pth", "tau", "ramps", "paper", [])
+    assert scored.inferred["hid_s"] == 4
+    assert scored.spec.origins["config.hid_s"] == "shapes of the published weights"
+    assert scored.spec.trained
     workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
-    result = score_published(published, splits_of(published.spec, ()), workplace)
+    result = score_checkpoint(scored, splits_of(scored.spec, ()), workplace)
     run = RunFolder(runs["tau"]).result().test
     assert result.test.keys() == run.keys()
     for name, score in result.test.items():  # a buffer's place in memory may decide the order of a convolution's sums
         assert [score.total, *score.lead_times] == pytest.approx([run[name].total, *run[name].lead_times], SAME)
-    folder = workplace.folder(published.spec)
+    folder = workplace.folder(scored.spec)
     assert folder.file("per_sequence.parquet").is_file()
     assert stbench.load(folder.path).spec.method == "tau@tau.pth"
     before = folder.file("result.json").stat().st_mtime_ns
-    assert score_published(published, splits_of(published.spec, ()), workplace) == result
+    assert score_checkpoint(scored, splits_of(scored.spec, ()), workplace) == result
     assert folder.file("result.json").stat().st_mtime_ns == before
 
 
@@ -130,10 +130,10 @@ PHYDNET_PATCHES = {"taxibj": 2, "mmnist": 4, "weather_t2m": 2, "kth": 4, "human"
 @pytest.mark.parametrize("benchmark", PHYDNET_PATCHES)
 def test_what_no_shape_shows_is_as_the_benchmark_was_published(benchmark: str, tmp_path: Path) -> None:
     phydnet_file(tmp_path / "phydnet.pth", SHAPE, patch=2)
-    published = plan_published(tmp_path / "phydnet.pth", "phydnet", benchmark, "paper", [])
-    assert published.assumed["patch"] == (PHYDNET_PATCHES[benchmark], "preset of phydnet")
-    assert published.spec.config["hid_s"] == 32
-    assert "hid_s" not in published.assumed
+    scored = plan_checkpoint(tmp_path / "phydnet.pth", "phydnet", benchmark, "paper", [])
+    assert scored.assumed["patch"] == (PHYDNET_PATCHES[benchmark], "preset of phydnet")
+    assert scored.spec.config["hid_s"] == 32
+    assert "hid_s" not in scored.assumed
 
 
 def test_the_published_phydnet_is_built_with_its_patch(shared_dir: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_published_phydnet_is_built_with_its_patch(shared_dir: Path, tmp_pat
         pytest.skip(f"needs {file}")
     data = torch.load(file, weights_only=True)
     torch.save({"state_dict": data["state_dict"]}, tmp_path / "phydnet.ckpt")
-    spec = plan_published(tmp_path / "phydnet.ckpt", "phydnet", "taxibj", "paper", []).spec
+    spec = plan_checkpoint(tmp_path / "phydnet.ckpt", "phydnet", "taxibj", "paper", []).spec
     method = create_method("phydnet", spec.shape, **spec.config)
     method.load_public_state_dict(data["state_dict"])
     with torch.no_grad():
@@ -154,10 +154,10 @@ def test_a_patch_can_be_given_where_the_weights_mean_another(patch: int, runs: d
     spec = RunFolder(runs["tau"]).spec()
     method = phydnet_file(tmp_path / "phydnet.pth", spec.shape, patch)
     overrides = [("phydnet.patch", str(patch))] if patch == 4 else []  # the protocol's own is 2
-    published = plan_published(tmp_path / "phydnet.pth", "phydnet", "ramps", "paper", overrides)
-    assert published.assumed["patch"] == (patch, "--set" if overrides else "ramps protocol paper")
-    dataset = splits_of(published.spec, ())
-    result = score_published(published, dataset, Workplace(tmp_path / "runs", (), Engine("cpu")))
+    scored = plan_checkpoint(tmp_path / "phydnet.pth", "phydnet", "ramps", "paper", overrides)
+    assert scored.assumed["patch"] == (patch, "--set" if overrides else "ramps protocol paper")
+    dataset = splits_of(scored.spec, ())
+    result = score_checkpoint(scored, dataset, Workplace(tmp_path / "runs", (), Engine("cpu")))
     clips = dataset.test.clips(np.arange(len(dataset.test)), 0)
     with torch.no_grad():
         error = method(clips[:, : spec.shape.t_in]) - clips[:, spec.shape.t_in :]
@@ -167,10 +167,10 @@ def test_a_patch_can_be_given_where_the_weights_mean_another(patch: int, runs: d
 def test_another_method_s_file_is_one_clear_error(trained: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(trained, tmp_path / "tau.pth")
     for method in ("convlstm", "simvp", "phydnet"):
-        published = plan_published(tmp_path / "tau.pth", method, "ramps", "paper", [])
+        scored = plan_checkpoint(tmp_path / "tau.pth", method, "ramps", "paper", [])
         workplace = Workplace(tmp_path / "runs", (), Engine("cpu"))
         with pytest.raises(UserError, match=r"does not fit .*unexpected: .*Check the method"):
-            score_published(published, splits_of(published.spec, ()), workplace)
+            score_checkpoint(scored, splits_of(scored.spec, ()), workplace)
     assert not (tmp_path / "runs").exists()
 
 
@@ -190,7 +190,7 @@ def test_code_in_a_file_is_refused_and_not_run(legacy: bool, tmp_path: Path) -> 
     content = {"state_dict": {"a": torch.zeros(1)}, "hyper_parameters": Code(proof)}
     torch.save(content, tmp_path / "bad.ckpt", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(UserError, match=r"holds a Python object \(.*mkdir\).*nothing was executed"):
-        read_published(tmp_path / "bad.ckpt")
+        read_public_weights(tmp_path / "bad.ckpt")
     assert not proof.exists()
     torch.load(tmp_path / "bad.ckpt", weights_only=False)
     assert proof.exists(), "the file is harmless, so the test shows nothing"
@@ -208,25 +208,25 @@ def test_code_in_a_file_is_refused_and_not_run(legacy: bool, tmp_path: Path) -> 
 def test_files_without_a_state_dict_are_refused(content: object, message: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(UserError, match=message):
-        read_published(tmp_path / "a.pth")
+        read_public_weights(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken"])
 def test_files_that_are_no_checkpoint_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.pth is not a torch checkpoint") as raised:
-        read_published(tmp_path / "a.pth")
+        read_public_weights(tmp_path / "a.pth")
     assert "Error:" not in str(raised.value)
     assert "weights_only" not in str(raised.value)
     with pytest.raises(UserError, match="is not a file"):
-        read_published(tmp_path / "b.pth")
+        read_public_weights(tmp_path / "b.pth")
 
 
 @pytest.mark.parametrize("pattern", ["best-*.safetensors", "last.pt"])
 def test_a_run_s_own_checkpoint_is_sent_to_its_run(pattern: str, runs: dict[str, Path]) -> None:
     (own,) = (runs["tau"] / "checkpoints").glob(pattern)
     with pytest.raises(UserError, match=rf"stbench's own checkpoint.*Use --run {runs['tau']}\."):
-        read_published(own)
+        read_public_weights(own)
 
 
 @pytest.mark.parametrize("name", ["persistence", "tau", "convlstm"])

@@ -13,7 +13,7 @@ from stbench.data import load_benchmark
 from stbench.nn import METHODS, check_presets, protocol_layers
 from stbench.settings import resolve
 from stbench.sweep.plan import Request, make_plan
-from stbench.sweep.weights import plan_published
+from stbench.sweep.weights import plan_checkpoint
 
 ONECYCLE = {"kind": "onecycle", "warmup": 0.3, "div": 25.0, "final_div": 1e4, "momentum": [0.85, 0.95]}
 COSINE = {"kind": "cosine", "warmup_epochs": 0, "warmup_lr": 1e-5, "min_lr": 1e-6}
@@ -109,7 +109,7 @@ def test_the_variant_of_a_published_file_has_to_be_named(tmp_path: Path) -> None
     torch.save(method.public_state_dict(), tmp_path / "weights.pth")
 
     def variant(name: str, *overrides: tuple[str, str]) -> str:
-        found = plan_published(tmp_path / "weights.pth", name, "moving_digits", "quick", list(overrides))
+        found = plan_checkpoint(tmp_path / "weights.pth", name, "moving_digits", "quick", list(overrides))
         return str(found.spec.config["variant"])
 
     with pytest.raises(UserError, match=r"weights.pth does not show variant of predformer.*--method predformer:"):

@@ -38,7 +38,7 @@ def _time_text(time: Duration | None) -> str:
     return "done" if time.kind == "done" else f"{'~ ' * (time.kind == 'estimate')}{format_duration(time.seconds)}"
 
 
-class Progress(SweepListener):
+class SweepDisplay(SweepListener):
     """Listens to a sweep and talks to the user."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Progress(SweepListener):
         """Say what was read and dropped."""
         self.note(f"Data: {report}")
 
-    def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunProgress:
+    def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunDisplay:
         """Watch one run."""
         self.close()
         label = f"[{number}/{runs}] {spec.method} seed {spec.seed}"
@@ -94,7 +94,7 @@ class Progress(SweepListener):
                 console=self.console,
             )
             self.bars.start()
-        return RunProgress(self, label, spec)
+        return RunDisplay(self, label, spec)
 
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
         """Say how a run ended."""
@@ -124,10 +124,10 @@ class Progress(SweepListener):
             self.bars = None
 
 
-class RunProgress(RunListener):
+class RunDisplay(RunListener):
     """Watches one run."""
 
-    def __init__(self, owner: Progress, label: str, spec: RunSpec) -> None:
+    def __init__(self, owner: SweepDisplay, label: str, spec: RunSpec) -> None:
         self.owner = owner
         self.label = label
         self.training = spec.training

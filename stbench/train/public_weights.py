@@ -19,7 +19,7 @@ PREFIXES = ("model.", "module.")
 _OBJECT = re.compile(r"(?:GLOBAL|class|global:?)\s+`?([\w.]+\.[\w.]+)`?")
 
 
-def read_published(path: Path) -> dict[str, Tensor]:
+def read_public_weights(path: Path) -> dict[str, Tensor]:
     """The state dict in a ``.pth`` or ``.ckpt`` file: bare, or under ``"state_dict"`` as Lightning writes it.
 
     Raises:
