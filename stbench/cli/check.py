@@ -30,6 +30,8 @@ class CheckedKind(StrEnum):
     METRICS = "metrics"
     OPTIMIZERS = "optimizers"
     SCHEDULES = "schedules"
+    LOGGERS = "loggers"
+    EXECUTORS = "executors"
 
 
 def check_command(

@@ -1,4 +1,4 @@
-"""Conformance of the other kinds of plugin: metrics, optimisers and schedules."""
+"""Conformance of the other kinds of plugin: metrics, optimisers, schedules, loggers and executors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
-from stbench.conformance import metrics, optimizers, schedules
+from stbench.conformance import executors, loggers, metrics, optimizers, schedules
 from stbench.conformance.outcome import Check, NotApplicableError, Outcome, Status, ViolationError
 from stbench.conformance.suite import Verdict
+from stbench.events import LOGGERS
 from stbench.metrics import METRICS
 from stbench.registry import Registry
 from stbench.schema import OPTIMIZERS, SCHEDULES
+from stbench.sweep.executors import EXECUTORS
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ KINDS = {
     "metrics": Kind(METRICS, metrics.MetricSubject, metrics.CHECKS),
     "optimizers": Kind(OPTIMIZERS, optimizers.OptimizerSubject, optimizers.CHECKS),
     "schedules": Kind(SCHEDULES, schedules.ScheduleSubject, schedules.CHECKS),
+    "loggers": Kind(LOGGERS, loggers.LoggerSubject, loggers.CHECKS),
+    "executors": Kind(EXECUTORS, executors.ExecutorSubject, executors.CHECKS),
 }
 
 
 def check_plugin(kind: str, name: str) -> Verdict:
-    """Run the checks of a kind (``metrics``, ``optimizers``, ``schedules``) on a registered plugin.
+    """Run the checks of a kind (a key of ``KINDS``) on a registered plugin.
 
     Raises:
         UserError: the name is unknown, or the plugin cannot be loaded.

@@ -1,5 +1,8 @@
-"""The suites of metrics, optimisers and schedules: every shipped one passes, broken ones are told apart."""
+"""The suites of every kind of plugin but methods: every shipped one passes, broken ones are told apart."""
 
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -7,10 +10,28 @@ import torch
 from torch import Tensor
 
 from stbench.conformance.plugins import KINDS, check_plugin
+from stbench.events import LOGGERS, Outcome, SweepListener
 from stbench.metrics import METRICS, Metric
-from stbench.schema import OPTIMIZERS, SCHEDULES, Optimizer, Parameters, Position, Rate, Schedule
+from stbench.schema import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Optimizer,
+    Parameters,
+    Position,
+    Rate,
+    RunResult,
+    RunSpec,
+    Schedule,
+)
+from stbench.sweep.execute import Workplace
+from stbench.sweep.executors import EXECUTORS, Ended
 
-SHIPPED = [(kind, name) for kind, suite in KINDS.items() for name in suite.registry.names()]
+SLOW = {"executors"}  # their checks run sweeps
+SHIPPED = [
+    pytest.param(kind, name, marks=pytest.mark.slow if kind in SLOW else ())
+    for kind, suite in KINDS.items()
+    for name in suite.registry.names()
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
@@ -57,3 +78,48 @@ class Counting(Schedule):
 
 def test_a_broken_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert broken(SCHEDULES, "counting", Counting, "schedules", monkeypatch) == {"rates", "pace"}
+
+
+class OneSweepOnly(SweepListener):
+    """A file per sweep, which the next one deletes; failures go to the working folder."""
+
+    def __init__(self, out: Path) -> None:
+        for old in out.glob("*.log"):
+            old.unlink()
+        (out / f"{secrets.token_hex(4)}.log").write_text("started")
+
+    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
+        if outcome == "failed":
+            Path("failed.txt").write_text(f"{spec.folder} {result} {note}")
+
+
+class NeedsAResult(SweepListener):
+    """Takes every run for a finished one, and lacks an event."""
+
+    close = None  # type: ignore[assignment]
+
+    def __init__(self, out: Path) -> None:
+        pass
+
+    def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
+        assert result is not None, note
+
+
+def test_broken_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = broken(LOGGERS, "one_sweep_only", OneSweepOnly, "loggers", monkeypatch)
+    assert found == {"resumed_sweep", "below_the_output_folder"}
+    found = broken(LOGGERS, "needs_a_result", NeedsAResult, "loggers", monkeypatch)
+    assert found == {"declaration", "whole_sweep", "resumed_sweep", "below_the_output_folder"}
+
+
+class Forgetful:
+    """Says that it did the first run, and does none."""
+
+    def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
+        yield Ended(specs[0], "finished", note=str(workplace.root))
+
+
+@pytest.mark.slow
+def test_a_broken_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = broken(EXECUTORS, "forgetful", Forgetful, "executors", monkeypatch)
+    assert found == {"every_run_once", "found_done", "same_numbers"}

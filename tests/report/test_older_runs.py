@@ -1,6 +1,6 @@
 """Run folders of version 0.1.0 still load: spec, numbers, weights and table, as they were when they were made.
 
-``stbench run --methods tau,persistence --dataset moving_digits --protocol quick --epochs 1`` made them, with small sizes.
+``stbench run --methods tau,persistence --dataset moving_digits --protocol quick --epochs 1`` made them, at small sizes.
 """
 
 import json
