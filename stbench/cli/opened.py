@@ -81,7 +81,8 @@ def own_card(dataset: str) -> str:
     lines = [
         f"# {dataset}",
         f"Clips of {shape.t_in} + {shape.t_out} frames (C, H, W) = {shape.frame}; units: {benchmark.units}.",
-        f"Files: {', '.join(options['files'])}; scale: {options['scale']}; split: {options['split']}.",
+        f"Files: {options['listing']['count']} ({', '.join(options['files'])}); scale: {options['scale']}; "
+        f"split: {options['split']}.",
     ]
     return "\n\n".join([*lines, card(TEMPLATE).replace("# Your own data", "## Your own data", 1)])
 

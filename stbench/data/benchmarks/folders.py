@@ -10,6 +10,7 @@ import platformdirs
 
 from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
 from stbench.data.dataset import ReaderOptions, reader_options
+from stbench.data.formats.listing import expanded, holds_all
 from stbench.errors import UserError
 from stbench.schema import DatasetSpec
 
@@ -22,10 +23,10 @@ def data_dirs(explicit: Path | None = None) -> tuple[Path, ...]:
     ``$STBENCH_DATA`` may name several, separated as in ``$PATH``.
     """
     if explicit is not None:
-        return (explicit.expanduser(),)
+        return (expanded(explicit),)
     named = os.environ.get(ENVIRONMENT_VARIABLE, "")
     if named.strip():
-        return tuple(Path(part).expanduser() for part in named.split(os.pathsep) if part.strip())
+        return tuple(expanded(part) for part in named.split(os.pathsep) if part.strip())
     return (Path(platformdirs.user_data_dir("stbench", appauthor=False)),)
 
 
@@ -56,7 +57,7 @@ def note_missing(name: str, spec: DatasetSpec, dirs: Sequence[Path]) -> str:
         return ""
     folders = candidate_folders(name, dirs, options.folders)
     for folder in (folder for folder in folders if folder.is_dir()):
-        if any(all(any(folder.glob(pattern)) for pattern in choice) for choice in options.file_sets):
+        if any(holds_all(folder, choice) for choice in options.file_sets):
             return ""
     patterns = options.files
     listing = ", ".join(patterns[:2]) + (f" and {len(patterns) - 2} more" if len(patterns) > 2 else "")

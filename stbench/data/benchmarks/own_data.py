@@ -14,6 +14,8 @@ from pydantic import PositiveInt, field_validator
 from stbench.data.benchmarks.lookup import load_template
 from stbench.data.formats import SUFFIXES, Recording, open_recordings
 from stbench.data.formats.arrays import Layout
+from stbench.data.formats.listing import expanded, files_below, regular_file
+from stbench.data.formats.named_files import write_down
 from stbench.data.formats.recording import NO_TIME
 from stbench.data.frame_cache.cache import CachedRecording
 from stbench.data.splits.from_folder_names import by_folders
@@ -73,7 +75,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     Raises:
         UserError: nothing readable is there, the files do not fit together, or the split leaves no room for a clip.
     """
-    path = Path(dataset).expanduser()
+    path = expanded(dataset)
     if not path.exists():
         raise UserError(f"--dataset {dataset}: there is no such file or folder (and no benchmark of that name).")
     path = path.resolve()
@@ -86,6 +88,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     height, width = options.size or _common_size(recordings)
     _check_size(height, width)
     patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
+    listing = write_down(root, files).model_dump(mode="json", exclude_defaults=True)
     scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
     shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
     clips = _training_clips(recordings, split, shape.length, options.stride or 1, _name(path))
@@ -93,6 +96,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     changes: dict[str, Any] = {
         "path": str(path),
         "files": patterns,
+        "listing": listing,
         "variables": [options.variable] if options.variable else [],
         "layout": options.layout,
         "fit": "cover" if options.size or _sizes(recordings) > 1 else "crop",
@@ -118,15 +122,14 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
+    if not path.is_dir():
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path} is of no known kind. Readable: {', '.join(SUFFIXES)}.")
-        return [path]
-    found = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
-    visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    if not visible:
+        return [regular_file(path)]
+    found = files_below(path, SUFFIXES)
+    if not found:
         raise UserError(f"{path} holds nothing readable. Put clips there: {', '.join(SUFFIXES)}.")
-    return visible
+    return found
 
 
 def _name(path: Path) -> str:

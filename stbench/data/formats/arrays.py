@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from stbench.data.formats.guard import check_npy, check_npz
 from stbench.data.formats.recording import Blocks, Frames, Minutes, Recording, in_blocks, stored_type
 from stbench.data.formats.timestamps import minutes_of_numbers
 from stbench.errors import UserError
@@ -30,8 +31,10 @@ def open_array(path: Path, name: str, key: str | None = None, layout: Layout = "
     Raises:
         UserError: the file is damaged, does not say which of several arrays is meant, or has no such layout.
     """
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
+        check_npy(path)
         return recordings_of_array(path, name, partial(_load_npy, path), None, layout)
+    check_npz(path)
     array = _npz_key(path, key)
     return recordings_of_array(path, name, partial(_load_npz, path, array), _npz_times(path), layout, array)
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stbench.data.formats.clean import Clean, Dropped, Slots, clean
+from stbench.data.formats.guard import check_npz, open_h5
 from stbench.data.formats.recording import Blocks, Frames, Recording, in_blocks
 from stbench.errors import UserError
 
@@ -147,7 +148,7 @@ def _refuse(bad: npt.NDArray[np.bool_], dates: npt.NDArray[np.bytes_], where: st
 def _read_dates(path: Path) -> tuple[tuple[int, ...], npt.NDArray[np.bytes_]]:
     """Return the shape of the data and the labels."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             absent = [key for key in ("data", "date") if key not in file]
             if absent:
                 raise UserError(
@@ -173,7 +174,7 @@ def _check_kinds(path: Path, file: h5py.File) -> None:
 
 def _load_h5(path: Path) -> Frames:
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             data: Frames = file["data"][...].astype(FLOAT)
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise _unreadable(path, "HDF5", error) from error
@@ -183,6 +184,7 @@ def _load_h5(path: Path) -> Frames:
 def _load_npz(path: Path, frame: tuple[int, int, int]) -> Frames:
     """Return frames (T, C, H, W)."""
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             if NPZ_KEY not in file.files:
                 raise UserError(f"{path} lacks the key {NPZ_KEY!r}; it holds: {', '.join(file.files) or 'nothing'}.")

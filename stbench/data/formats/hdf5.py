@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from stbench.data.formats.arrays import Layout, recordings_of_array
+from stbench.data.formats.guard import open_h5
 from stbench.data.formats.recording import BLOCK_FRAMES, Blocks, Frames, Recording
 from stbench.data.formats.timestamps import minutes_of_names
 from stbench.errors import UserError
@@ -53,7 +54,7 @@ def read_picture(path: Path, key: str) -> Frames:
         UserError: the file cannot be read or lacks the picture.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             if not _is_field(file.get(key)):
                 raise UserError(f"{path} lacks the array {key!r} of numbers, which the files before it hold.")
             raw = file[key][...]
@@ -79,7 +80,7 @@ def _blocks(paths: tuple[Path, ...], key: str, shape: tuple[int, ...]) -> Blocks
 
 def _load(path: Path, key: str) -> Frames:
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             if not _is_field(file.get(key)):
                 raise UserError(f"{path} lacks the array {key!r} of numbers, which the files before it hold.")
             return file[key][...]  # type: ignore[no-any-return]
@@ -109,7 +110,7 @@ def _chosen(path: Path, key: str | None) -> tuple[str, int]:
             others.append(f"{name} of {item.dtype}")
 
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             file.visititems(note)
     except DAMAGE as error:
         raise _unreadable(path, error) from error

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy.io import netcdf_file
 
+from stbench.data.formats.guard import open_h5
 from stbench.data.formats.recording import Blocks, Frames, Minutes, Recording, in_blocks
 from stbench.data.formats.timestamps import minutes_of_units
 from stbench.errors import UserError
@@ -52,7 +52,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _open4(path: Path) -> Any:
-    return h5py.File(path, "r")
+    return open_h5(path)
 
 
 def _open3(path: Path) -> Any:

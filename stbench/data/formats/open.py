@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from stbench.data.formats import arrays, hdf5, images, netcdf, seq, video
 from stbench.data.formats.arrays import Layout
-from stbench.data.formats.recording import Recording, natural
+from stbench.data.formats.guard import readable
+from stbench.data.formats.recording import Blocks, Recording, natural
 from stbench.errors import UserError
 
 Opener = Callable[[Sequence[Path], str, str | None, Layout], list[Recording]]
@@ -63,11 +65,25 @@ def open_recordings(
     for (folder, kind), members in groupby(ordered, key=lambda path: (path.parent, format_of(path))):
         known = FORMATS[kind]
         if known.by_folder:
-            found += known.open(list(members), folder.relative_to(root).as_posix(), variable, layout)
+            found += _opened(known, list(members), folder.relative_to(root).as_posix(), variable, layout)
             continue
         for path in members:
-            found += known.open([path], path.relative_to(root).with_suffix("").as_posix(), variable, layout)
+            name = path.relative_to(root).with_suffix("").as_posix()
+            found += _opened(known, [path], name, variable, layout)
     return found
+
+
+def _opened(known: Format, paths: list[Path], name: str, variable: str | None, layout: Layout) -> list[Recording]:
+    """Open files so that whatever their content makes a library raise, now or when decoded, names the file."""
+    kind = known.suffixes[0].removeprefix(".")
+    with readable(paths[0], kind):
+        found = known.open(paths, name, variable, layout)
+    return [replace(recording, blocks=partial(_guarded, recording, kind)) for recording in found]
+
+
+def _guarded(recording: Recording, kind: str) -> Blocks:
+    with readable(recording.paths[0], kind):
+        yield from recording.blocks()
 
 
 def format_of(path: Path) -> str:

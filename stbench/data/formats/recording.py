@@ -73,4 +73,4 @@ def natural(text: str) -> list[tuple[int, str]]:
     >>> sorted(["f10", "f2"], key=natural)
     ['f2', 'f10']
     """
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text) if part]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text) if part]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
+from stbench.data.formats.listing import expanded
 from stbench.data.formats.recording import Frames
 from stbench.errors import UserError
 from stbench.schema import Record
@@ -48,7 +49,7 @@ class Index(Record):
 def cache_dir() -> Path:
     """Return where decoded frames are kept: below ``$STBENCH_CACHE``, else the per-user cache folder."""
     named = os.environ.get(CACHE_VARIABLE, "").strip()
-    base = Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("stbench", appauthor=False))
+    base = expanded(named) if named else Path(platformdirs.user_cache_dir("stbench", appauthor=False))
     return base / FOLDER
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stbench.errors import UserError
+from stbench.data.formats.guard import check_npy, readable
 
 
 class MappedArray:
@@ -26,12 +26,9 @@ class MappedArray:
     @cached_property
     def array(self) -> npt.NDArray[Any]:
         """The array, read-only."""
-        try:
+        check_npy(self.path)
+        with readable(self.path, "npy"):
             return np.load(self.path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(
-                f"{self.path} cannot be read as npy (cut short or damaged?): {error}. Fetch it again."
-            ) from error
 
     def __getstate__(self) -> dict[str, Path]:
         return {"path": self.path}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from stbench.data.dataset import Splits
+from stbench.data.formats.listing import OUTPUT_MARK
 from stbench.data.loader import evenly_spaced
 from stbench.errors import UserError
 from stbench.files import write_gif
@@ -60,7 +61,9 @@ def write_preview(dataset: Splits, benchmark: Benchmark, folder: Path) -> tuple[
     sheet, film = folder / f"{benchmark.name}.png", folder / f"{benchmark.name}.gif"
     frames = [moment(rows, number, t_in) for number in range(len(rows[0].frames))]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / OUTPUT_MARK).touch()  # so that the pictures never join data that the folder lies among
         write_with(sheet, lambda path: contact_sheet(rows, t_in, title).save(path, "PNG"))
         write_gif(film, frames, FRAME_MS)
     except OSError as error:

@@ -17,7 +17,8 @@ from pydantic import PositiveInt
 from stbench.data.dataset import DatasetContext, Reader, ReaderOptions, Splits
 from stbench.data.formats.images import open_images
 from stbench.data.frame_cache.cache import FrameCache
-from stbench.data.readers.recordings import RecordedOptions, decode_to_size, find_folder, splits_of
+from stbench.data.readers.chosen_files import find_folder
+from stbench.data.readers.recordings import RecordedOptions, decode_to_size, splits_of
 from stbench.data.splits.rules import DividesFrames
 from stbench.data.splits.windows import SPLITS, Cutter, SplitWindows
 from stbench.errors import UserError

@@ -13,14 +13,15 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from stbench.data.augment import Augment
-from stbench.data.benchmarks.folders import candidate_folders, missing_files_error
 from stbench.data.dataset import DatasetContext, Reader, ReaderOptions, Splits
-from stbench.data.formats import SUFFIXES, Recording, open_recordings
+from stbench.data.formats import Recording, open_recordings
 from stbench.data.formats.arrays import Layout
 from stbench.data.formats.channels import join_channels
+from stbench.data.formats.named_files import NamedFiles
 from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.frame_cache.decode import decode_once
 from stbench.data.frame_cache.resize import Fit, FrameSize, adapted
+from stbench.data.readers.chosen_files import chosen_paths, find_folder
 from stbench.data.readers.frame_list import frames_in_use, read_ranges
 from stbench.data.scaling import Scale, learn_scaling
 from stbench.data.splits.rules import ByName, SplitRule
@@ -34,6 +35,7 @@ class RecordedOptions(ReaderOptions):
     Attributes:
         files: patterns of file names below the benchmark's folder (``**/`` for any depth); all are needed.
         path: a folder or file of the user's own, read instead of the benchmark's folder.
+        listing: the files below ``path`` that were planned with; exactly they are read.
         variables: the array or NetCDF variable to read; several become channels.
         layout: axes of an array; ``auto`` takes one of at most four as channels.
         fit: how frames are brought to the benchmark's size.
@@ -47,6 +49,7 @@ class RecordedOptions(ReaderOptions):
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
     path: Path | None = None
+    listing: NamedFiles | None = None
     variables: tuple[str, ...] = ()
     layout: Layout = "auto"
     fit: Fit = "cover"
@@ -84,25 +87,9 @@ class Recorded(Reader):
         return splits_of(options, context, cache, recordings, options.split.divide(cutter, context.name))
 
 
-def find_folder(options: RecordedOptions, context: DatasetContext) -> Path:
-    """Return the folder that holds the files.
-
-    Raises:
-        UserError: no folder holds them all.
-    """
-    if options.path is not None:
-        return options.path if options.path.is_dir() else options.path.parent
-    for folder in candidate_folders(context.name, context.data_dirs, options.folders):
-        if folder.is_dir() and all(any(folder.glob(pattern)) for pattern in options.files):
-            return folder
-    raise missing_files_error(context.name, context.data_dirs, options)
-
-
 def open_matching(options: RecordedOptions, folder: Path) -> list[Recording]:
     """Open the recordings of the files that match the patterns."""
-    paths = sorted(
-        {path for pattern in options.files for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES}
-    )
+    paths = chosen_paths(options, folder)
     if not options.variables:
         return open_recordings(paths, folder, layout=options.layout)
     per_variable = [

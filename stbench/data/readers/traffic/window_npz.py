@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stbench.data.formats.guard import check_npz
 from stbench.data.formats.recording import Recording, in_blocks
 from stbench.data.splits.windows import Windows
 from stbench.errors import UserError
@@ -74,7 +75,8 @@ def count_range(frames_TCHW: npt.NDArray[np.float32]) -> tuple[float, float] | N
 
 def _read(path: Path, key: str, length: int, shape: ClipShape) -> npt.NDArray[np.float32]:
     try:
-        with np.load(path) as file:
+        check_npz(path)
+        with np.load(path, allow_pickle=False) as file:
             values = file[key] if key in file.files else None
             held = ", ".join(file.files)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
