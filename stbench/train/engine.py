@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.nn import Method, Progress, RecurrentForecaster, Times
 from stbench.train.heap import keep_large_blocks, release_unused
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
@@ -50,6 +52,8 @@ class Engine:
     """
 
     def __init__(self, device: DeviceName = "auto", precision: str = "32", processes: int = 1) -> None:
+        from lightning_fabric import Fabric  # brings in torch's compiler, seconds that a plan need not wait for
+
         use_cuda = takes_cuda(device, processes)
         if use_cuda:  # torch's own default lets convolutions round to TF32
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

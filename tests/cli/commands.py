@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.cli import warm
+
 STBENCH = [str(Path(sys.executable).with_name("stbench"))]
 
 TINY = [
@@ -22,10 +24,10 @@ def command(*arguments: str) -> list[str]:
 
 def stbench(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run to the end, never reading the caller's data folder."""
-    clean = {k: v for k, v in os.environ.items() if k != "STBENCH_DATA"}
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=300, env={**clean, **(env or {})}, check=False
-    )
+    given = {k: v for k, v in os.environ.items() if k != "STBENCH_DATA"} | (env or {})
+    if "PYTHONPATH" in (env or {}):  # other plugins are installed there: imports must start anew
+        return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, env=given, check=False)
+    return warm.run(command(*arguments), given, timeout=300)
 
 
 def only(folder: Path, pattern: str) -> Path:
