@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stbench.cli import custom
-from stbench.cli.opened import bars, choose, data_overrides, open_chosen, own_card
+from stbench.cli.getting import AllowHttp, Yes, get
+from stbench.cli.opened import choose, data_overrides, open_chosen, own_card
 from stbench.errors import UserError
 from stbench.report.encode import visible
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 app = typer.Typer(
     help="Fetch, prepare, check, describe and look at a dataset (a benchmark's name, or a folder of your own).",
@@ -36,11 +34,15 @@ def get_command(
         str | None, typer.Option("--from", metavar="PLACE", help="A local folder, or a mirror's address.")
     ] = None,
     data_dir: DataDir = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Which of several forms of the same data, e.g. films for kth.")
+    ] = None,
+    yes: Yes = False,
+    allow_http: AllowHttp = False,
     set_: Sets = None,
 ) -> None:
     """Download what has a direct link, or take it from a folder; say how to get the rest."""
     from stbench.data import card, data_dirs, load_benchmark, needs_files
-    from stbench.data.benchmarks.downloads import by_hand, downloads_of, fetch
     from stbench.data.benchmarks.own_data import is_path
 
     if is_path(dataset):
@@ -51,22 +53,8 @@ def get_command(
         print(f"{dataset} needs no files.")
         return
     target = data_dirs(data_dir)[0] / dataset
-    downloads = downloads_of(dataset)
-    if origin is not None:
-        linked = downloads or by_hand(benchmark, data_overrides(set_).options)
-    else:
-        linked = tuple(item for item in downloads if item.url is not None)
-    with bars() as shown:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(name: str, done: int, total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = shown.add_task(name, total=total)
-            shown.update(tasks[name], completed=done, total=total)
-
-        for line in fetch(linked, target, origin, progress):
-            print(line)
-    if not linked:
+    changes = data_overrides(set_).options
+    if not get(benchmark, target, origin, source, changes, yes=yes, allow_http=allow_http):
         steps = card(dataset).partition("## Getting it")[2].partition("\n## ")[0].strip()
         print(f"Nothing of {dataset} has a direct link. By hand:\n\n{steps}\n\nPut the files into {target}, or run")
         print(f"stbench data get {dataset} --from FOLDER; then stbench data check {dataset}")
@@ -115,7 +103,7 @@ def check_command(
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
 
     from stbench.data import data_dirs  # after the choice: a mistake in it does not wait for torch
-    from stbench.data.benchmarks.downloads import downloads_of
+    from stbench.data.benchmarks.download_list import downloads_of
     from stbench.data.dataset import reader_options
     from stbench.data.inspect.check import check_files, check_splits
 

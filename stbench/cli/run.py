@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stbench.cli import custom
+from stbench.cli.getting import AllowHttp, Yes, get
 from stbench.errors import UserError
 from stbench.settings import parse_overrides
 
@@ -74,6 +75,9 @@ def run_command(
     out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
     log: Annotated[list[str] | None, typer.Option(help="Logger that hears of epochs and results, e.g. csv.")] = None,
     executor: Annotated[str, typer.Option(help="Who runs the runs: local, or an installed one.")] = "local",
+    download: Annotated[bool, typer.Option("--download", help="Fetch the files first if they are missing.")] = False,
+    yes: Yes = False,
+    allow_http: AllowHttp = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Do finished runs again; the old folders stay, hidden.")] = False,
@@ -116,6 +120,8 @@ def run_command(
     if dry_run:
         _note_missing_data(plan, data_dirs(data_dir), display)
         return
+    if download:
+        _fetch_missing(plan, data_dirs(data_dir), yes=yes, allow_http=allow_http)
     engine = Engine(device.value, precision_name, devices)
     workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers, retry_failed, listener)
     _carry_out(plan, workplace, executor, display, redo=redo)
@@ -142,6 +148,21 @@ def _carry_out(plan: Plan, workplace: Workplace, executor: str, display: SweepDi
     except KeyboardInterrupt:
         display.note("Stopped; finished runs are kept. The same command goes on from here.")
         raise
+
+
+def _fetch_missing(plan: Plan, dirs: Sequence[Path], *, yes: bool, allow_http: bool) -> None:
+    """Get the files of a plan's benchmarks that are in none of the data folders."""
+    from stbench.data.benchmarks.folders import note_missing
+    from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
+
+    for spec in {spec.benchmark: spec for spec in plan.specs}.values():
+        if spec.benchmark not in BENCHMARKS.names():
+            raise UserError(
+                f"--download: {spec.benchmark} is data of your own; there is nothing to fetch. Leave it out."
+            )
+        if note_missing(spec.benchmark, spec.dataset, dirs):
+            benchmark = load_benchmark(spec.benchmark)
+            get(benchmark, dirs[0] / spec.benchmark, None, None, {}, yes=yes, allow_http=allow_http)
 
 
 def _note_missing_data(plan: Plan, dirs: Sequence[Path], display: SweepDisplay) -> None:

@@ -68,10 +68,10 @@ def test_info_prints_the_card() -> None:
 
 
 def test_get_says_what_to_do_by_hand(tmp_path: Path) -> None:
-    done = stbench("data", "get", "taxibj", "--data-dir", str(tmp_path))
+    done = stbench("data", "get", "nyctaxi30", "--data-dir", str(tmp_path))
     assert done.returncode == 0
-    assert "BJ16_M32x32_T30_InOut.h5" in done.stdout
-    assert str(tmp_path / "taxibj") in done.stdout
+    assert "NYTaxi_flow_test_B.npz" in done.stdout
+    assert str(tmp_path / "nyctaxi30") in done.stdout
     assert "--from FOLDER" in done.stdout
     assert stbench("data", "get", "moving_digits").stdout.strip() == "moving_digits needs no files."
     assert "nothing to fetch" in stbench("data", "get", str(tmp_path)).stdout
@@ -129,6 +129,8 @@ def test_get_and_check_real_files(shared_dir: Path, tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (["data", "check", "taxinyc", "--data-dir", "/nowhere"], "The files of taxinyc are missing"),
+        (["data", "check", "taxibj", "--data-dir", "/no"], "To get them: stbench data get taxibj --data-dir /no\n"),
+        (["data", "get", "kth", "--source", "film"], "Unknown --source 'film'. Did you mean 'films'?"),
         (["data", "info", "khth"], "Did you mean 'kth'"),
         (["data", "get", "khth"], "Did you mean 'kth'"),
         (["data", "prepare", "./nowhere"], "no such file or folder"),
@@ -140,7 +142,10 @@ def test_get_and_check_real_files(shared_dir: Path, tmp_path: Path) -> None:
         (["data", "check", "moving_digits", "--set", "shape.t_im=2"], "Did you mean 't_in'"),
         (["data", "prepare", "custom"], "'custom' is the template for data of your own, not a dataset"),
         (["run", "--methods", "tau", "--dataset", "custom", "--dry-run"], "Name their folder or file instead"),
-        (["data", "get", "kitticaltech", "--from", "/nowhere"], "nothing of **/2011_*_sync/image_03/data/*.png"),
+        (
+            ["data", "get", "kitticaltech", "--from", "/nowhere"],
+            "**/2011_*_sync/image_03/data/*.png, **/set*/V*.seq",
+        ),
     ],
 )
 def test_mistakes(arguments: list[str], expected: str) -> None:
@@ -198,7 +203,7 @@ def test_help_imports_no_decoder() -> None:
         "import sys; from stbench.cli.app import app\n"
         "from typer.testing import CliRunner\n"
         "assert CliRunner().invoke(app, ['data', '--help']).exit_code == 0\n"
-        "heavy = {'torch', 'av', 'imageio_ffmpeg', 'h5py', 'PIL', 'numpy', 'pooch'} & set(sys.modules)\n"
+        "heavy = {'torch', 'av', 'imageio_ffmpeg', 'h5py', 'PIL', 'numpy', 'requests'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

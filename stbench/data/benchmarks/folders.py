@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
+from stbench.data.benchmarks.download_list import downloads_of
 from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
 from stbench.data.dataset import ReaderOptions, reader_options
 from stbench.data.formats.listing import expanded, holds_all
@@ -62,7 +64,7 @@ def note_missing(name: str, spec: DatasetSpec, dirs: Sequence[Path]) -> str:
     patterns = options.files
     listing = ", ".join(patterns[:2]) + (f" and {len(patterns) - 2} more" if len(patterns) > 2 else "")
     looked = ", ".join(str(folder) for folder in folders)
-    return f"Data not found here: {listing} in none of {looked}. To get them: stbench data get {name}"
+    return f"Data not found here: {listing} in none of {looked}. To get them: {get_command(name, dirs)}"
 
 
 def missing_files_error(name: str, dirs: Sequence[Path], options: ReaderOptions) -> UserError:
@@ -85,7 +87,16 @@ def missing_files_error(name: str, dirs: Sequence[Path], options: ReaderOptions)
     embedded = embedded_benchmarks()
     if embedded:
         lines.append(f"No files are needed for: {', '.join(embedded)}.")
+    lines.append(f"To get them: {get_command(name, dirs)}")
     return UserError("\n".join(lines))
+
+
+def get_command(name: str, dirs: Sequence[Path]) -> str:
+    """The command that brings a benchmark's files to the first of these folders."""
+    linked = any(item.urls for item in downloads_of(name)) if name in BENCHMARKS.names() else False
+    elsewhere = "" if linked else " --from FOLDER"
+    place = "" if tuple(dirs) == data_dirs() else f" --data-dir {shlex.quote(str(dirs[0]))}"
+    return f"stbench data get {name}{elsewhere}{place}"
 
 
 def embedded_benchmarks() -> list[str]:

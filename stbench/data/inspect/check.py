@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from stbench.data.benchmarks.downloads import Download, check_hash
+from stbench.data.benchmarks.download_list import Download
+from stbench.data.benchmarks.downloads import check_file
 from stbench.data.benchmarks.folders import candidate_folders
 from stbench.data.dataset import Split, Splits
 from stbench.data.inspect.leaks import frame_contents, shared_clips
 from stbench.data.loader import evenly_spaced
 from stbench.data.splits.windowed_split import WindowedSplit
 from stbench.errors import UserError
+from stbench.fetch.archives import contents_file, missing_members
+from stbench.fetch.ledger import read_ledger
 from stbench.schema import Benchmark
 
 SAMPLE = 256  # clips of a split whose values and frames are looked at where windows are not numbered
@@ -36,21 +39,34 @@ def check_files(
 ) -> list[Observation]:
     """Check whether the files that are there have the hash they should."""
     found = []
+    for folder in (folder for folder in candidate_folders(name, dirs, also) if folder.is_dir()):
+        found += [
+            _archive(item, folder) for item in downloads if item.unpack and contents_file(folder, item.file).is_file()
+        ]
     for item in downloads:
-        if "*" in item.file:
+        if "*" in item.file or item.listed is not None:
             continue  # a tree without hashes: what it holds is looked at when it is read
-        paths = (folder / item.file for folder in candidate_folders(name, dirs, also))
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            if item.unpack is None:
+        folders = candidate_folders(name, dirs, also)
+        place = next((folder for folder in folders if (folder / item.file).is_file()), None)
+        if place is None:
+            if item.unpack is None and item.source is None:
                 found.append(Observation(item.file, item.optional, "not there" + " (optional)" * item.optional))
             continue
         try:
-            check_hash(path, item)
-            found.append(Observation(item.file, True, "hash fits" if item.hashes else "there (no hash is known)"))
+            check_file(item, place / item.file, place)
+            known = "hash fits" if item.hashes else "as first downloaded" if item.file in read_ledger(place) else ""
+            found.append(Observation(item.file, True, known or "there (no hash is known)"))
         except UserError as error:
             found.append(Observation(item.file, False, str(error)))
     return found
+
+
+def _archive(item: Download, folder: Path) -> Observation:
+    """Check whether all that an archive held is still there."""
+    lost = missing_members(folder, item.file) or []
+    several = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    seen = f"{lost[0]}{several} gone or of another size since it was unpacked. Get it again" if lost else "all there"
+    return Observation(f"content of {item.file}", not lost, seen)
 
 
 def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[Observation]:

@@ -57,7 +57,7 @@ def test_a_plan_notes_missing_files(tmp_path):
     said = note(tmp_path, "flow_grid", options)
     assert "a.h5, b.h5 and 1 more in none of" in said
     assert f"{tmp_path / 'Toy'}" in said
-    assert said.endswith("stbench data get toy")
+    assert said.endswith(f"stbench data get toy --from FOLDER --data-dir {tmp_path}")
     (tmp_path / "Toy").mkdir()
     for name in ("a.h5", "b.h5"):
         (tmp_path / "Toy" / name).touch()

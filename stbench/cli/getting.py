@@ -1,0 +1,98 @@
+"""Fetching a benchmark's files at the terminal: how much it is, whether to go on, progress, what was done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stbench.cli.opened import bars
+from stbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from stbench.data.benchmarks.download_list import Download
+    from stbench.fetch.transfer import OnBytes
+    from stbench.schema import Benchmark
+
+LARGE = 5 * 10**9  # bytes from which on a download asks first
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Download more than 5 GB without asking.")]
+AllowHttp = Annotated[
+    bool, typer.Option("--allow-http", help="Accept plain http for files whose hash nobody published.")
+]
+
+
+def get(
+    benchmark: Benchmark,
+    target: Path,
+    origin: str | None,
+    source: str | None,
+    changes: dict[str, object],
+    *,
+    yes: bool,
+    allow_http: bool,
+) -> bool:
+    """Bring the files of a benchmark to ``target``; return False where none of them has a direct link.
+
+    ``changes`` are dataset options that the user sets.
+    """
+    from stbench.data.benchmarks.download_list import by_hand, downloads_of, of_source, stages
+    from stbench.data.benchmarks.downloads import fetch, is_folder
+
+    chosen = of_source(downloads_of(benchmark.name), source)
+    if is_folder(origin):
+        chosen = _as_they_lie(chosen, by_hand(benchmark, changes))
+    elif origin is None:
+        chosen = tuple(item for item in chosen if item.urls)
+    for stage in stages(chosen, target):
+        if not is_folder(origin) and stage:
+            _agree(stage, target, origin, yes=yes)
+        with bars() as shown:
+            for line in fetch(stage, target, origin, _meter(shown), allow_http=allow_http):
+                print(line)
+    return bool(chosen)
+
+
+def _as_they_lie(downloads: Sequence[Download], read: Sequence[Download]) -> tuple[Download, ...]:
+    """What a user's folder may hold: the files as they are downloaded, or what the reader reads, unpacked before."""
+    if not any(item.unpack for item in downloads):
+        return tuple(downloads) or tuple(read)
+    names = {item.file for item in downloads}
+    either = [item.model_copy(update={"optional": True}) for item in downloads]
+    return (*either, *(item for item in read if item.file not in names))
+
+
+def _agree(stage: Sequence[Download], target: Path, origin: str | None, *, yes: bool) -> None:
+    """Say how much is to be downloaded; ask above 5 GB.
+
+    Raises:
+        UserError: there is no room for it, or it is much and nobody is there to agree.
+    """
+    from stbench.data.benchmarks.downloads import amount, check_space
+
+    needed = amount(stage, target, origin)
+    if not needed.files:
+        return
+    print(f"To download into {target}: {needed}.")
+    check_space(needed, target)
+    if needed.size <= LARGE or yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(f"{needed} is more than 5 GB. Repeat the command with --yes to download it.")
+    typer.confirm("Go on?", abort=True)
+
+
+def _meter(shown: Progress) -> OnBytes:
+    tasks: dict[str, TaskID] = {}
+
+    def progress(name: str, done: int, total: int | None) -> None:
+        if name not in tasks:
+            tasks[name] = shown.add_task(name, total=total)
+        shown.update(tasks[name], completed=done, total=total)
+
+    return progress
