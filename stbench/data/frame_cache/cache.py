@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,16 +25,18 @@ from stbench.schema import Record
 
 CACHE_VARIABLE = "STBENCH_CACHE"
 FOLDER = "prepared"  # as version 0.1 named it, so that what it decoded is found
+CHUNK = 8 << 20
 INDEX, FRAMES, STATISTICS, MINUTES = "index.json", "frames.bin", "statistics.bin", "minutes.bin"
 
 
 class CachedRecording(Record):
-    """A recording's place in the frame cache."""
+    """A recording's place in the frame cache; ``sums`` are the CRC-32 of its part of each file."""
 
     name: str
     first: int
     length: int
     note: str = ""
+    sums: tuple[int, ...] = ()
 
 
 class Index(Record):
@@ -51,6 +55,26 @@ def cache_dir() -> Path:
     named = os.environ.get(CACHE_VARIABLE, "").strip()
     base = expanded(named) if named else Path(platformdirs.user_cache_dir("stbench", appauthor=False))
     return base / FOLDER
+
+
+def is_intact(folder: Path, recording: CachedRecording, per_frame: Mapping[str, int]) -> bool:
+    """Tell whether the files hold a recording's bytes as they were decoded.
+
+    Args:
+        folder: of the files.
+        recording: its place and sums; without sums (earlier versions) only the lengths of the files are looked at.
+        per_frame: bytes of a frame in each file, in the order of the sums.
+    """
+    for number, (name, size) in enumerate(per_frame.items()):
+        with (folder / name).open("rb") as file:
+            file.seek(recording.first * size)
+            left, found = recording.length * size, 0
+            while left and (chunk := file.read(min(left, CHUNK))):
+                left -= len(chunk)
+                found = zlib.crc32(chunk, found)
+        if left or (recording.sums and found != recording.sums[number]):
+            return False
+    return True
 
 
 class FrameCache:
@@ -89,6 +113,12 @@ class FrameCache:
     def minutes(self) -> npt.NDArray[np.int64]:
         """Minutes since 1970 at which each frame was taken, (F,); ``NO_TIME`` if unknown."""
         return np.array(self._mapped(MINUTES, "int64", (self.count,)))
+
+    def damaged(self) -> str | None:
+        """Return the name of a recording whose bytes are not those that were decoded; None if all are right."""
+        per_recording = self.count or 1
+        sizes = {name: size // per_recording for name, size in self._sizes().items()}
+        return next((known.name for known in self.index.recordings if not is_intact(self.path, known, sizes)), None)
 
     def _sizes(self) -> dict[str, int]:
         values = self.count * int(np.prod(self.index.frame))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,14 +31,15 @@ from stbench.data.frame_cache.cache import (
     FrameCache,
     Index,
     cache_dir,
+    is_intact,
 )
+from stbench.data.frame_cache.content import content_hash, stamp
 from stbench.data.frame_cache.resize import FrameSize, fit_frames
 from stbench.data.frame_cache.statistics import frame_statistics
 from stbench.errors import UserError
-from stbench.files import file_hash
 from stbench.schema.folder import write_text
 
-FORMAT = 1
+FORMAT = 3
 JOURNAL = "journal.jsonl"
 FLUSH_BYTES = 32 << 20
 KEY_LENGTH = 16
@@ -71,14 +73,23 @@ def decode_once(
     Raises:
         UserError: a file is damaged or holds NaN, the disk is full, or the cache folder cannot be written.
     """
-    folder = cache_dir() / f"{name}-{_key(recordings, size, keep)}"
+    sources = _sources(recordings)
+    try:
+        before, source = stamp(sources), content_hash(sources)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror or error}. Fetch it again.") from error
+    folder = cache_dir() / f"{name}-{_key(source, recordings, size, keep)}"
     if (folder / INDEX).is_file():
         return FrameCache(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(_beside(folder, "lock")):
             if not (folder / INDEX).is_file():
-                _Work(_beside(folder, "partial"), recordings, size, keep, on_decoded).finish(folder)
+                work = _Work(_beside(folder, "partial"), recordings, size, keep, on_decoded)
+                work.decode()
+                if stamp(sources) != before:
+                    raise UserError(f"{name}: data files changed while they were read. Run the command again.")
+                work.finish(folder, source)
     except OSError as error:
         raise _explained(error, folder) from error
     return FrameCache(folder)
@@ -95,12 +106,11 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _key(recordings: Sequence[Recording], size: FrameSize, keep: Keep) -> str:
-    """Name the content by what is cheap to know: options, and every file's name, size and time of change."""
-    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()}".encode())
+def _key(source: str, recordings: Sequence[Recording], size: FrameSize, keep: Keep) -> str:
+    """Name the frames by what they follow from: the files' content, their sizes, and the options."""
+    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()} {source}".encode())
     for path in _sources(recordings):
-        stat = path.stat()
-        digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(f"{path.stat().st_size}\n".encode())
     for recording in recordings:
         digest.update(f"{recording.name} {recording.length} {recording.frame} {keep(recording)}\n".encode())
         digest.update(recording.variant.encode())
@@ -133,7 +143,9 @@ class _Work:
         folder.mkdir(exist_ok=True)
         self.done = self._journal()
 
-    def finish(self, target: Path) -> None:
+    def decode(self) -> None:
+        """Bring every recording's frames into the files of the folder."""
+        self._check_room()
         with ExitStack() as stack:
             files = {
                 name: stack.enter_context((self.folder / name).open("r+b" if self.done else "wb"))
@@ -141,12 +153,15 @@ class _Work:
             }
             self._rewind(files)
             self._decode(files)
+
+    def finish(self, target: Path, source: str) -> None:
+        """Write the index and give the folder its name; ``source`` is the hash of the files' content."""
         index = Index(
             format=FORMAT,
             dtype=str(self.dtype),
             frame=(self.size.channels, self.size.height, self.size.width),
             recordings=tuple(self.done),
-            source=file_hash(*_sources(self.recordings)),
+            source=source,
             files=len(_sources(self.recordings)),
         )
         write_text(self.folder / INDEX, index.model_dump_json())
@@ -156,43 +171,63 @@ class _Work:
         self.folder.rename(target)
 
     def _journal(self) -> list[CachedRecording]:
-        """Recordings that are whole on disk; a torn last line counts as not written."""
+        """Recordings that are whole on disk; what follows a torn line or a damaged recording counts as not written."""
         path = self.folder / JOURNAL
         if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, MINUTES)):
             return []
         done = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                done.append(CachedRecording.parse(json.loads(line), str(path)))
+                known = CachedRecording.parse(json.loads(line), str(path))
             except ValueError:
                 break
+            first = sum(cached.length for cached in done)
+            named = len(done) < len(self.recordings) and known.name == self.recordings[len(done)].name
+            if not named or known.first != first or not is_intact(self.folder, known, self._bytes_per_frame()):
+                break
+            done.append(known)
         write_text(path, "".join(cached.model_dump_json() + "\n" for cached in done))
         return done
 
     def _rewind(self, files: dict[str, BinaryIO]) -> None:
         frames = sum(cached.length for cached in self.done)
+        for name, size in self._bytes_per_frame().items():
+            files[name].truncate(frames * size)
+            files[name].seek(0, os.SEEK_END)
+
+    def _bytes_per_frame(self) -> dict[str, int]:
         pixels = self.size.channels * self.size.height * self.size.width
-        per_frame = {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, MINUTES: 8}
-        for name, file in files.items():
-            file.truncate(frames * per_frame[name])
-            file.seek(0, os.SEEK_END)
+        return {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, MINUTES: 8}
+
+    def _check_room(self) -> None:
+        """Refuse to begin what the disk cannot hold."""
+        left = sum(len(range(r.length)[self.keep(r)]) for r in self.recordings[len(self.done) :])
+        needed, free = left * sum(self._bytes_per_frame().values()), shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise UserError(
+                f"The decoded frames take {needed / 1e9:.1f} GB, and {self.folder} has {free / 1e9:.1f} GB free. Free "
+                f"space there, set ${CACHE_VARIABLE} to another folder, or give a smaller --size."
+            )
 
     def _decode(self, files: dict[str, BinaryIO]) -> None:
         pending: list[CachedRecording] = []
         first, flushed = sum(cached.length for cached in self.done), files[FRAMES].tell()
         for number, recording in enumerate(self.recordings[len(self.done) :], len(self.done)):
-            length = self._decode_one(recording, files)
-            pending.append(CachedRecording(name=recording.name, first=first, length=length, note=recording.note))
+            length, sums = self._decode_one(recording, files)
+            pending.append(
+                CachedRecording(name=recording.name, first=first, length=length, note=recording.note, sums=sums)
+            )
             first += length
             if files[FRAMES].tell() - flushed >= FLUSH_BYTES or number + 1 == len(self.recordings):
                 self._record(pending, files)
                 pending, flushed = [], files[FRAMES].tell()
             self.on_decoded(number + 1, len(self.recordings))
 
-    def _decode_one(self, recording: Recording, files: dict[str, BinaryIO]) -> int:
+    def _decode_one(self, recording: Recording, files: dict[str, BinaryIO]) -> tuple[int, tuple[int, ...]]:
         kept = self.keep(recording)
         start, stop, step = kept.start or 0, kept.stop, kept.step or 1
         position = length = 0
+        sums = dict.fromkeys(files, 0)
         for block in recording.blocks():
             where = np.arange(position, position + len(block))
             chosen = (where >= start) & (where < stop) & ((where - start) % step == 0)
@@ -202,11 +237,12 @@ class _Work:
             frames = fit_frames(block[chosen], self.size).astype(self.dtype, copy=False)
             _check_finite(frames, recording, int(where[chosen][0]))
             minutes = np.full(len(frames), NO_TIME) if recording.minutes is None else recording.minutes[where[chosen]]
-            files[FRAMES].write(frames.tobytes())
-            files[STATISTICS].write(frame_statistics(frames).tobytes())
-            files[MINUTES].write(minutes.astype(np.int64).tobytes())
+            parts = (frames, frame_statistics(frames), minutes.astype(np.int64))
+            for (name, file), part in zip(files.items(), parts, strict=True):
+                file.write(part.tobytes())
+                sums[name] = zlib.crc32(part.tobytes(), sums[name])
             length += len(frames)
-        return length
+        return length, tuple(sums.values())
 
     def _record(self, pending: list[CachedRecording], files: dict[str, BinaryIO]) -> None:
         for file in files.values():

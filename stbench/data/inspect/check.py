@@ -14,6 +14,7 @@ from stbench.data.benchmarks.download_list import Download
 from stbench.data.benchmarks.downloads import check_file
 from stbench.data.benchmarks.folders import candidate_folders
 from stbench.data.dataset import Split, Splits
+from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.inspect.leaks import frame_contents, shared_clips
 from stbench.data.loader import evenly_spaced
 from stbench.data.splits.windowed_split import WindowedSplit
@@ -75,7 +76,7 @@ def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[
     ``hold_out`` False says that the test split stands in for validation.
     """
     splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    observed = [Observation("read", True, dataset.report)]
+    observed = [Observation("read", True, dataset.report), *_cached(dataset)]
     for name, split in splits.items():
         clips = split.clips(evenly_spaced(len(split), SAMPLE // 4), 0)
         finite = bool(clips.isfinite().all())
@@ -90,6 +91,15 @@ def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[
             observed.append(Observation(f"{name} dates", True, dates))
     pairs = [pair for pair in combinations(splits, 2) if hold_out or pair == ("train", "test")]
     return observed + [_leakage(pair, splits) for pair in pairs] + _copies(pairs, splits)
+
+
+def _cached(dataset: Splits) -> list[Observation]:
+    """Check whether the frame cache holds the bytes that were decoded into it."""
+    if dataset.frame_cache is None:
+        return []
+    bad = FrameCache(dataset.frame_cache).damaged()
+    seen = "as decoded" if bad is None else f"{bad} is damaged. Remove {dataset.frame_cache} and run again"
+    return [Observation("frame cache", bad is None, seen)]
 
 
 def _dates(split: Split) -> str:
