@@ -103,6 +103,7 @@ def test_sizes_that_a_method_refuses_are_left_out() -> None:
     assert [shape.t_out for shape in horizons(odd).values()] == [4, 8, 16]
 
 
+@pytest.mark.slow
 def test_memory_of_a_fresh_process() -> None:
     spec = planned("tau", protocol="quick")[0]
     found = {

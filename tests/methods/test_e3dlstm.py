@@ -108,7 +108,9 @@ DEAD = 4 * 4 * 128 * 128 * 50
 """Every layer's convolution of a memory that is 0."""
 
 
-@pytest.mark.parametrize("dataset", SETTINGS)
+@pytest.mark.parametrize(
+    "dataset", [name if name == "taxibj" else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
+)
 def test_published_counts(dataset: str, shared_dir: Path) -> None:
     shape, settings = SETTINGS[dataset]
 

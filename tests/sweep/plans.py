@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from stbench.data import BENCHMARKS, load_benchmark
 from stbench.data.benchmarks.lookup import load_template
 from stbench.errors import UserError
 from stbench.nn import METHODS
+from stbench.schema import Benchmark
 from stbench.sweep.plan import Request, make_plan
 
 RECORDED = Path(__file__).with_name("plans.txt")
@@ -26,10 +28,15 @@ def names() -> list[str]:
     return [*plugins, *(f"{plugin}:{variant}" for plugin in plugins for variant in METHODS.get(plugin).variants)]
 
 
+@cache
+def benchmarks() -> list[Benchmark]:
+    """Every shipped benchmark, and the template of a user's own data."""
+    return [*(load_benchmark(name) for name in BENCHMARKS.names()), load_template()]
+
+
 def plan_lines(methods: list[str]) -> Iterator[str]:
     """``benchmark protocol encoder method run_id`` (or ``refused`` with a hash of the reason) for every combination."""
-    benchmarks = [*(load_benchmark(name) for name in BENCHMARKS.names()), load_template()]
-    for benchmark in benchmarks:
+    for benchmark in benchmarks():
         for protocol in benchmark.protocols:
             for encoder in ("paper", "shared"):
                 for method in methods:
