@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _IMAGE_AXES = 4
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says itself what runs where
 
 
 def takes_cuda(device: DeviceName, processes: int) -> bool:
@@ -54,6 +53,7 @@ class Engine:
     def __init__(self, device: DeviceName = "auto", precision: str = "32", processes: int = 1) -> None:
         from lightning_fabric import Fabric  # brings in torch's compiler, seconds that a plan need not wait for
 
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says what runs where
         use_cuda = takes_cuda(device, processes)
         if use_cuda:  # torch's own default lets convolutions round to TF32
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
