@@ -1,1 +1,1 @@
-"""stbench's own method plugins, one folder each; found through entry points like anybody's."""
+"""The method plugins of stbench, one folder each, registered through entry points as any third-party method."""

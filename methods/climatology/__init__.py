@@ -1,4 +1,4 @@
-"""Climatology: the training data's mean frame at the same time of day; the no-skill baseline of forecasting.
+"""Climatology: the mean training frame at the same time of day, the no-skill baseline of forecasting.
 
 Axes: B batch, T time, C channels, H height, W width, S groups of frames.
 """
@@ -16,10 +16,10 @@ from stbench.schema import ClipShape
 
 
 class ClimatologyConfig(MethodConfig):
-    """What a frame is compared with.
+    """How training frames are grouped before they are averaged.
 
-    ``groups``: "weekday_time_of_day" keeps working days and weekends apart, which is right for traffic;
-    "time_of_day" does not, which is enough for weather; "mean" is one mean of everything. ``slots``: parts of the day.
+    ``groups``: "weekday_time_of_day" separates working days from weekends (traffic), "time_of_day" does not
+    (weather), "mean" averages all frames. ``slots``: number of parts of the day.
     """
 
     groups: Grouping = "weekday_time_of_day"
@@ -27,15 +27,15 @@ class ClimatologyConfig(MethodConfig):
 
 
 class Climatology(Method):
-    """Each future frame is the mean of the training frames of its group, which :meth:`fit_at` measures.
+    """Predict each future frame as the mean of the training frames of its group.
 
-    Without time stamps, and for a group that training never saw, it is the mean of all training frames. Not-a-number
-    until it is fitted.
+    Without time stamps, or for a group without training frames, it is the mean of all training frames. Predictions are
+    NaN until :meth:`fit` or :meth:`fit_at` is called.
     """
 
     Config = ClimatologyConfig
     config: ClimatologyConfig
-    summary = "the training set's mean frame, by time of day and weekday or weekend where the data have dates"
+    summary = "mean training frame; by time of day and weekday or weekend if the data have dates"
     presets = {
         "paper": {
             "moving_images": {"config": {"groups": "mean"}},  # the clips have no dates
@@ -56,7 +56,7 @@ class Climatology(Method):
         self.fit_at((clip, None) for clip in clips)
 
     def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
-        """Measure the means over batches (B, T, C, H, W) and their times, summed in float64, in one pass."""
+        """Measure the means over batches (B, T, C, H, W) and their times in one pass, summed in float64."""
         sums_SCHW = torch.zeros(self.means.shape, dtype=torch.float64, device=self.means.device)
         counts_S = torch.zeros(len(self.means), dtype=torch.float64, device=self.means.device)
         for clip, times in batches:
@@ -67,20 +67,20 @@ class Climatology(Method):
             counts_S += group.bincount(minlength=len(counts_S))
         self.means.copy_(sums_SCHW.sum(dim=0) / counts_S.sum())
         seen = counts_S > 0
-        seen[0] = False  # group 0 gathered the frames without a time; its mean is that of all frames
+        seen[0] = False  # row 0 holds the mean of all frames, not only of those without a time
         self.means[seen] = (sums_SCHW[seen] / counts_S[seen, None, None, None]).to(self.means.dtype)
 
     def group(self, times: Times) -> Tensor:
-        """Row of :attr:`means` for each time: int64 minutes since 1970-01-01 00:00, any shape."""
+        """Return the row of :attr:`means` for each time (int64 minutes since 1970-01-01 00:00, any shape)."""
         return group_of(times, self.config.groups, self.config.slots)
 
     def forward(self, past: Tensor) -> Tensor:
-        """The mean of all training frames: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        """Return the mean of all training frames: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
         self.check_past(past)
         return self.means[0].to(past.dtype).repeat(past.shape[0], self.shape.t_out, 1, 1, 1)
 
     def predict_at(self, past: Tensor, times: Times | None) -> Tensor:
-        """The mean of each future frame's group; ``times`` None is :meth:`forward`."""
+        """Return the mean of each future frame's group; without ``times``, the same as :meth:`forward`."""
         if times is None:
             return self(past)  # type: ignore[no-any-return]
         self.check_past(past)

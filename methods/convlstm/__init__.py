@@ -15,7 +15,7 @@ State = list[tuple[Tensor | None, Tensor]]
 
 
 class ConvLSTMCell(nn.Module):
-    """One layer: gates (i, f, g, o) from the frame below and the layer's own last output; no peepholes (eq. 3)."""
+    """One ConvLSTM layer with gates (i, f, g, o) and without peepholes (eq. 3)."""
 
     def __init__(self, c_in: int, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class ConvLSTMCell(nn.Module):
         self.conv_h = GateConv(n, 4 * n, kernel, size, layer_norm)
 
     def forward(self, x: Tensor, h: Tensor | None, c: Tensor) -> tuple[Tensor, Tensor]:
-        """X (B, C_in, H', W'), h and c (B, n, H', W') -> new h, c; h None is all zero."""
+        """Map input (B, C_in, H', W') and states h, c (B, n, H', W') to the new h and c; h None means zeros."""
         i, f, g, o = (self.conv_x(x) + self.conv_h(h)).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
@@ -39,7 +39,7 @@ class ConvLSTM(ConvRecurrent):
         venue="NeurIPS 2015",
         url="https://arxiv.org/abs/1506.04214",
     )
-    summary = "LSTM whose products are convolutions, stacked"
+    summary = "stacked LSTM layers with convolutions in place of matrix products"
     presets = PRESETS
     public_layout = PublicLayout(
         renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")),
@@ -54,15 +54,15 @@ class ConvLSTM(ConvRecurrent):
         )
 
     def idle_macs(self) -> int:
-        """Every h is still zero at the first step."""
+        """Count the convolutions of h at the first step, where h is zero."""
         return gate_macs(self, "conv_h")
 
     def initial_state(self, frame: Tensor) -> State:
-        """Zeros for every layer."""
+        """Return zeros for every layer."""
         return [(None, self.zeros(frame, n)) for n in self.config.hidden]
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         x, skip = self.codec.encode(frame)
         new_state: State = []
         for cell, (h, c) in zip(self.cells, state, strict=True):

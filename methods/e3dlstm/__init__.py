@@ -31,17 +31,17 @@ from .cell import DEPTH, EideticCell, LayerState, Memory, Recall
 from .presets import PRESETS
 
 NORM_COST = 5
-"""What operator counters charge for one element of a LayerNorm."""
+"""Multiply-adds that operator counters charge per element of a LayerNorm."""
 
 
 class E3DLSTMConfig(EncoderConfig):
     """Hyperparameters of E3D-LSTM.
 
-    ``hidden`` is one (equal) width per layer; ``stride`` that of the cells' convolutions, whose results are resized.
+    ``hidden``: the width of each layer, equal for all. ``stride``: of the cells' convolutions, which are resized back.
 
-    ``memory`` "frozen" is what the published implementations compute: a layer hands on the memory it received, which is
-    therefore 0 for ever; "carried" is the paper's m ← m*. ``recall`` "memory_order" cuts queries and keys from memory
-    as published checkpoints need it; "channels" takes the channels of one position, as the paper has it.
+    ``memory``: "carried" updates the memory as in the paper, m ← m*. "frozen" repeats the published code, in which each
+    layer passes on the memory it received, so that it stays 0. ``recall``: "channels" uses the channels of one position
+    as a query or key, as in the paper. "memory_order" cuts them as they lie in memory, as published checkpoints need.
     """
 
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 128, 128, 128)
@@ -54,7 +54,7 @@ class E3DLSTMConfig(EncoderConfig):
 
 
 class State(NamedTuple):
-    """The features of the frame before, every layer's state, and the memory; None is all zero."""
+    """Features of the previous frame, the state of each layer, and the memory; None means zeros."""
 
     features: Tensor | None
     layers: list[LayerState]
@@ -62,14 +62,14 @@ class State(NamedTuple):
 
 
 class DepthPatchCodec(PatchCodec):
-    """Space-to-depth in; a (2, 1, 1) conv over both depth planes, then depth-to-space out."""
+    """Encode with space-to-depth; decode with a (2, 1, 1) conv over both depth planes and depth-to-space."""
 
     def __init__(self, shape: ClipShape, patch: int, hidden: int) -> None:
         super().__init__(shape, patch, hidden)
         self.readout = nn.Conv3d(hidden, self.channels, (DEPTH, 1, 1), bias=False)  # type: ignore[assignment]
 
     def decode(self, features: Tensor, skip: Tensor | None) -> Tensor:  # noqa: ARG002 - one interface
-        """(B, 2·hidden, H', W'), the planes of a channel side by side -> (B, C, H, W)."""
+        """Map (B, 2·hidden, H', W'), the two planes of a channel adjacent, to (B, C, H, W)."""
         return depth_to_space(F.conv2d(features, self.readout.weight.flatten(1, 2)), self.patch)
 
 
@@ -84,7 +84,7 @@ class E3DLSTM(RecurrentForecaster):
         venue="ICLR 2019",
         url="https://openreview.net/forum?id=B1lKS2AqtX",
     )
-    summary = "3-D convolutions in recurrent cells that attend to all of their past"
+    summary = "recurrent cells with 3-D convolutions and attention to all earlier cell states"
     presets = PRESETS
     small = {"hidden": (8, 8), "patch": 4}
     variants = {"carried": {"memory": "carried"}, "paper": {"memory": "carried", "recall": "channels"}}
@@ -135,7 +135,7 @@ class E3DLSTM(RecurrentForecaster):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
-        """Widths, patch and layer norm; no tensor shows the stride, the memory or the recall."""
+        """Infer widths, patch and layer norm; stride, memory and recall do not show in tensor shapes."""
         first = "cell_list.0.conv_x.0.conv3d.weight"
         width, layers = size(state_dict, "cell_list.0.conv_h.0.conv3d.weight", 1), depth(state_dict, "cell_list")
         area, rest = divmod(size(state_dict, first, 1) or 0, shape.channels)
@@ -147,13 +147,17 @@ class E3DLSTM(RecurrentForecaster):
         )
 
     def load_public_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """As :meth:`Method.load_public_state_dict`; the memory's convolutions are dead only where it is frozen."""
+        """Load published weights; the memory's convolutions are dead only if ``memory`` is "frozen"."""
         dead = self.public_layout.dead if self.config.memory == "frozen" else ()
         layout = replace(self.public_layout, dead=dead)
         self.load_state_dict(layout.to_own(state_dict, self.state_dict(), type(self).__name__))
 
     def idle_macs(self) -> int:
-        """Convolutions of known zeros, the gate f' where nothing is forgotten, and products of equal or zero rows."""
+        """Count convolutions of zeros, the unused gate f', and products of equal or zero rows.
+
+        fvcore, the counter behind the published numbers, prints the FLOPs of an einsum with four digits and reads them
+        back; the attention's products are rounded here in the same way.
+        """
         cells: list[EideticCell] = list(self.cells)  # type: ignore[arg-type]
         steps, n, rows = self.shape.length - 1, cells[0].n, DEPTH * self.codec.height * self.codec.width
         idle = sum(cell.conv_h.macs for cell in cells)
@@ -165,15 +169,17 @@ class E3DLSTM(RecurrentForecaster):
         idle += steps * sum(cell.conv_x.macs * (7 - cell.gates_of_x) // 7 for cell in cells)
         for t in range(steps):
             run = cells[0].queries if t else 0
-            idle += 2 * len(cells) * (_einsum_macs(n * rows * rows * (t + 1)) - n * run * rows * (t + 1))
+            product = rows * (t + 1) * n
+            counted = int(float(f"{2 * rows * product:.3e}")) // 2
+            idle += 2 * len(cells) * (counted - run * product)
         return idle
 
     def initial_state(self, frame: Tensor) -> State:  # noqa: ARG002 - an all-zero state needs no shape
-        """All zero."""
+        """Return the state in which everything is zero."""
         return State(None, [LayerState(None, None, ())] * len(self.cells), None)
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         features, skip = self.codec.encode(frame)
         before = torch.zeros_like(features) if state.features is None else state.features
         x, m = torch.stack([before, features], dim=2), state.m
@@ -185,18 +191,13 @@ class E3DLSTM(RecurrentForecaster):
         return self.codec.decode(x.flatten(1, 2), skip), State(features, layers, m)
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
-        """Scheduled (or reverse, or no) sampling at this step: (B, T_in+T_out−1) bool."""
+        """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
         return feed_mask(
             self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
         )
 
     def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
-        """MSE plus mean absolute error of every emission (the authors' code sums where this takes means)."""
+        """Return MSE plus mean absolute error of all emissions (means, where the authors' code has sums)."""
         emissions, true = self.rollout(clip, feed_true), clip[:, 1:]
         mse, mae = F.mse_loss(emissions, true), F.l1_loss(emissions, true)
         return {"loss": mse + mae, "mse": mse, "mae": mae}
-
-
-def _einsum_macs(exact: int) -> int:
-    """What fvcore, and with it every published count, makes of an einsum: it reads FLOPs printed with four digits."""
-    return int(float(f"{2 * exact:.3e}")) // 2

@@ -1,8 +1,7 @@
 """The eidetic 3-D LSTM cell (Wang et al., ICLR 2019, §3.2). Axes: B, C, D depth (always 2), H, W.
 
-A convolution spans both depth planes, so its result has one plane, which is repeated. Without layer normalisation every
-gate is therefore the same on both planes: gates keep one plane (D = 1), and the resolution of a strided convolution,
-until they meet a state.
+A convolution spans both depth planes, so its two output planes are equal. Without layer normalisation gates therefore
+keep one plane (D = 1), at the resolution of the strided convolution, until they are combined with a state.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ class DepthConv(nn.Conv3d):
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of one call on one sample, the normalisation apart."""
+        """Multiply-adds of one call on one sample, without the normalisation."""
         height, width = (-(-side // self.stride[1]) for side in self.size)
         return self.weight.numel() * height * width
 
     def forward(self, input: Tensor, rows: int | None = None) -> Tensor:
-        """(B, C_in, 2, H', W') -> (B, C_out, D, h, w); ``rows`` keeps the first output channels."""
-        kernel = self.weight[:rows].flatten(1, 2)  # both planes at once: a 2-D conv of twice the channels
+        """Map (B, C_in, 2, H', W') to (B, C_out, D, h, w); ``rows`` keeps the first output channels."""
+        kernel = self.weight[:rows].flatten(1, 2)  # a 2-D conv of twice the channels computes both planes at once
         plane = F.conv2d(input.flatten(1, 2), kernel, stride=self.stride[1:], padding=KERNEL // 2)[:, :, None]
         return plane if self.norm is None else self._spread_and_norm(plane)
 
     def of_zero(self) -> Tensor | float:
-        """What an all-zero input gives, broadcastable, without the convolution."""
+        """Return the output for an all-zero input, broadcastable, without running the convolution."""
         if self.norm is None:
             return 0.0
         return self._spread_and_norm(self.weight.new_zeros(1, self.out_channels, 1, *self.size))
@@ -53,14 +52,14 @@ class DepthConv(nn.Conv3d):
 
 
 def spread(gate: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, D, h, w) -> (B, C, D, H', W') by nearest resize; D stays."""
+    """Map (B, C, D, h, w) to (B, C, D, H', W') by nearest resize; D stays."""
     if gate.shape[-2:] == size:
         return gate
     return F.interpolate(gate, (gate.shape[2], *size))
 
 
 class LayerState(NamedTuple):
-    """What a layer hands on to the next step: h and c (B, n, 2, H', W'), and all cells before c as rows."""
+    """State of a layer between steps: h and c (B, n, 2, H', W'), and all earlier cell states as rows."""
 
     h: Tensor | None
     c: Tensor | None
@@ -68,7 +67,7 @@ class LayerState(NamedTuple):
 
 
 class EideticCell(nn.Module):
-    """One layer: gates, recall over every earlier cell state, and a memory m that goes up the layers."""
+    """One layer: gates, recall over all earlier cell states, and a memory m shared upwards by the layers."""
 
     def __init__(
         self,
@@ -94,18 +93,21 @@ class EideticCell(nn.Module):
 
     @property
     def gates_of_x(self) -> int:
-        """How many of the seven gates of x matter: without a memory nothing is forgotten, so f' does not."""
+        """Number of gates of x that are needed: seven, or six without a memory, since f' has nothing to forget."""
         return 6 if self.conv_m is None and self.memory_bias is None else 7
 
     @property
     def queries(self) -> int:
-        """Rows of the recall's query: half of them, where the two depth planes give equal ones."""
+        """Number of query rows of the recall; half of them if the two depth planes give equal rows."""
         height, width = self.size
         alike = self.conv_x.norm is None and (self.recall == "channels" or height * width % self.n == 0)
         return height * width * (1 if alike else DEPTH)
 
     def forward(self, x: Tensor, state: LayerState, m: Tensor | None) -> tuple[LayerState, Tensor]:
-        """X (B, C_in, 2, H', W'), the layer's state and the memory (B, n, 2, H', W'), None for 0 -> new state and m."""
+        """Map input (B, C_in, 2, H', W'), state and memory (B, n, 2, H', W') to the new state and memory.
+
+        A memory of None means zeros.
+        """
         gx = self.conv_x(x, self.gates_of_x * self.n)
         gh = self.conv_h.of_zero() if state.h is None else self.conv_h(state.h)
         i, g, r, o = (gx[:, : 4 * self.n] + gh).chunk(4, dim=1)
@@ -120,7 +122,7 @@ class EideticCell(nn.Module):
         return LayerState(h, c, history), m
 
     def _new_memory(self, gx: Tensor, m: Tensor | None) -> Tensor:
-        """m* = f'⊙tanh(m̃) + i'⊙g' from the last gates of x; a memory that is never handed on is 0 or a bias."""
+        """Return m* = f'⊙tanh(m̃) + i'⊙g' from the last gates of x; a frozen memory is 0 or a bias."""
         gm: Tensor | float = 0.0
         if self.memory_bias is not None:
             gm = self.memory_bias[None]
@@ -134,7 +136,7 @@ class EideticCell(nn.Module):
         return kept + torch.sigmoid(i + im) * torch.tanh(g + gate_m)
 
     def _recalled(self, r: Tensor, state: LayerState) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """C + A(r; E) and the longer history; the first cell state is 0, and so is all that it recalls."""
+        """Return c + A(r; E) and the extended history; at the first step the recall is 0."""
         if state.c is None:
             zero = r.new_zeros(1, self.n, DEPTH, *self.size, dtype=self.norm.weight.dtype)
             return zero, ()
@@ -146,11 +148,11 @@ class EideticCell(nn.Module):
         return state.c + recalled, history
 
     def _rows(self, x: Tensor) -> Tensor:
-        """(B, n, D, H', W') as rows of n numbers, (B, D·H'·W', n): as they lie in memory, or a position's channels."""
+        """Cut (B, n, D, H', W') into rows of n numbers (B, D·H'·W', n), in memory order or by position."""
         return x.reshape(len(x), -1, self.n) if self.recall == "memory_order" else x.flatten(2).transpose(1, 2)
 
 
 def attend(query: Tensor, *history: Tensor) -> Tensor:
-    """Softmax(Q·Kᵀ)·K over the rows of the zero state and of every cell since: (B, rows, n) -> (B, rows, n)."""
+    """Return softmax(Q·Kᵀ)·K, where K are the rows of all cell states since the initial zeros; (B, rows, n) each."""
     keys = torch.cat([torch.zeros_like(history[0]), *history], dim=1)[:, None]
     return F.scaled_dot_product_attention(query[:, None].to(keys.dtype), keys, keys, scale=1.0)[:, 0]

@@ -1,7 +1,7 @@
-"""Settings of E3D-LSTM that the field's library publishes, and small ones for ``quick`` protocols.
+"""Settings of E3D-LSTM as published by OpenSTL, and small ones for ``quick`` protocols.
 
-Published for TaxiBJ, the Moving MNIST family, KTH, KittiCaltech and Human3.6M. For weather only tables are published;
-patch 4 gives their parameters and multiply-adds. Other traffic has no published settings and takes TaxiBJ's.
+Settings are published for TaxiBJ, the Moving MNIST family, KTH, KittiCaltech and Human3.6M. For weather only result
+tables are published; patch 4 gives the parameters and multiply-adds stated there. Other traffic data use TaxiBJ's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 WIDE = {"hidden": (128, 128, 128, 128), "stride": 1, "layer_norm": False}
 SMALL = {"hidden": (16, 16), "stride": 1, "sampling": "none"}
-"""So few steps leave no time for a sampling curriculum: the model learns from its own outputs."""
+"""A quick run is too short for scheduled sampling, so training feeds the model its own predictions."""
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {

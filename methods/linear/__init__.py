@@ -1,4 +1,4 @@
-"""Linear extrapolation: the last change goes on; a sanity bound, often worse than persistence."""
+"""Linear extrapolation of the last change: a sanity check, often worse than persistence."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from stbench.schema import Benchmark, ClipShape
 
 
 class LinearConfig(MethodConfig):
-    """``value_range`` is where predictions are clipped to; None leaves them as they are."""
+    """``value_range``: limits to which predictions are clipped; None does not clip."""
 
     value_range: tuple[float, float] | None = (0.0, 1.0)
 
 
 class Linear(Method):
-    """Future frame k is the last past frame plus k times its last difference, clipped to the data's range."""
+    """Predict frame k as the last past frame plus k times the last difference, clipped to the data's range."""
 
     Config = LinearConfig
     config: LinearConfig
-    summary = "the last frame plus its last change, again and again"
+    summary = "last frame plus k times the last change"
 
     def __init__(self, shape: ClipShape, config: LinearConfig) -> None:
         super().__init__(shape, config)
@@ -32,16 +32,16 @@ class Linear(Method):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """It needs a difference of two past frames."""
+        """Skip benchmarks with fewer than two past frames."""
         return None if benchmark.shape.t_in >= 2 else "needs at least 2 past frames"
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """Clip to the benchmark's own range."""
+        """Clip to the benchmark's value range."""
         return {"value_range": benchmark.value_range}
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        """Map (B, T_in, C, H, W) to (B, T_out, C, H, W)."""
         self.check_past(past)
         last = past[:, -1:]
         lead = torch.arange(1, self.shape.t_out + 1, device=past.device, dtype=past.dtype)[:, None, None, None]

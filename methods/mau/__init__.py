@@ -19,16 +19,17 @@ from .presets import PRESETS
 
 MAX_HALVINGS = 5
 NORM_COST = 5
-"""What operator counters charge for one element of a LayerNorm."""
+"""Multiply-adds that operator counters charge per element of a LayerNorm."""
 State = list[list[Memory]]
-"""The memories of each layer, oldest first, at most ``window`` of them."""
+"""Up to ``window`` memories of each layer, oldest first."""
 
 
 class MAUConfig(MethodConfig):
     """Hyperparameters of MAU.
 
-    ``hidden`` is one (equal) width per layer; ``downsampling`` the factor by which the encoder shrinks a frame;
-    ``window`` how many past steps the attention sees; ``recall`` and ``residual`` switch the two kinds of shortcut on.
+    ``hidden``: the width of each layer, equal for all. ``downsampling``: factor by which the encoder shrinks a frame.
+    ``window``: number of past steps that the attention reads. ``recall``: adds encoder features in the decoder.
+    ``residual``: adds a cell's spatial input to its output.
     """
 
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 64, 64, 64)
@@ -51,7 +52,7 @@ class MAU(RecurrentForecaster):
         venue="NeurIPS 2021",
         url="https://proceedings.neurips.cc/paper/2021/hash/e25cfa90f04351958216f97e3efdabe9-Abstract.html",
     )
-    summary = "recurrent cells that attend to their own recent past"
+    summary = "recurrent cells with attention to their recent states"
     small = {"hidden": (8, 8), "kernel": 3, "downsampling": 2}
     variants = {"recall": {"recall": True}, "residual": {"residual": True}}
     presets = PRESETS
@@ -78,7 +79,7 @@ class MAU(RecurrentForecaster):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """Width, depth and kernel of the cells, and the halvings: one less than there are encoders."""
+        """Infer width, depth and kernel of the cells, and the number of halvings from the number of encoder stages."""
         width, layers = size(state_dict, "cell_list.0.conv_t.0.weight", 1), depth(state_dict, "cell_list")
         encoders = depth(state_dict, "encoders")
         return known(
@@ -88,22 +89,22 @@ class MAU(RecurrentForecaster):
         )
 
     def idle_macs(self) -> int:
-        """Every T is still zero at the first step: three convolutions per layer and two of their LayerNorms."""
+        """Count three convolutions and two LayerNorms per layer at the first step, where T is zero."""
         normalised = 2 * len(self.cells) * self.config.hidden[0] * self.codec.height * self.codec.width
         return gate_macs(self, "conv_t", "conv_t_next", "conv_s_next") + NORM_COST * normalised
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
-        """Scheduled (or reverse, or no) sampling at this step: (B, T_in+T_out−1) bool."""
+        """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
         return feed_mask(
             self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
         )
 
     def initial_state(self, frame: Tensor) -> State:  # noqa: ARG002 - an empty past needs no shape
-        """No past yet."""
+        """Return an empty list of memories for every layer."""
         return [[] for _ in self.cells]
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         features = self.codec.encode(frame)
         s = features[-1]
         new_state: State = []

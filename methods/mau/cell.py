@@ -1,4 +1,4 @@
-"""MAU's cell: motion from an attention over the recent past, fused with appearance. Axes: B, C, H, W."""
+"""MAU's cell: motion from attention over recent states, fused with appearance. Axes: B, C, H, W."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Memory = tuple[Tensor, Tensor]
 
 
 class MAUCell(nn.Module):
-    """Motion-aware unit (eqs. 1–6): T of the last ``window`` steps is weighed by how much their S is like the present.
+    """Motion-aware unit (eqs. 1–6): weighs T of the last ``window`` steps by the similarity of their S to the new S.
 
     ``residual`` adds S to the new S.
     """
@@ -27,7 +27,7 @@ class MAUCell(nn.Module):
         self.conv_s_next = GateConv(n, n, kernel, size, layer_norm=True, bias=True)
 
     def forward(self, s: Tensor, memories: list[Memory]) -> tuple[Tensor, Tensor]:
-        """S (B, n, H', W') and the past steps' memories, oldest first -> new T and S."""
+        """Map S (B, n, H', W') and the memories of past steps, oldest first, to the new T and S."""
         tg, tt, ts = self.conv_t(self._motion(s, memories)).chunk(3, dim=1)
         sg, st, ss = self.conv_s(s).chunk(3, dim=1)
         t_gate, s_gate = torch.sigmoid(tg), torch.sigmoid(sg)
@@ -36,7 +36,7 @@ class MAUCell(nn.Module):
         return t, (out + s if self.residual else out)
 
     def _motion(self, s: Tensor, memories: list[Memory]) -> Tensor | None:
-        """T_f, the last T fused with the attended ones; None (all zero) before the first step."""
+        """Return T_f, the last T fused with the attended ones; None (zeros) before the first step."""
         if not memories:
             return None
         weights = self._attention(s, memories)
@@ -48,7 +48,7 @@ class MAUCell(nn.Module):
         return gate * last + (1.0 - gate) * attended
 
     def _attention(self, s: Tensor, memories: list[Memory]) -> Tensor:
-        """Softmax over the window, (B, window): steps before the sequence began are zero frames that score 0."""
+        """Return softmax weights over the window (B, window); steps before the sequence began score 0."""
         query = self.conv_s_next(s)
         scale = query[0].numel() ** -0.5
         scores = torch.stack([(past * query).sum(dim=(1, 2, 3)) for past, _ in memories], dim=1) * scale

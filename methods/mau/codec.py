@@ -11,7 +11,7 @@ SLOPE = 0.2
 
 
 class MAUCodec(nn.Module):
-    """1×1 conv, then one 3×3 conv of stride 2 per halving, LeakyReLU after each; mirrored by transposed convs.
+    """A 1×1 conv, then one 3×3 conv of stride 2 per halving, LeakyReLU after each; the decoder mirrors it.
 
     ``recall`` adds the encoder's features of the same size after each stage of the decoder.
     """
@@ -31,14 +31,14 @@ class MAUCodec(nn.Module):
         self.readout = nn.Conv2d(n, shape.channels, 1)
 
     def encode(self, frame: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> features of every size, (B, n, H, W) first, (B, n, H', W') last."""
+        """Map (B, C, H, W) to the features of every size, from (B, n, H, W) to (B, n, H', W')."""
         features = [self.act(self.embed(frame))]
         for conv in self.down:
             features.append(self.act(conv(features[-1])))
         return features
 
     def decode(self, x: Tensor, features: list[Tensor]) -> Tensor:
-        """The last layer's output (B, n, H', W') and the encoder's features -> (B, C, H, W)."""
+        """Map the last layer's output (B, n, H', W') and the encoder's features to (B, C, H, W)."""
         for stage, conv in enumerate(self.up, start=1):
             x = conv(x)
             if stage < len(self.up):

@@ -1,4 +1,4 @@
-"""Settings of MAU that its tables and the field's library publish, and small ones for ``quick`` protocols."""
+"""Settings of MAU as published by its paper and OpenSTL, and small ones for ``quick`` protocols."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 WIDE = {"hidden": (64, 64, 64, 64), "kernel": 5}
 SMALL = {"hidden": (16, 16), "kernel": 3, "sampling": "none"}
-"""So few steps leave no time for a sampling curriculum: the model learns from its own outputs."""
+"""A quick run is too short for scheduled sampling, so training feeds the model its own predictions."""
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {

@@ -1,4 +1,4 @@
-"""MIM, Memory In Memory (Wang et al., CVPR 2019): changes have a memory of their own. Axes: B, C, H, W."""
+"""MIM, Memory In Memory (Wang et al., CVPR 2019): a separate memory of differences. Axes: B, C, H, W."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Layers = list[tuple[Tensor | None, Tensor | None]]
 
 
 class State(NamedTuple):
-    """What a step hands to the next; None is all zero.
+    """State between steps; None means zeros.
 
     ``layers``: (h, c) of each layer; ``m``: the shared memory; ``inner``: s of each MIM block; ``differences``: (h, c)
     of each MIM-N cell.
@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 class MIM(ConvRecurrent):
-    """A PredRNN layer below MIM blocks; MIM-N cells pass the first layer's change from step to step up the blocks."""
+    """A PredRNN layer below MIM blocks; MIM-N cells pass the first layer's change between steps up the blocks."""
 
     Config = ConvRecurrentConfig
     paper = Paper(
@@ -40,7 +40,7 @@ class MIM(ConvRecurrent):
         venue="CVPR 2019",
         url="https://arxiv.org/abs/1811.07490",
     )
-    summary = "PredRNN whose memories are updated by a memory of differences"
+    summary = "PredRNN with memories updated from a memory of differences"
     small = {"hidden": (8, 8, 8), "kernel": 3}
     public_cells = "stlstm_layer"
     presets = PRESETS
@@ -67,18 +67,18 @@ class MIM(ConvRecurrent):
         self.differences = nn.ModuleList(PeepholeLSTMCell(n, kernel, self.size, norm) for _ in above)
 
     def idle_macs(self) -> int:
-        """What is still zero: every state and every difference at the first step, MIM-N's output at the second."""
+        """Count convolutions of zeros: states and differences at the first step, MIM-N's output at the second."""
         first_layer = gate_macs(self, "cells.0.conv_h", "cells.0.conv_m")
         blocks = gate_macs(self, "conv_t", "stationary.conv_h", "stationary.conv_x")
         return first_layer + blocks + gate_macs(self.differences, "conv_h")
 
     def initial_state(self, frame: Tensor) -> State:
-        """All zero."""
+        """Return the state in which everything is zero."""
         layers: Layers = [(None, self.zeros(frame, self.config.hidden[0])), *[(None, None)] * len(self.differences)]
         return State(layers, None, [None] * len(self.differences), [(None, None)] * len(self.differences))
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         x, skip = self.codec.encode(frame)
         h_before, c = state.layers[0]
         x, c, m, _ = self.cells[0](x, h_before, c, state.m)

@@ -11,7 +11,7 @@ from stbench.nn.conv_recurrent import GateConv
 class PeepholeLSTMCell(nn.Module):
     """ConvLSTM with element-wise weights on its cell: MIM-N, and MIM-S inside a block (eqs. 4 and 5).
 
-    The input is a difference between two steps; there is none at the first one.
+    The input is the difference between two steps, or None at the first step.
     """
 
     def __init__(self, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
@@ -22,7 +22,10 @@ class PeepholeLSTMCell(nn.Module):
         self.output = nn.Parameter(torch.zeros(n, *size))
 
     def forward(self, x: Tensor | None, h: Tensor | None, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        """X, h and c (B, n, H', W') -> new h, c; None is all zero. Broadcastable where all three are."""
+        """Map x, h and c (B, n, H', W') to the new h and c; None means zeros.
+
+        If all three are None, the result is broadcastable.
+        """
         i, g, f, o = (self.conv_h(h) + self.conv_x(x)).chunk(4, dim=1)
         if c is None:
             c = torch.sigmoid(i) * torch.tanh(g)
@@ -33,7 +36,7 @@ class PeepholeLSTMCell(nn.Module):
 
 
 class MIMBlock(nn.Module):
-    """ST-LSTM whose temporal memory is not forgotten by a gate but rewritten by MIM-S from the difference (eq. 3)."""
+    """ST-LSTM in which MIM-S, fed with differences, replaces the forget gate of the temporal memory (eq. 3)."""
 
     def __init__(self, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ class MIMBlock(nn.Module):
         m: Tensor,
         s: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All (B, n, H', W'); None is zero -> new h, c, m and the block's own cell state s, cut from the graph."""
+        """Return the new h, c, m and the block's cell state s, detached; all (B, n, H', W'), None means zeros."""
         it, gt, ot = self.conv_t(h).chunk(3, dim=1)
         is_, gs, fs, os_ = self.conv_s(m).chunk(4, dim=1)
         ix, gx, fx, ox = self.conv_x(x).chunk(4, dim=1)

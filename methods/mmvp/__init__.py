@@ -23,19 +23,20 @@ from .presets import PRESETS
 
 Ratio = Literal[2, 4]
 Motion = tuple[Tensor, Tensor]
-"""Normalised matrices (B, T_in−1, P, P) between past frames, and (B, T_out, P, P) into the future."""
+"""Normalised motion matrices: (B, T_in−1, P, P) between past frames, (B, T_out, P, P) to future frames."""
 SMALLEST = 8
-"""What frames must divide by with the fewest and smallest ratios, 2 and 2."""
+"""Divisor of a frame's sides with the smallest ratios, 2 and 2."""
 KEPT = 3
-"""How many of the encoder's resolutions are predicted: the coarsest ones."""
+"""Number of resolutions that are predicted, the coarsest ones of the encoder."""
 
 
 class MMVPConfig(MethodConfig):
     """Hyperparameters of MMVP.
 
-    ``hid_s`` is the width of the finest features, ``hid_t`` that of the matrix predictor, ``ratios`` the factors
-    between the encoder's resolutions. ``trained_on`` "clip" is what the published trainer does: it shows the filters
-    past and future frames, so that their batch statistics know the future; "past" shows what a prediction will see.
+    ``hid_s``: width of the finest features. ``hid_t``: width of the matrix predictor. ``ratios``: factors between the
+    encoder's resolutions. ``trained_on``: "past" trains the filters on past frames only, as in prediction. "clip"
+    repeats the published trainer, which also passes future frames through the filters, so that their batch statistics
+    depend on the future.
     """
 
     hid_s: PositiveInt = 32
@@ -48,7 +49,7 @@ class MMVPConfig(MethodConfig):
 
 
 class Encoder(nn.Module):
-    """Features F_0 … F_S of each frame by itself."""
+    """Encode each frame separately into features F_0 … F_S."""
 
     def __init__(self, channels: int, width: int, ratios: tuple[int, ...], blocks: int) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Encoder(nn.Module):
         self.front, self.high, self.low = nn.ModuleList(front), high, low
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        """(N, C, H, W) -> F_k (N, width·2^k, …), finest first."""
+        """Map (N, C, H, W) to features F_k (N, width·2^k, …), finest first."""
         features = [self.blocks(self.enter(F.pixel_unshuffle(frames, 2)))]
         for down in (*self.front, self.high, self.low):
             features.append(down(features[-1]))
@@ -66,7 +67,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Predicted features back to a frame."""
+    """Decode predicted features to a frame."""
 
     def __init__(self, channels: int, width: int, ratios: tuple[int, ...], blocks: int) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class Decoder(nn.Module):
         self.leave = nn.Conv2d(width, 4 * channels, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The kept features (N, …), coarsest first -> frames (N, C, H, W)."""
+        """Map features (N, …), coarsest first, to frames (N, C, H, W)."""
         x, skip, *finer = features
         x = self.low(x, skip)
         for index, up in enumerate(self.ups):
@@ -86,7 +87,7 @@ class Decoder(nn.Module):
 
 
 class Enhancer(nn.Module):
-    """The decoded frame beside the past's pixels, moved by the same matrices."""
+    """Refine the decoded frame with past pixels moved by the same matrices."""
 
     def __init__(self, channels: int, width: int, blocks: int) -> None:
         super().__init__()
@@ -95,12 +96,12 @@ class Enhancer(nn.Module):
         self.leave = nn.Conv2d(width, channels, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(N, 2C, H, W) -> (N, C, H, W)."""
+        """Map (N, 2C, H, W) to (N, C, H, W)."""
         return self.leave(self.body(frames))  # type: ignore[no-any-return]
 
 
 class MMVP(Method):
-    """Motion between frames as matrices over positions: predicted by convolutions, then applied to features."""
+    """Predict the motion between frames as matrices over positions and apply them to past features."""
 
     Config = MMVPConfig
     config: MMVPConfig
@@ -110,7 +111,7 @@ class MMVP(Method):
         venue="ICCV 2023",
         url="https://arxiv.org/abs/2308.16154",
     )
-    summary = "predicts motion matrices between positions and moves past features by them"
+    summary = "predicts motion matrices between positions and applies them to past features"
     presets = PRESETS
     small = {
         "hid_s": 8,
@@ -172,7 +173,7 @@ class MMVP(Method):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """Motion needs two frames, and two resolutions below the frame's own a multiple of 8 pixels."""
+        """Skip benchmarks with fewer than two past frames or with sides that do not divide by 8."""
         if benchmark.shape.t_in < 2:
             return "needs at least 2 past frames"
         if benchmark.shape.height % SMALLEST or benchmark.shape.width % SMALLEST:
@@ -181,7 +182,7 @@ class MMVP(Method):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """Widths, depths, and the ratios, which are the kernels of the decoder's transposed convolutions."""
+        """Infer widths, depths and ratios; a ratio is the kernel size of a transposed convolution of the decoder."""
         fine = depth(state_dict, "dec.upsample_block") or 0
         ups = [f"upsample_block.{index}" for index in reversed(range(fine))] + ["upsample_block_low2high"]
         ratios = tuple(size(state_dict, f"dec.{up}.up.weight", 2) for up in ups)
@@ -196,10 +197,10 @@ class MMVP(Method):
         )
 
     def idle_macs(self) -> int:
-        """What published counts have besides: every product of matrices formed, for each future frame and level anew.
+        """Count what published code computes besides: it forms every product of matrices per future frame and level.
 
-        They also resize the finer features to their own size, and are of evaluation mode, in which a BatchNorm counts
-        2 per element instead of 5.
+        It also resizes the finer features to the size that they have. Published counts are of evaluation mode, in which
+        a BatchNorm counts 2 per element instead of 5.
         """
         s, t_in, t_out = self.config.hid_s, self.shape.t_in, self.shape.t_out
         factor, high = prod(self.config.ratios[:-1]), prod(self._grid)
@@ -221,18 +222,18 @@ class MMVP(Method):
         return self.shape.height // factor, self.shape.width // factor
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        """Map (B, T_in, C, H, W) to (B, T_out, C, H, W)."""
         self.check_past(past)
         return self._predict(past, past)
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
-        """Mean squared error; with ``trained_on`` "clip" the filters see the future too."""
+        """Return the mean squared error; with ``trained_on`` "clip" the filters also see the future."""
         clip = past if self.config.trained_on == "past" else torch.cat([past, future], dim=1)
         mse = F.mse_loss(self._predict(past, clip), future)
         return {"loss": mse, "mse": mse}
 
     def motion_matrices(self, high: Tensor, low: Tensor) -> tuple[Motion, Motion]:
-        """Of the past and the future, on the high and on the low grid, each normalised.
+        """Return the normalised matrices of past and future, on the high and on the low grid.
 
         Args:
             high, low: F_{S−1} and F_S (B, T, C, h, w) of the frames that the filters see; the first T_in are the past.
@@ -248,7 +249,7 @@ class MMVP(Method):
         return (normalise(past_high), normalise(future_high)), (normalise(past_low), normalise(future_low))
 
     def _predict(self, past: Tensor, shown: Tensor) -> Tensor:
-        """The future of ``past`` while the filters see ``shown``, whose first frames are the past."""
+        """Predict the future of ``past``; the filters see ``shown``, whose first frames are the past."""
         features = [level.unflatten(0, shown.shape[:2]) for level in self.encoder(shown.flatten(0, 1))]
         on_high, on_low = self.motion_matrices(features[-2], features[-1])
         coarsest, *finer = [level[:, : self.shape.t_in] for level in reversed(features[-KEPT:])]
@@ -261,7 +262,7 @@ class MMVP(Method):
 
 
 def _move(levels: Sequence[Tensor], matrices: Motion) -> list[Tensor]:
-    """Features (B, T_in, C, H, W) of several resolutions, moved by matrices of the first one's grid."""
+    """Move features (B, T_in, C, H, W) of several resolutions by matrices on the grid of the first."""
     grid = levels[0].shape[3:]
     factors = [level.shape[3] // grid[0] for level in levels]
     folded = [F.pixel_unshuffle(level, factor).flatten(3) for level, factor in zip(levels, factors, strict=True)]

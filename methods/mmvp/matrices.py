@@ -1,4 +1,4 @@
-"""Motion matrices: how alike are two frames' positions, and what of the past goes where in the future.
+"""Motion matrices: similarity between the positions of two frames, used to move past features into the future.
 
 Axes: B, T past frames, U future frames, C, h, w (P = h·w positions, row by row); i in the earlier frame, j in the
 later.
@@ -14,13 +14,13 @@ EPS = 1e-6
 
 
 def similarity(g_BTCP: Tensor) -> Tensor:
-    """Cosines of every position with every one of the next frame: (B, T, C, P) -> (B, T−1, P, P)."""
+    """Return the cosine of each position with each position of the next frame: (B, T, C, P) -> (B, T−1, P, P)."""
     unit = g_BTCP / (g_BTCP.norm(dim=2, keepdim=True) + EPS)
     return torch.matmul(unit[:, :-1].mT, unit[:, 1:])
 
 
 def resize(matrices_BUPP: Tensor, high: tuple[int, int], low: tuple[int, int]) -> Tensor:
-    """Matrices of a finer grid on a coarser one: j is resized bilinearly, then i bicubically."""
+    """Resize matrices to a coarser grid: bilinearly along j, then bicubically along i."""
     batch, future = matrices_BUPP.shape[:2]
     targets = matrices_BUPP.reshape(-1, 1, *high)
     targets = F.interpolate(targets, low, mode="bilinear", align_corners=False)
@@ -30,14 +30,14 @@ def resize(matrices_BUPP: Tensor, high: tuple[int, int], low: tuple[int, int]) -
 
 
 def normalise(matrices: Tensor) -> Tensor:
-    """Softmax over all entries of a matrix together: (…, P, P)."""
+    """Apply one softmax over all entries of each matrix (…, P, P)."""
     return matrices.flatten(-2).softmax(-1).view_as(matrices)
 
 
 def compose(features_BTCP: Tensor, past: Tensor, future: Tensor) -> Tensor:
-    """Every future frame as a mean of the past, weighted by the product of the matrices that lead there.
+    """Return each future frame as a mean of past features, weighted by the product of the matrices between them.
 
-    The products S_t ⋯ S_{T−2} Ŝ are applied to the features from the oldest frame on, never formed.
+    The products S_t ⋯ S_{T−2} Ŝ are never formed: each matrix is applied to the features, the oldest frame first.
 
     Args:
         features_BTCP: (B, T, C, P).

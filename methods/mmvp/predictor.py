@@ -1,4 +1,4 @@
-"""From the motion matrices of the past to those of the future. Axes: N = B·h·w source positions, T−1, U, q, h, w."""
+"""Prediction of future motion matrices from past ones. Axes: N = B·h·w source positions, T−1, U, q, h, w."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class ConvNorm(nn.Module):
         self.norm = norm(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, …) -> (N, C_out, …)."""
+        """Map (N, C_in, …) to (N, C_out, …)."""
         return F.leaky_relu(self.norm(self.conv(x)), SLOPE)
 
 
 class MatrixPredictor(nn.Module):
-    """Every row of a motion matrix is an image: a small convolutional U-net continues the clip of these images."""
+    """U-net that reads each row of the past motion matrices as a clip of images and predicts the next images."""
 
     def __init__(self, width: int, t_past: int, t_out: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MatrixPredictor(nn.Module):
         self.leave = nn.Conv2d(width, 1, 3, padding=1, bias=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Images (N, T−1, h, w) -> (N, U, h, w)."""
+        """Map images (N, T−1, h, w) to (N, U, h, w)."""
         count, _, *size = rows.shape
         images = rows.flatten(0, 1)[:, None]
         inner = self.down_1(self.pre_2(self.pre_1(self.enter(images))))
@@ -59,7 +59,7 @@ class MatrixPredictor(nn.Module):
         return self.leave(outer).view(count, self.t_out, *size)  # type: ignore[no-any-return]
 
     def normalised(self, grid: tuple[int, int]) -> int:
-        """Elements that pass a BatchNorm on the way of one clip's matrices, on a grid (h, w)."""
+        """Return the number of elements that pass a BatchNorm for one clip on a grid (h, w)."""
         half = tuple(-(-side // 2) for side in grid)
         quarter = tuple(-(-side // 2) for side in half)
         past = self.t_past * (2 * prod(grid) + 2 * prod(half))

@@ -1,8 +1,8 @@
-"""Settings of MMVP that the field's library publishes, and small ones for ``quick`` protocols.
+"""Settings of MMVP as published by OpenSTL, and small ones for ``quick`` protocols.
 
-Published for Moving MNIST and KTH. Other benchmarks have no published settings: the moving images take Moving MNIST's,
-the videos KTH's, the rest the method's defaults and their protocol's learning rate. TaxiNYC's frames of 16×8 leave room
-for two resolutions only; Human3.6M's of 256×256 are reduced by 4 first, so that matrices keep at most 16×16 positions.
+Settings are published for Moving MNIST and KTH. Other moving images use Moving MNIST's, other videos KTH's, and all
+others the method's defaults with their protocol's learning rate. TaxiNYC's 16×8 frames allow only two resolutions.
+Human3.6M's 256×256 frames are first reduced by 4, so that matrices keep at most 16×16 positions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Extrapolation by optical flow: the last frame moves on with the motion seen in the past (Lagrangian persistence).
+"""Extrapolation by optical flow: the last frame is advected with the motion of the past (Lagrangian persistence).
 
 The baseline of radar nowcasting (Germann and Zawadzki, "Scale-Dependence of the Predictability of Precipitation", 2002;
 Ayzel et al., "Optical flow models as an open benchmark for radar-based precipitation nowcasting", 2019).
@@ -23,12 +23,12 @@ from .motion import Motion, displacement
 
 
 class OptFlowConfig(MethodConfig):
-    """How motion is estimated and what lies beyond the frame.
+    """How motion is estimated and how the border is filled.
 
-    ``motion``: "lucas_kanade" and "tvl1" give each pixel a displacement of its own, "global" one to the whole frame
-    (the peak of the cross-correlation, to a tenth of a pixel). ``pairs``: how many of the last pairs of frames the
-    motion is averaged over. ``radius``: half the window of Lucas-Kanade, in pixels. ``border``: what moves in from
-    outside, the "edge" pixel repeated or "zero" in model space.
+    ``motion``: "lucas_kanade" and "tvl1" estimate one displacement per pixel, "global" one per frame (the peak of the
+    cross-correlation, to a tenth of a pixel). ``pairs``: number of last pairs of frames over which motion is averaged.
+    ``radius``: half the window of Lucas-Kanade, in pixels. ``border``: value outside the frame, the repeated "edge"
+    pixel or "zero" in model space.
     """
 
     motion: Motion = "lucas_kanade"
@@ -38,14 +38,14 @@ class OptFlowConfig(MethodConfig):
 
 
 class OptFlow(Method):
-    """Motion by scikit-image from the mean over channels, then backward semi-Lagrangian advection of the last frame.
+    """Estimate motion from the mean over channels, then advect the last frame (backward semi-Lagrangian).
 
-    A value that is not finite is replaced by its pixel's last finite one, and the prediction is always finite.
+    A value that is not finite is replaced by the pixel's last finite one, so predictions are always finite.
     """
 
     Config = OptFlowConfig
     config: OptFlowConfig
-    summary = "the last frame carried on by the optical flow of the past ones"
+    summary = "advects the last frame with the optical flow of the past frames"
 
     def __init__(self, shape: ClipShape, config: OptFlowConfig) -> None:
         super().__init__(shape, config)
@@ -54,11 +54,11 @@ class OptFlow(Method):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """Motion needs two past frames."""
+        """Skip benchmarks with fewer than two past frames."""
         return None if benchmark.shape.t_in >= 2 else "needs at least 2 past frames"
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W); the motion is computed on the CPU."""
+        """Map (B, T_in, C, H, W) to (B, T_out, C, H, W); the motion is computed on the CPU."""
         self.check_past(past)
         known = fill_gaps(past.float())
         pairs = min(self.config.pairs, self.shape.t_in - 1)

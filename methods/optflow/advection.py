@@ -1,4 +1,4 @@
-"""Semi-Lagrangian advection and what it needs of a clip. Axes: B, T, C, H, W; positions are in pixels.
+"""Semi-Lagrangian advection. Axes: B, T, C, H, W; positions are in pixels.
 
 Source: Germann and Zawadzki, "Scale-Dependence of the Predictability of Precipitation", 2002 (the backward scheme).
 """
@@ -14,9 +14,9 @@ Border = Literal["edge", "zero"]
 
 
 def fill_gaps(clip_BTCHW: Tensor) -> Tensor:
-    """Replace each value that is not finite by its pixel's last finite one before it.
+    """Replace each value that is not finite by the pixel's last finite one.
 
-    Before a pixel's first finite value, by the mean of the clip's finite values, or 0 where there is none.
+    A pixel without an earlier finite value gets the mean of the clip's finite values, or 0 if there are none.
     """
     finite = clip_BTCHW.isfinite()
     if bool(finite.all()):
@@ -32,15 +32,15 @@ def fill_gaps(clip_BTCHW: Tensor) -> Tensor:
 
 
 def advect(frame_BCHW: Tensor, back_B2HW: Tensor, leads: int, border: Border) -> Tensor:
-    """Carry a frame on, its motion the same at every lead: (B, leads, C, H, W).
+    """Advect a frame with constant motion: (B, leads, C, H, W).
 
-    What arrives in a pixel is followed back, one lead a step, and the frame is interpolated once, bilinearly, where it
-    began. A step takes the displacement at the place that it starts from, which is what flow between two frames gives.
+    Each pixel is traced back one lead time per step; the frame is interpolated once, bilinearly, at the origin. A step
+    uses the displacement at the place from which it starts.
 
     Args:
         frame_BCHW: the last known frame.
-        back_B2HW: where what is seen at a pixel came from one frame before, relative to it: rows, columns.
-        border: value beyond the frame; displacements there are those of the edge.
+        back_B2HW: displacement of each pixel's content back to the previous frame: rows, columns.
+        border: value outside the frame; displacements there are those of the edge.
     """
     height, width = frame_BCHW.shape[2:]
     rows = torch.arange(height, device=frame_BCHW.device, dtype=frame_BCHW.dtype)[:, None].expand(height, width)
@@ -54,7 +54,7 @@ def advect(frame_BCHW: Tensor, back_B2HW: Tensor, leads: int, border: Border) ->
 
 
 def interpolate(field_BCHW: Tensor, at_B2HW: Tensor, border: Border) -> Tensor:
-    """Bilinear values (B, C, H, W) of a field at positions (row, column); exact at whole pixels."""
+    """Interpolate a field bilinearly at positions (row, column); exact at whole pixels."""
     height, width = field_BCHW.shape[2:]
     floor = at_B2HW.floor()
     part = at_B2HW - floor

@@ -1,4 +1,4 @@
-"""Persistence: every future frame is the last past frame; the baseline of every table."""
+"""Persistence: every future frame is the last past frame, a baseline in every table."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from stbench.nn import Method
 
 
 class Persistence(Method):
-    """Repeats the last past frame."""
+    """Repeat the last past frame."""
 
     summary = "every future frame is the last past frame"
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        """Map (B, T_in, C, H, W) to (B, T_out, C, H, W)."""
         self.check_past(past)
         return past[:, -1:].repeat(1, self.shape.t_out, 1, 1, 1)

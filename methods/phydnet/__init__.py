@@ -43,9 +43,9 @@ FORCING_DECAY = 0.003
 class PhyDNetConfig(EncoderConfig):
     """Hyperparameters of PhyDNet.
 
-    ``hid_s`` is the width of the features, ``patch`` the encoder's shrinking factor; ``moment_weight`` scales the
-    moment loss; ``teacher_forcing`` feeds true futures with probability max(0, 1 − 0.003·epoch), drawn once per
-    batch; the sigmoid ties the output to [0, 1].
+    ``hid_s``: width of the features. ``patch``: factor by which the encoder shrinks a frame. ``moment_weight``: weight
+    of the moment loss. ``teacher_forcing``: feeds true futures with probability max(0, 1 − 0.003·epoch), drawn once per
+    batch. The sigmoid limits the output to [0, 1].
     """
 
     hid_s: PositiveInt = 64
@@ -67,7 +67,7 @@ class PhyState(NamedTuple):
 
 
 class PhyCell(nn.Module):
-    """Prediction h̃ = h + F(h) by learned derivatives, correction h̃ + K⊙(u − h̃) by a Kalman-like gate (eqs. 6–9)."""
+    """Predict h̃ = h + F(h) with learned derivatives, then correct to h̃ + K⊙(u − h̃) with a gate (eqs. 6–9)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -80,14 +80,14 @@ class PhyCell(nn.Module):
         self.gate = nn.Conv2d(2 * width, width, 3, padding=1)
 
     def forward(self, u: Tensor, h: Tensor) -> Tensor:
-        """Input u and hidden h, both (B, width, H', W') -> new h."""
+        """Map input u and hidden state h, both (B, width, H', W'), to the new h."""
         predicted = h + self.derivatives(h)
         gain = torch.sigmoid(self.gate(torch.cat([u, h], dim=1)))
         return predicted + gain * (u - predicted)  # type: ignore[no-any-return]
 
 
 class ResidualCell(nn.Module):
-    """ConvLSTM layer of the residual branch: one 3×3 conv of [x, h] with bias, gates in the order (i, f, o, g)."""
+    """ConvLSTM layer of the residual branch: one 3×3 conv of [x, h], gates in the order (i, f, o, g)."""
 
     def __init__(self, c_in: int, n: int) -> None:
         super().__init__()
@@ -95,15 +95,15 @@ class ResidualCell(nn.Module):
         self.conv = nn.Conv2d(c_in + n, 4 * n, 3, padding=1)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """X (B, C_in, H', W') and h (B, n, H', W') -> gates (B, 4n, H', W')."""
+        """Map x (B, C_in, H', W') and h (B, n, H', W') to the gates (B, 4n, H', W')."""
         return self.conv(torch.cat([x, h], dim=1))  # type: ignore[no-any-return]
 
 
 class ResidualBranch(nn.ModuleList):
-    """The layers in a row. Training keeps the gates and states: a layer's output is computed again for the next."""
+    """The layers in sequence. Training stores gates and states; the backward pass recomputes each layer's output."""
 
     def forward(self, x: Tensor, layers: Layers) -> Layers:
-        """Features (B, C_in, H', W') and every layer's (h, c) -> every layer's new (h, c)."""
+        """Map features (B, C_in, H', W') and the (h, c) of all layers to the new (h, c) of all layers."""
         (h, c), *others = layers
         gates = self[0](x, h)
         updated = []
@@ -115,7 +115,7 @@ class ResidualBranch(nn.ModuleList):
 
 
 def _follow(cell: nn.Module, gates: Tensor, c: Tensor, next_h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A layer's new h and c, and the gates of the next one."""
+    """Return a layer's new h and c, and the gates of the next layer."""
     h, c = _lstm(gates, c)
     return h, c, cell(h, next_h)
 
@@ -127,7 +127,7 @@ def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PhyDNet(RecurrentForecaster):
-    """Two branches between a frame encoder and decoder: PhyCell for the dynamics, ConvLSTM for the rest."""
+    """PhyCell for the dynamics beside ConvLSTM for the residual, between a frame encoder and decoder."""
 
     Config = PhyDNetConfig
     config: PhyDNetConfig
@@ -191,20 +191,20 @@ class PhyDNet(RecurrentForecaster):
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """Without the sigmoid where values leave [0, 1]."""
+        """Drop the sigmoid if the benchmark has values outside [0, 1]."""
         return fitting_activation(benchmark)
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """The features' width; ``patch`` is a stride, which no shape shows."""
+        """Infer the width of the features; ``patch`` is a stride, which tensor shapes do not show."""
         return known(hid_s=size(state_dict, "phycell.cell_list.0.F.conv2.weight", 0))
 
     def idle_macs(self) -> int:
-        """The moment loss's two matrix products per kernel, which only training needs."""
+        """Count the moment loss's two matrix products per kernel, which only training needs."""
         return 2 * DERIVATIVE_KERNEL * self.cell.derivatives.conv1.weight.numel()  # type: ignore[union-attr, operator]
 
     def initial_state(self, frame: Tensor) -> PhyState:
-        """Zeros for both branches."""
+        """Return zeros for both branches."""
 
         def zeros(channels: int) -> Tensor:
             return torch.zeros(
@@ -220,7 +220,7 @@ class PhyDNet(RecurrentForecaster):
         return PhyState(zeros(width), [(zeros(k * width), zeros(k * width)) for k in BRANCH_WIDTHS])
 
     def step(self, frame: Tensor, state: PhyState) -> tuple[Tensor, PhyState]:
-        """Frame (B, C, H, W) through both branches -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         features, skip = self.codec.encode(frame)
         physical = self.cell(self.enter_physical(features), state.physical)
         layers = self.residual(self.enter_residual(features), state.layers)
@@ -230,19 +230,19 @@ class PhyDNet(RecurrentForecaster):
         return guess, PhyState(physical, layers)
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
-        """One draw per batch: all future inputs are true frames, or all are the model's own."""
+        """Draw once per batch whether all future inputs are true frames or the model's predictions."""
         rate = max(0.0, 1.0 - FORCING_DECAY * progress.epoch) if self.config.teacher_forcing else 0.0
         forced = bool(torch.rand((), generator=progress.generator) < rate)
         past = torch.arange(self.shape.length - 1) < self.shape.t_in
         return (past | forced).expand(batch, -1)
 
     def moment_loss(self) -> Tensor:
-        """How far the derivative kernels' moments are from one partial derivative each (eq. 10)."""
+        """Return the distance between the kernels' moments and those of partial derivatives (eq. 10)."""
         basis: Tensor = self.moment_basis  # type: ignore[assignment]
         return moment_loss(self.cell.derivatives.conv1.weight, basis)  # type: ignore[union-attr, arg-type]
 
     def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
-        """Σ over emissions of the frame's MSE, plus the weighted moment loss."""
+        """Return the sum over emissions of the MSE, plus the weighted moment loss."""
         emissions = self.rollout(clip, feed_true)
         frames = F.mse_loss(emissions, clip[:, 1:]) * emissions.shape[1]
         moments = self.moment_loss()

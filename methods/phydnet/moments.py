@@ -1,4 +1,4 @@
-"""The moment matrices that tie PhyCell's kernels to partial derivatives (Long et al., "PDE-Net 2.0", 2019)."""
+"""Moment matrices that constrain PhyCell's kernels to partial derivatives (Long et al., "PDE-Net 2.0", 2019)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def moment_basis(size: int) -> Tensor:
-    """M with M[i, j] = (j − (size−1)/2)^i / i!, float64 (size, size).
+    """Return M with M[i, j] = (j − (size−1)/2)^i / i!, float64 (size, size).
 
     >>> moment_basis(3)[1].tolist()
     [-1.0, 0.0, 1.0]
@@ -20,17 +20,17 @@ def moment_basis(size: int) -> Tensor:
 
 
 def kernels_to_moments(kernels: Tensor, basis: Tensor) -> Tensor:
-    """Moment matrices M·k·Mᵀ of kernels (..., size, size), in the basis' precision."""
+    """Return the moment matrices M·k·Mᵀ of kernels (..., size, size), in the precision of ``basis``."""
     return basis @ kernels.to(basis.dtype) @ basis.T
 
 
 def moment_targets(size: int) -> Tensor:
-    """The size² targets, (size², size, size): number q has a single 1 at (q // size, q % size)."""
+    """Return the targets (size², size, size): number q has a single 1 at (q // size, q % size)."""
     return torch.eye(size * size).reshape(-1, size, size)
 
 
 def moment_loss(weight: Tensor, basis: Tensor) -> Tensor:
-    """Σ over input channels of MSE(moments of the channel's size² kernels, targets).
+    """Return the sum over input channels of MSE(moments of the channel's size² kernels, targets).
 
     Args:
         weight: (size², C_in, size, size), the weight of PhyCell's first conv.

@@ -1,4 +1,4 @@
-"""PredFormer (Tang et al., 2024, arXiv 2410.04733): transformers only, over patches of all past frames at once.
+"""PredFormer (Tang et al., 2024, arXiv 2410.04733): a pure transformer over the patches of all past frames.
 
 Axes: B, T, C, H, W, N patches of a frame (row by row), d features.
 """
@@ -81,15 +81,16 @@ ARRANGEMENTS: Mapping[Variant, Arrangement] = {
 
 
 class PredFormerConfig(EncoderConfig):
-    """Hyperparameters of PredFormer; the defaults are its TaxiBJ setting's.
+    """Hyperparameters of PredFormer; the defaults are those of its TaxiBJ setting.
 
-    ``variant``: the order of the stacks. ``blocks``: gated transformer blocks in all, from which the number of layers
-    follows (rounded down); ``ndepth`` gives that number itself, the published Ndepth. ``depth``: blocks of a stack in
-    the interleaved variants, whose ``layer_skip`` adds each layer's input to its result. ``scale_dim``: width of the
-    feed-forward part in units of ``dim``. ``attn_dropout`` acts on what attention returns, not on its weights.
+    ``variant``: order of the stacks. ``blocks``: total number of gated transformer blocks, which gives the number of
+    layers (rounded down). ``ndepth``: the number of layers itself, the published Ndepth. ``depth``: blocks per stack in
+    the interleaved variants. ``layer_skip``: adds each layer's input to its output in those variants. ``scale_dim``:
+    width of the feed-forward part in units of ``dim``. ``attn_dropout``: acts on the output of attention, not on its
+    weights.
 
-    ``token_order`` "public" hands facst's tokens to the head in (patch, time) order, as its published code and
-    checkpoints do; the head counts them in (time, patch). The other variants' order is the right one either way.
+    ``token_order``: "public" passes facst's tokens to the head in (patch, time) order, as the published code and
+    checkpoints do, although the head reads (time, patch). The other variants are unaffected.
     """
 
     variant: Variant = "quadruplet_tsst"
@@ -109,7 +110,7 @@ class PredFormerConfig(EncoderConfig):
 
 
 class PredFormer(ParallelForecaster):
-    """Patches of all past frames as tokens, gated transformer stacks over space and time, a linear head."""
+    """Tokens from patches of all past frames, gated transformer stacks over space and time, a linear head."""
 
     Config = PredFormerConfig
     config: PredFormerConfig
@@ -119,7 +120,7 @@ class PredFormer(ParallelForecaster):
         venue="arXiv 2024",
         url="https://arxiv.org/abs/2410.04733",
     )
-    summary = "transformers only: attention over patches and over time, interleaved, one pass"
+    summary = "feed-forward pure transformer with attention over patches and over time"
     variants = {name: {"variant": name} for name in ARRANGEMENTS}
     presets = PRESETS
     ask_for = ("variant",)
@@ -170,19 +171,20 @@ class PredFormer(ParallelForecaster):
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """The largest patch, up to the default one, that divides the frame."""
+        """Choose the largest patch, up to the default one, that divides the frame."""
         common = gcd(benchmark.shape.height, benchmark.shape.width)
         return {"patch": gcd(common, PredFormerConfig().patch)}
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
-        """Sizes of the tokens and of the stacks.
+        """Infer the sizes of the tokens and of the stacks.
 
-        Neither the variant, which a file does not always show, nor how the attention's width is cut into heads.
+        The variant, and how the attention's width is split into heads, do not always show in a file.
         """
         values, width = (size(state_dict, "to_patch_embedding.1.weight", dim) for dim in (1, 0))
         patch = isqrt(values // shape.channels) if values else 0
-        stack = _first_stack(state_dict)
+        end = ".layers.0.0.norm.weight"
+        stack = next((key.removesuffix(end) for key in state_dict if key.endswith(end)), "")
         layered, per_stack = count_parts(state_dict, "blocks"), count_parts(state_dict, f"{stack}.layers")
         wide = size(state_dict, f"{stack}.layers.0.1.fn.fc1_x.weight", 0)
         headless = bool(stack) and f"{stack}.layers.0.0.fn.to_out.0.weight" not in state_dict
@@ -196,8 +198,8 @@ class PredFormer(ParallelForecaster):
             depth=per_stack if layered else None,
         )
 
-    def one_pass(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> the next T_in frames."""
+    def predict_block(self, past: Tensor) -> Tensor:
+        """Predict the next T_in frames after ``past`` (B, T_in, C, H, W)."""
         tokens_BTNd, skip = self.codec.encode(past)
         tokens_BTNd = tokens_BTNd + self.positions
         for layer in self.layers.values():
@@ -207,7 +209,7 @@ class PredFormer(ParallelForecaster):
         return self.codec.decode(tokens_BTNd, skip)
 
     def idle_macs(self) -> int:
-        """What the published counts differ by: fvcore rounds an attention's two products to four digits each."""
+        """Return the rounding of published counts: fvcore rounds the two products of attention to four digits each."""
         config, shape, patches = self.config, self.shape, self.positions.shape[1]
         sequences = {"space": (shape.t_in, patches), "time": (patches, shape.t_in), "both": (1, shape.t_in * patches)}
         stacks = [module for module in self.modules() if isinstance(module, Stack)]
@@ -220,11 +222,11 @@ class PredFormer(ParallelForecaster):
 
 
 def _layers(config: PredFormerConfig) -> int:
-    """Ndepth that comes closest to ``blocks`` from below."""
+    """Return the largest Ndepth that needs at most ``blocks`` blocks."""
     arrangement = ARRANGEMENTS[config.variant]
     per_layer = len(arrangement.stacks) * (config.depth if arrangement.layered else 1)
     if config.blocks < per_layer:
-        raise UserError(f"blocks = {config.blocks}: a layer of {config.variant} has {per_layer}. Use at least those.")
+        raise UserError(f"blocks = {config.blocks}: a layer of {config.variant} needs {per_layer}. Use at least those.")
     return config.blocks // per_layer
 
 
@@ -238,9 +240,3 @@ def _block(config: PredFormerConfig) -> GatedTransformerBlock:
         attn_drop=config.attn_dropout,
         drop_path=config.drop_path,
     )
-
-
-def _first_stack(state: Mapping[str, Tensor]) -> str:
-    """Published name of the first stack in a file, "" where there is none."""
-    end = ".layers.0.0.norm.weight"
-    return next((key.removesuffix(end) for key in state if key.endswith(end)), "")

@@ -10,7 +10,7 @@ from stbench.schema import ClipShape
 
 
 class PatchTokens(nn.Module):
-    """PredFormer's own: a linear map of each p×p patch; LayerNorm and a linear map back.
+    """PredFormer's codec: a linear map of each p×p patch; back, a LayerNorm and a linear map.
 
     A patch is read as (row, column, channel) and written as (channel, row, column).
     """
@@ -26,7 +26,7 @@ class PatchTokens(nn.Module):
         self.head = nn.Linear(width, values)
 
     def encode(self, frames_BTCHW: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, T, N, d), no skip."""
+        """Return tokens (B, T, N, d), no skip."""
         batch, time, channels, _, _ = frames_BTCHW.shape
         grid = frames_BTCHW.reshape(batch, time, channels, self.rows, self.patch, self.columns, self.patch)
         patches = grid.permute(0, 1, 3, 5, 4, 6, 2).flatten(4).flatten(2, 3)
@@ -41,7 +41,7 @@ class PatchTokens(nn.Module):
 
 
 class StridedTokens(nn.Module):
-    """The shared strided pair; each position of its feature map is a token, and a linear map fits the widths."""
+    """The shared strided codec with each position of its feature map as a token; linear maps match the widths."""
 
     def __init__(self, shape: ClipShape, width: int, config: EncoderConfig) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class StridedTokens(nn.Module):
         self.decoder = StridedDecoder(config.hid_s, shape.channels, config.n_s, config.kernel_dec)
 
     def encode(self, frames_BTCHW: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, T, N, d), and the first block's output for each frame (B·T, hid_s, H, W)."""
+        """Return tokens (B, T, N, d) and the first block's output for each frame (B·T, hid_s, H, W)."""
         batch, time = frames_BTCHW.shape[:2]
         features, skip = self.encoder(frames_BTCHW.flatten(0, 1))
         tokens: Tensor = self.embed(features.flatten(2).transpose(1, 2))
@@ -70,10 +70,11 @@ class StridedTokens(nn.Module):
 
 
 def sinusoids(tokens: int, width: int) -> Tensor:
-    """Fixed position table (tokens, width): sin θ in even columns i, cos θ in odd ones, θ = a / 10000^(2⌊i/2⌋/width).
+    """Return a fixed position table (tokens, width).
 
-    θ is computed in double precision and rounded before sine and cosine, as in the published code: for token numbers
-    in the thousands another order moves entries by 1e-4.
+    Even columns i hold sin θ, odd ones cos θ, with θ = a / 10000^(2⌊i/2⌋/width) for token a. θ is computed in float64
+    and rounded to float32 before sine and cosine, as in the published code. Rounding afterwards changes entries by up
+    to 1e-4 when there are thousands of tokens.
     """
     pairs = 2 * (torch.arange(width, dtype=torch.float64) // 2)
     angles = (torch.arange(tokens, dtype=torch.float64)[:, None] / 10_000 ** (pairs / width)).float()

@@ -1,4 +1,4 @@
-"""Settings that PredFormer's tables and repository publish, and small ones for ``quick`` protocols.
+"""Settings of PredFormer as published by its paper and repository, and small ones for ``quick`` protocols.
 
 ``blocks`` gives the published Ndepth of every variant: 24, 12, 8 and 6 on Moving MNIST, 8, 4, 2 and 2 on TaxiBJ and
 WeatherBench, 12, 6, 4 and 3 on Human3.6M. The paper's best row on Moving MNIST has ``blocks`` 32.

@@ -1,4 +1,4 @@
-"""Gated transformer blocks, and stacks of them over space or time.
+"""Gated transformer blocks and their stacks over space or time.
 
 Axes: B, T, N patches of a frame, L tokens of a sequence, d features.
 Source: Tang et al., "PredFormer", 2024 (§3.2, Fig. 3).
@@ -31,11 +31,11 @@ class SwiGLU(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, d), same shape."""
+        """Map (…, d) to the same shape."""
         return self.drop(recompute(self._shrunk, self.gate(x), self.value(x), draws=self.drop.p > 0))  # type: ignore[no-any-return]
 
     def _shrunk(self, gate: Tensor, value: Tensor) -> Tensor:
-        """What follows the wide maps, of which training keeps their two outputs alone."""
+        """Apply what follows the wide maps; recomputed in the backward pass, which stores only their outputs."""
         return self.shrink(self.drop(F.silu(gate) * value))  # type: ignore[no-any-return]
 
 
@@ -57,15 +57,15 @@ class GatedTransformerBlock(nn.Module):
         self.apply(shrink_linear)
 
     def forward(self, x_BLd: Tensor) -> Tensor:
-        """(B, L, d), same shape; stochastic depth draws once per sequence."""
+        """Map (B, L, d) to the same shape; stochastic depth draws once per sequence."""
         x_BLd = self.drop_path.add(x_BLd, self.attention(self.norm1(x_BLd)))
         return self.drop_path.add(x_BLd, self.feed_forward(self.norm2(x_BLd)))
 
 
 class Stack(nn.Module):
-    """Blocks one after the other, then a LayerNorm, over the sequences ``along`` which tokens attend to each other.
+    """Blocks in sequence, then a LayerNorm; tokens attend to each other along the sequences named by ``along``.
 
-    "space": each frame's patches; "time": each patch's frames; "both": all tokens of a clip, time slower.
+    "space": the patches of a frame; "time": the frames of a patch; "both": all tokens of a clip, time-major.
     """
 
     def __init__(self, blocks: Sequence[GatedTransformerBlock], width: int, along: Along) -> None:
@@ -75,7 +75,7 @@ class Stack(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x_BTNd: Tensor) -> Tensor:
-        """(B, T, N, d), same shape. Between two stacks along time the transposes cancel, and nothing is copied."""
+        """Map (B, T, N, d) to the same shape. Transposes between two stacks along time cancel without a copy."""
         if self.along == "both":
             return self._run(x_BTNd.flatten(1, 2)).view(x_BTNd.shape)
         if self.along == "time":
@@ -90,7 +90,7 @@ class Stack(nn.Module):
 
 
 class Layer(nn.Module):
-    """Stacks in their order of application; with ``skip`` the input is added to the result."""
+    """Stacks in order of application; with ``skip`` the input is added to the output."""
 
     def __init__(self, stacks: dict[str, Stack], *, skip: bool) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Layer(nn.Module):
         self.stacks = nn.ModuleDict(stacks)
 
     def forward(self, x_BTNd: Tensor) -> Tensor:
-        """(B, T, N, d), same shape."""
+        """Map (B, T, N, d) to the same shape."""
         y_BTNd = x_BTNd
         for stack in self.stacks.values():
             y_BTNd = stack(y_BTNd)

@@ -29,9 +29,9 @@ class SpatiotemporalLSTMCell(nn.Module):
     def forward(
         self, x: Tensor, h: Tensor | None, c: Tensor, m: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Increments]:
-        """X (B, C_in, H', W'), h, c and m (B, n, H', W') -> new h, c, m and what was added to c and m.
+        """Map input (B, C_in, H', W') and states h, c, m (B, n, H', W') to the new h, c, m and the increments of c, m.
 
-        h or m None is all zero.
+        An h or m of None means zeros.
         """
         ix, fx, gx, ix_m, fx_m, gx_m, ox = self.conv_x(x).chunk(7, dim=1)
         ih, fh, gh, oh = self.conv_h(h).chunk(4, dim=1)
@@ -41,13 +41,13 @@ class SpatiotemporalLSTMCell(nn.Module):
         delta_m = torch.sigmoid(ix_m + im) * torch.tanh(gx_m + gm)
         m = delta_m if m is None else torch.sigmoid(fx_m + fm + 1.0) * m + delta_m
         memories = torch.cat([c, m], dim=1)
-        c = memories[:, : c.shape[1]]  # the backward pass keeps one copy for this step and the next
+        c = memories[:, : c.shape[1]]  # shared by this step and the next, so that the backward pass stores it once
         o = torch.sigmoid(ox + oh + self.conv_o(memories))
         return o * torch.tanh(self.conv_last(memories)), c, m, (delta_c, delta_m)
 
 
 class PredRNN(ConvRecurrent):
-    """Stacked ST-LSTM layers; the memory goes up the layers, then to the bottom of the next step."""
+    """Stacked ST-LSTM layers; the memory passes up the layers, then to the first layer of the next step."""
 
     Config = ConvRecurrentConfig
     paper = Paper(
@@ -56,7 +56,7 @@ class PredRNN(ConvRecurrent):
         venue="NeurIPS 2017",
         url="https://proceedings.neurips.cc/paper/2017/hash/e5f6ad6ce374177eef023bf5d0c018b6-Abstract.html",
     )
-    summary = "ConvLSTM with a spatiotemporal memory that zigzags through the layers"
+    summary = "ConvLSTM with a spatiotemporal memory that passes up the layers and through time"
     presets = PRESETS
     public_layout = PublicLayout(
         renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")),
@@ -70,16 +70,16 @@ class PredRNN(ConvRecurrent):
         )
 
     def idle_macs(self) -> int:
-        """Every h, and the memory below the first layer, are still zero at the first step."""
+        """Count convolutions of zeros at the first step: of every h, and of the memory in the first layer."""
         return gate_macs(self, "conv_h", "cells.0.conv_m")
 
     def initial_state(self, frame: Tensor) -> State:
-        """Zeros for every layer and for the shared memory."""
+        """Return zeros for every layer and for the shared memory."""
         n = self.config.hidden[0]
         return [(None, self.zeros(frame, n)) for _ in self.cells], None
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         layers, m = state
         x, skip = self.codec.encode(frame)
         new_layers: list[tuple[Tensor | None, Tensor]] = []

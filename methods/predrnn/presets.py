@@ -1,4 +1,4 @@
-"""Settings of PredRNN that its tables and the field's library publish, and small ones for ``quick`` protocols."""
+"""Settings of PredRNN as published by its paper and OpenSTL, and small ones for ``quick`` protocols."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 WIDE = {"hidden": (128, 128, 128, 128), "kernel": 5, "layer_norm": False}
 SMALL = {"hidden": (32, 32), "kernel": 3, "sampling": "none"}
-"""So few steps leave no time for a sampling curriculum: the model learns from its own outputs."""
+"""A quick run is too short for scheduled sampling, so training feeds the model its own predictions."""
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {

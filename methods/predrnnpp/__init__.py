@@ -18,7 +18,7 @@ HIGHWAY_INIT = 1e-3
 
 
 class CausalLSTMCell(nn.Module):
-    """Causal LSTM (eqs. 1–3): the layer's memory c is written first, the shared memory m then reads it."""
+    """Causal LSTM (eqs. 1–3): updates the layer's memory c first, then the shared memory m from it."""
 
     def __init__(self, c_in: int, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class CausalLSTMCell(nn.Module):
         self.conv_last = nn.Conv2d(2 * n, n, 1, bias=False)
 
     def forward(self, x: Tensor, h: Tensor | None, c: Tensor | None, m: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """X (B, C_in, H', W'), h, c and m (B, n, H', W') -> new h, c, m; None is all zero."""
+        """Map input (B, C_in, H', W') and states h, c, m (B, n, H', W') to the new h, c, m; None means zeros."""
         ix, fx, gx, ix_m, fx_m, gx_m, ox = self.conv_x(x).chunk(7, dim=1)
         ih, fh, gh, oh = self.conv_h(h).chunk(4, dim=1)
         ic, fc, gc = self.conv_c(c).chunk(3, dim=1)
@@ -46,7 +46,7 @@ class CausalLSTMCell(nn.Module):
 
 
 class GradientHighway(nn.Module):
-    """Gradient highway unit (eq. 4): z ← u⊙p + (1−u)⊙z, a short way through time for the gradient."""
+    """Gradient highway unit (eq. 4): z ← u⊙p + (1−u)⊙z, a short path through time for the gradient."""
 
     def __init__(self, n: int, kernel: int, size: tuple[int, int], layer_norm: bool) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class GradientHighway(nn.Module):
                 nn.init.uniform_(module.weight, -HIGHWAY_INIT, HIGHWAY_INIT)
 
     def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
-        """X and z (B, n, H', W') -> new z; z None is all zero."""
+        """Map x and z (B, n, H', W') to the new z; a z of None means zeros."""
         p, u = (self.conv_z(z) + self.conv_x(x)).chunk(2, dim=1)
         u = torch.sigmoid(u)
         kept = 0.0 if z is None else (1.0 - u) * z
@@ -65,7 +65,7 @@ class GradientHighway(nn.Module):
 
 
 class State(NamedTuple):
-    """(h, c) of each layer, the shared memory and the highway; None is all zero."""
+    """(h, c) of each layer, the shared memory and the highway; None means zeros."""
 
     layers: list[tuple[Tensor | None, Tensor | None]]
     m: Tensor | None
@@ -104,15 +104,15 @@ class PredRNNpp(ConvRecurrent):
         self.highway = GradientHighway(n, config.kernel, self.size, config.layer_norm)
 
     def idle_macs(self) -> int:
-        """Every h and c, the memory below the first layer and the highway are still zero at the first step."""
+        """Count convolutions of zeros at the first step: of h, c, the first layer's memory and the highway."""
         return gate_macs(self, "conv_h", "conv_c", "cells.0.conv_m", "highway.conv_z")
 
     def initial_state(self, frame: Tensor) -> State:  # noqa: ARG002 - an all-zero state needs no shape
-        """All zero."""
+        """Return the state in which everything is zero."""
         return State([(None, None)] * len(self.cells), None, None)
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         x, skip = self.codec.encode(frame)
         m, z = state.m, state.z
         layers: list[tuple[Tensor | None, Tensor | None]] = []

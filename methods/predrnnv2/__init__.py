@@ -25,7 +25,7 @@ class PredRNNv2Config(ConvRecurrentConfig):
 
 
 class State(NamedTuple):
-    """(h, c) of each layer, the shared memory, and one similarity per layer and step where they are asked for."""
+    """(h, c) of each layer, the shared memory, and, if requested, one similarity per layer and step."""
 
     layers: list[tuple[Tensor | None, Tensor]]
     m: Tensor | None
@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 class PredRNNv2(ConvRecurrent):
-    """Stacked ST-LSTM layers whose two memories are pushed to hold different things (§3.4)."""
+    """Stacked ST-LSTM layers with a loss that decouples their two memories (§3.4)."""
 
     Config = PredRNNv2Config
     config: PredRNNv2Config
@@ -56,18 +56,18 @@ class PredRNNv2(ConvRecurrent):
         self.adapter = nn.Conv2d(n, n, 1, bias=False)
 
     def idle_macs(self) -> int:
-        """First-step states as in PredRNN; the adapter, which only the loss needs, twice per layer and step."""
+        """Count PredRNN's idle MACs, and the adapter, which only the loss needs, twice per layer and step."""
         height, width = self.size
         calls = 2 * len(self.cells) * (self.shape.length - 1)
         adapter = calls * self.adapter.weight.numel() * height * width
         return gate_macs(self, "conv_h", "cells.0.conv_m") + adapter
 
     def initial_state(self, frame: Tensor) -> State:
-        """Zeros for every layer and for the shared memory."""
+        """Return zeros for every layer and for the shared memory."""
         return State([(None, self.zeros(frame, n)) for n in self.config.hidden], None, None)
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frame (B, C, H, W) through all layers -> guess of the next frame, new state."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state."""
         x, skip = self.codec.encode(frame)
         m = state.m
         layers: list[tuple[Tensor | None, Tensor]] = []
@@ -79,12 +79,12 @@ class PredRNNv2(ConvRecurrent):
         return self.codec.decode(x, skip), State(layers, m, state.similarities)
 
     def similarity(self, increments: Increments) -> Tensor:
-        """Mean over batch and channels of |cosine| between the adapted increments of c and m, flattened over space."""
+        """Return the mean |cosine| (over batch and channels) between the adapted increments of c and m."""
         delta_c, delta_m = (self.adapter(delta).flatten(2).to(self.adapter.weight.dtype) for delta in increments)
         return F.cosine_similarity(delta_c, delta_m, dim=2).abs().mean()
 
     def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
-        """MSE of every emission, plus ``decouple_weight`` · the memories' mean similarity over layers and steps."""
+        """Return the MSE of all emissions plus ``decouple_weight`` times the mean similarity of the memories."""
         start = self.initial_state(clip[:, 0])._replace(similarities=[])
         emissions, state = self.unroll(clip, feed_true, start)
         mse = F.mse_loss(emissions, clip[:, 1:])

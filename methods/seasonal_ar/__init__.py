@@ -1,4 +1,4 @@
-"""Seasonal autoregression: each pixel's future is linear in its own past, around the mean of its time of day.
+"""Seasonal autoregression: each pixel's future is linear in its own past, around a mean by time of day.
 
 With x the T_in past and y the T_out future values of one pixel and channel, and g the group of the last past frame
 (part of the day, working day or weekend), y = ȳ_g + A·(x − x̄_g): the least-squares fit with one intercept per group,
@@ -20,13 +20,13 @@ from stbench.nn.calendar import Grouping, Slots, count_groups, group_of
 from stbench.schema import Benchmark, ClipShape
 
 LARGEST = 1 << 26
-"""Intercepts to keep (256 MiB); above it, all frames are one group."""
+"""Maximum number of intercept values (256 MiB); larger frames use a single group."""
 TINY = 1e-12
-"""Variance that stands in for 0, so that a pixel that never changes gets coefficients of 0."""
+"""Smallest variance used, so that a pixel that never changes gets coefficients of 0."""
 
 
 class SeasonalARConfig(MethodConfig):
-    """``groups`` and ``slots`` are the seasons; ``ridge`` is the penalty, in units of a pixel's mean variance."""
+    """``groups``, ``slots``: the seasons. ``ridge``: penalty, in units of a pixel's mean variance."""
 
     groups: Grouping = "weekday_time_of_day"
     slots: Slots = 48
@@ -34,19 +34,19 @@ class SeasonalARConfig(MethodConfig):
 
 
 class SeasonalAR(Method):
-    """Ridge regression of every future frame on the past frames, pixel by pixel, in closed form.
+    """Regress each future frame on the past frames, pixel by pixel (ridge, closed form).
 
-    Without time stamps, and for a group that training never saw, the intercept is that of all clips. Not-a-number
-    until it is fitted.
+    Without time stamps, or for a group without training clips, the intercept is that of all clips. Predictions are NaN
+    until :meth:`fit` or :meth:`fit_at` is called.
     """
 
     Config = SeasonalARConfig
     config: SeasonalARConfig
-    summary = "linear regression of each pixel on its own past, with an intercept by time of day and weekday or weekend"
+    summary = "linear regression of each pixel on its past, with intercepts by time of day and weekday or weekend"
     coefficients: Tensor
-    """(T_out, T_in, C, H, W): of each past frame in each future one."""
+    """(T_out, T_in, C, H, W): weight of each past frame in each future frame."""
     intercepts: Tensor
-    """(G, T_out, C, H, W): of all clips, then of each group."""
+    """(G, T_out, C, H, W): intercepts of all clips, then of each group."""
 
     def __init__(self, shape: ClipShape, config: SeasonalARConfig) -> None:
         super().__init__(shape, config)
@@ -56,7 +56,7 @@ class SeasonalAR(Method):
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """One group where the frames are so large that an intercept per group would fill the memory."""
+        """Use a single group for frames so large that intercepts per group would fill the memory."""
         shape, default = benchmark.shape, SeasonalARConfig()
         frame = shape.channels * shape.height * shape.width
         values = (1 + count_groups(default.groups, default.slots)) * shape.t_out * frame
@@ -69,7 +69,7 @@ class SeasonalAR(Method):
     def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
         """Fit to batches (B, T_in+T_out, C, H, W) and their times, in one pass, summed in float64.
 
-        A pixel with a value that is not a number in a clip leaves that clip out.
+        A clip in which a pixel has a NaN does not count for that pixel.
         """
         t_in, device = self.shape.t_in, self.intercepts.device
         pixels = self.coefficients[0, 0].numel()
@@ -89,7 +89,7 @@ class SeasonalAR(Method):
         self._solve(products_PIL, sums)
 
     def _group(self, times: Times) -> Tensor:
-        """Group (B,) of the last past frame of each clip."""
+        """Return the group (B,) of each clip's last past frame."""
         return group_of(times[:, self.shape.t_in - 1], self.config.groups, self.config.slots)
 
     def _solve(self, products_PIL: Tensor, sums: dict[int, _Sums]) -> None:
@@ -117,12 +117,12 @@ class SeasonalAR(Method):
         return intercept
 
     def forward(self, past: Tensor) -> Tensor:
-        """Prediction with the intercept of all clips: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
+        """Predict with the intercept of all clips: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
         self.check_past(past)
         return self._predict(past, torch.zeros(len(past), dtype=torch.int64, device=past.device))
 
     def predict_at(self, past: Tensor, times: Times | None) -> Tensor:
-        """Prediction with the intercept of each clip's group; ``times`` None is :meth:`forward`."""
+        """Predict with the intercept of each clip's group; without ``times``, the same as :meth:`forward`."""
         if times is None:
             return self(past)  # type: ignore[no-any-return]
         self.check_past(past)
@@ -136,7 +136,7 @@ class SeasonalAR(Method):
 
 
 class _Sums:
-    """Running totals over the clips of one group: (L, P), and clips per pixel (P,)."""
+    """Running sums over the clips of one group (L, P), and the number of clips per pixel (P,)."""
 
     def __init__(self, like_LP: Tensor) -> None:
         self.total_LP = torch.zeros_like(like_LP)
@@ -152,5 +152,5 @@ class _Sums:
 
     @property
     def mean(self) -> Tensor:
-        """(L, P); 0 where no clip counts."""
+        """Mean (L, P); 0 where no clip counts."""
         return self.total_LP / self.count_P.clamp(min=1)

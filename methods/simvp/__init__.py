@@ -21,7 +21,7 @@ from .translators import build_translator, inception_config, stack_config
 
 
 class SimVP(StackedForecaster):
-    """Recurrent-free encoder → translator → decoder, trained on plain MSE."""
+    """Encoder → translator → decoder, trained on MSE."""
 
     Config = SimVPConfig
     config: SimVPConfig
@@ -31,7 +31,7 @@ class SimVP(StackedForecaster):
         venue="CVPR 2022",
         url="https://arxiv.org/abs/2206.05099",
     )
-    summary = "encoder, one-pass translator over the stacked frames (inception, gSTA, MetaFormers), decoder"
+    summary = "encoder, translator over the stacked frames (inception, gSTA, MetaFormers), decoder; feed-forward"
     variants = {name: {"translator": name} for name in get_args(get_args(Translator)[0])}
     presets = PRESETS
     public_layout = PublicLayout(
@@ -49,7 +49,7 @@ class SimVP(StackedForecaster):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
-        """Sizes of the strided pair and of the translator, and which translator it is."""
+        """Infer the sizes of encoder and decoder, and the translator with its sizes."""
         strided = super().infer_config(state_dict, shape)
         stack = stack_config(state_dict, shape.t_in * strided.get("hid_s", 0))
         return {**strided, **(stack or inception_config(state_dict))}
@@ -59,7 +59,7 @@ class SimVP(StackedForecaster):
         super().__init__(shape, config, build_translator(shape.t_in * config.hid_s, size, config))
 
     def idle_macs(self) -> int:
-        """Negative for HorNet and ConvMixer: published counts leave out a part of their blocks."""
+        """Return the blocks' idle MACs; negative for HorNet and ConvMixer, whose published counts are incomplete."""
         if not isinstance(self.temporal, BlockStack):
             return 0
         passes = -(-self.shape.t_out // self.shape.t_in)

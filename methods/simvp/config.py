@@ -10,11 +10,11 @@ from stbench.nn import EncoderConfig
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 PUBLIC_NAMES = {"incepu": "inception", "mlpmixer": "mlp", "moganet": "moga"}
-"""What published configurations call a translator, where it differs."""
+"""Names of translators in published configurations that differ from ours."""
 
 
 def _own_name(translator: Any) -> Any:
-    """The translator's name here, from any letter case."""
+    """Return our name of a translator; letter case does not matter."""
     if not isinstance(translator, str):
         return translator
     return PUBLIC_NAMES.get(translator.lower(), translator.lower())
@@ -42,8 +42,8 @@ Translator = Annotated[
 class SimVPConfig(EncoderConfig):
     """Hyperparameters of SimVP.
 
-    ``kernels`` and ``groups`` belong to the inception translator; ``mlp_ratio``, ``drop`` and ``drop_path`` to all
-    others. ConvMixer ignores these three, ConvNeXt and HorNet ignore ``drop``.
+    ``kernels`` and ``groups`` apply to the inception translator; ``mlp_ratio``, ``drop`` and ``drop_path`` to all
+    others, except that ConvMixer ignores these three, and ConvNeXt and HorNet ignore ``drop``.
     """
 
     translator: Translator = "inception"

@@ -22,10 +22,10 @@ class ConvMixerBlock(StackBlock):
         self.apply(scale_convolution)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         x = x + self.norm_1(F.gelu(self.conv_dw(x)))
         return self.norm_2(F.gelu(self.conv_pw(x)))  # type: ignore[no-any-return]
 
     def idle_macs(self, height: int, width: int) -> int:
-        """Published counts leave out the depth-wise conv, whose padding the public code gives by name."""
+        """Subtract the depth-wise conv: counters miss it in the public code because of its named padding."""
         return -self.conv_dw.weight.numel() * height * width

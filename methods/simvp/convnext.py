@@ -30,5 +30,5 @@ class ConvNeXtBlock(StackBlock):
         self.apply(scale_convolution)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         return self.drop_path.add(x, self.mlp(self.norm(self.conv_dw(x))), self.gamma[:, None, None])

@@ -18,11 +18,11 @@ EPS = 1e-6
 LAYER_SCALE = 1e-6
 ORDER = 4
 NORM_COST = 5
-"""Multiply-adds that published counts take for one element of a norm."""
+"""Multiply-adds per element of a norm in published counts."""
 
 
 class RecursiveGate(nn.Module):
-    """Order-4 gated convolution: p ← W_k(p) ⊙ b_k through widths d/8, d/4, d/2, d, b = depth-wise 7×7 of the rest."""
+    """Order-4 gated convolution: p ← W_k(p) ⊙ b_k for widths d/8, d/4, d/2, d, with b a depth-wise 7×7 of the rest."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class RecursiveGate(nn.Module):
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         p, rest = self.proj_in(x).split([self.widths[0], sum(self.widths)], dim=1)
         first, *gates = self.dwconv(rest).split(self.widths, dim=1)
         p = p * first
@@ -66,11 +66,11 @@ class HorNetBlock(StackBlock):
         self.apply(shrink_linear)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         x = self.drop_path.add(x, self.gnconv(self.norm1(x)), self.scale1[:, None, None])
         branch = self.pointwise(self.norm2(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return self.drop_path.add(x, branch, self.scale2[:, None, None])
 
     def idle_macs(self, height: int, width: int) -> int:
-        """Published counts leave out the first norm, which the public code writes out by hand."""
+        """Subtract the first norm: counters miss it in the public code, which spells it out."""
         return -NORM_COST * self.norm1.normalized_shape[0] * height * width

@@ -12,7 +12,7 @@ SLOPE = 0.2
 
 
 class GroupConv(nn.Module):
-    """k×k grouped conv → GroupNorm → LeakyReLU(0.2); one group where the input's width does not divide."""
+    """k×k grouped conv → GroupNorm → LeakyReLU(0.2); the conv has one group if the input width does not divide."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int, groups: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class GroupConv(nn.Module):
         self.act = nn.LeakyReLU(SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W)."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         return self.act(self.norm(self.conv(x)))  # type: ignore[no-any-return]
 
 
@@ -40,7 +40,7 @@ class InceptionUnit(nn.Module):
         self.layers = nn.ModuleList(GroupConv(hidden, c_out, kernel, groups) for kernel in kernels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W)."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         x = self.conv1(x)
         out: Tensor = self.layers[0](x)
         for layer in self.layers[1:]:
@@ -49,7 +49,7 @@ class InceptionUnit(nn.Module):
 
 
 class InceptionTranslator(nn.Module):
-    """``n_t`` lower units, then ``n_t`` upper units that also read the lower units' outputs, last to first.
+    """``n_t`` lower units, then ``n_t`` upper units that also read the outputs of the lower ones in reverse order.
 
     Args:
         channels: T_in·hid_S.
@@ -77,7 +77,7 @@ class InceptionTranslator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H', W'), same shape."""
+        """Map (B, channels, H', W') to the same shape."""
         skips: list[Tensor] = []
         for unit in self.lower:
             x = unit(x)

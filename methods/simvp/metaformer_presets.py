@@ -1,8 +1,8 @@
-"""Settings of the MetaFormer translators as OpenSTL's configurations publish them, by translator and data.
+"""Settings of the MetaFormer translators as published by OpenSTL, by translator and data.
 
-Published are TaxiBJ, Moving MNIST, Moving FashionMNIST, KTH, KittiCaltech, Human3.6M and WeatherBench; other benchmarks
-of a family take those of its first one (TaxiBJ, Moving MNIST, KTH, temperature), for want of published ones. Sizes are
-the inception translator's unless given here; optimiser, kernels, MLP ratio and schedule are the same everywhere.
+Settings are published for TaxiBJ, Moving MNIST, Moving FashionMNIST, KTH, KittiCaltech, Human3.6M and WeatherBench.
+Other benchmarks of a family use those of its first one (TaxiBJ, Moving MNIST, KTH, temperature). Sizes are those of the
+inception translator unless given here; optimiser, kernels, MLP ratio and schedule are the same everywhere.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEARNING_RATES: Mapping[str, tuple[float, ...]] = {
     "weather_uv10": (5e-4, 1e-3, 5e-3, 5e-4, 1e-2, 1e-3, 5e-3, 5e-3, 1e-3, 1e-3),
     "weather_tcc": (5e-4, 1e-3, 5e-3, 5e-3, 5e-3, 5e-4, 1e-2, 1e-2, 5e-3, 1e-2),
 }
-"""By family or benchmark, in the order of :data:`KINDS`."""
+"""Learning rates by family or benchmark, in the order of :data:`KINDS`."""
 
 DROP_PATHS: Mapping[str, Mapping[float, tuple[str, ...]]] = {
     "traffic": {0.1: KINDS},
@@ -39,10 +39,10 @@ DROP_PATHS: Mapping[str, Mapping[float, tuple[str, ...]]] = {
     "weather_uv10": {0.2: KINDS, 0.1: ("convmixer",)},
     "weather_tcc": {0.2: KINDS, 0.1: ("vit", "swin", "uniformer", "convmixer", "moga")},
 }
-"""Rates of stochastic depth; a later entry of a row replaces an earlier one."""
+"""Rates of stochastic depth; later entries of a row override earlier ones."""
 
 BATCH_SIZES: Mapping[str, Mapping[int, tuple[str, ...]]] = {"kitticaltech": {16: KINDS, 4: GLOBAL_ATTENTION}}
-"""Clips of a step, on all devices together: those of KTH and Human3.6M state one device's."""
+"""Clips per step on all devices together; absent for KTH and Human3.6M, which are published per device."""
 
 SIZES: Mapping[str, Mapping[str, Mapping[str, int]]] = {
     "video": {kind: {"n_t": 4 if kind in GLOBAL_ATTENTION else 6} for kind in KINDS},
@@ -54,7 +54,7 @@ SIZES: Mapping[str, Mapping[str, Mapping[str, int]]] = {
     },
 }
 QUICK_RATE = 2e-3
-"""Of the translators that a larger one throws off within a few hundred steps."""
+"""Learning rate of translators that diverge within a few hundred steps at a larger one."""
 
 
 def _last(rows: Mapping[Any, tuple[str, ...]], kind: str) -> Any:

@@ -1,4 +1,4 @@
-"""SimVP with MLP-Mixer blocks (Tolstikhin et al., NeurIPS 2021): an MLP along the positions. Axes: B, N = H'·W', C."""
+"""SimVP with MLP-Mixer blocks (Tolstikhin et al., NeurIPS 2021): an MLP over the positions. Axes: B, N = H'·W', C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TokenMLP(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x_BNC: Tensor) -> Tensor:
-        """(B, N, C), same shape. The weights multiply from the left, so that nothing is transposed in memory."""
+        """Map (B, N, C) to the same shape. The weights multiply from the left, which avoids a transpose in memory."""
         wide = _along_tokens(self.fc1, x_BNC)
         return self.drop(recompute(self._narrow, wide, draws=self.drop.p > 0))  # type: ignore[no-any-return]
 
@@ -41,14 +41,14 @@ class MixerBlock(TokenBlock):
         size: (H', W') of the features.
 
     Raises:
-        UserError: the width is below 2, which leaves nothing of the token MLP.
+        UserError: the width is below 2.
     """
 
     def __init__(self, place: BlockPlace, size: tuple[int, int], *, mlp_ratio: float, drop: float) -> None:
         super().__init__()
         width = place.width
         if width < 2:
-            raise UserError(f"A block of width {width} leaves nothing of its token MLP. Choose hid_t >= 2.")
+            raise UserError(f"A block of width {width} leaves no width for its token MLP. Choose hid_t >= 2.")
         self.norm1 = nn.LayerNorm(width, eps=EPS)
         self.mlp_tokens = TokenMLP(size[0] * size[1], width // 2, drop)
         self.norm2 = nn.LayerNorm(width, eps=EPS)
@@ -57,11 +57,11 @@ class MixerBlock(TokenBlock):
         self.apply(shrink_linear)
 
     def mix_tokens(self, x_BNC: Tensor) -> Tensor:
-        """(B, N, C), same shape."""
+        """Map (B, N, C) to the same shape."""
         x_BNC = self.drop_path.add(x_BNC, self.mlp_tokens(self.norm1(x_BNC)))
         return self.drop_path.add(x_BNC, self.mlp_channels(self.norm2(x_BNC)))
 
 
 def _along_tokens(linear: nn.Linear, x_BNC: Tensor) -> Tensor:
-    """The linear map of the token axis, (B, N, C) -> (B, N_out, C)."""
+    """Apply a linear map along the tokens: (B, N, C) -> (B, N_out, C)."""
     return torch.matmul(linear.weight, x_BNC) + linear.bias[:, None]

@@ -18,12 +18,12 @@ LAYER_SCALE = 1e-5
 
 
 def scale_parameter(channels: int) -> nn.Parameter:
-    """A per-channel factor that starts at 1e-5, (1, C, 1, 1)."""
+    """Return a per-channel factor initialised to 1e-5, (1, C, 1, 1)."""
     return nn.Parameter(torch.full((1, channels, 1, 1), LAYER_SCALE))
 
 
 class MultiOrderConv(nn.Module):
-    """V: depth-wise 5×5 of all channels; of the next 3/8 again 5×5 dilated by 2, of the last half 7×7 by 3; 1×1."""
+    """V: depth-wise 5×5 on all channels, then 5×5 dilated by 2 on 3/8 of them and 7×7 dilated by 3 on half; 1×1."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class MultiOrderConv(nn.Module):
         self.PW_conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         low, middle, high = self.DW_conv0(x).split(self.widths, dim=1)
         return self.PW_conv(torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1))  # type: ignore[no-any-return]
 
@@ -51,7 +51,7 @@ class GatedAggregation(nn.Module):
         self.proj_2 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, u: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         v = recompute(self._decomposed, self.proj_1(u), self.sigma)
         return u + recompute(self._gated, self.gate(v), self.value(v))
 
@@ -63,7 +63,7 @@ class GatedAggregation(nn.Module):
 
 
 class ChannelAggregation(nn.Module):
-    """M(u) = C_2(y + σ_M ⊙ (y − GELU(C_d y))), y = GELU(depth-wise 3×3 of C_1 u); C_d gives one channel for all."""
+    """M(u) = C_2(y + σ_M ⊙ (y − GELU(C_d y))), y = GELU(depth-wise 3×3 of C_1 u); C_d has one output channel."""
 
     def __init__(self, channels: int, hidden: int, drop: float) -> None:
         super().__init__()
@@ -75,11 +75,11 @@ class ChannelAggregation(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, u: Tensor) -> Tensor:
-        """(B, C, H, W), same shape; dropout after the first GELU and at the end."""
+        """Map (B, C, H, W) to the same shape; dropout after the first GELU and at the end."""
         return self.drop(recompute(self._narrow, self.fc1(u), draws=self.drop.p > 0))  # type: ignore[no-any-return]
 
     def _narrow(self, wide: Tensor) -> Tensor:
-        """What follows the wide conv, of which training keeps ``wide`` alone."""
+        """Apply what follows the wide conv; recomputed in the backward pass, which stores only ``wide``."""
         y = self.drop(F.gelu(self.dwconv(wide)))
         return self.fc2(torch.addcmul(y, self.sigma, y - F.gelu(self.decompose(y))))  # type: ignore[no-any-return]
 
@@ -105,6 +105,6 @@ class MogaBlock(StackBlock):
         self.apply(scale_convolution)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         x = self.drop_path.add(x, self.attn(self.norm1(x)), self.gamma1)
         return self.drop_path.add(x, self.mlp(self.norm2(x)), self.gamma2)

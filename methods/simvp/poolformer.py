@@ -1,4 +1,4 @@
-"""SimVP with PoolFormer blocks (Yu et al., CVPR 2022): average pooling mixes the positions. Axes: B, C, H', W'."""
+"""SimVP with PoolFormer blocks (Yu et al., CVPR 2022): average pooling over positions. Axes: B, C, H', W'."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYER_SCALE = 1e-5
 class PoolFormerBlock(StackBlock):
     """z ← z + DropPath(γ1 ⊙ (avg3(u) − u)), u = GN(z); z ← z + DropPath(γ2 ⊙ M(GN z)).
 
-    avg3 is the mean over the 3×3 neighbours inside the frame, GN a GroupNorm of one group.
+    avg3: mean over the 3×3 neighbours inside the frame. GN: GroupNorm with one group.
     """
 
     def __init__(self, place: BlockPlace, *, mlp_ratio: float, drop: float) -> None:
@@ -32,7 +32,7 @@ class PoolFormerBlock(StackBlock):
         self.apply(shrink_convolution)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         u = self.norm1(x)
         pooled = F.avg_pool2d(u, 3, stride=1, padding=1, count_include_pad=False)
         x = self.drop_path.add(x, pooled - u, self.gamma1[:, None, None])

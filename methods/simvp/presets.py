@@ -1,6 +1,6 @@
-"""Settings of SimVP that its tables and the field's library publish, and small ones for ``quick`` protocols.
+"""Settings of SimVP as published by its paper and OpenSTL, and small ones for ``quick`` protocols.
 
-Keys without a translator are the inception translator's, which ``simvp`` alone means; others build on them.
+Keys without a translator hold for plain ``simvp`` (inception); the settings of other translators build on them.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from .vit import HEADS, TransformerBlock
 
 
 class SwinBlock(TransformerBlock):
-    """Attention in windows whose side follows from the feature height; blocks of odd index shift by half of it.
+    """Attention in windows, shifted by half a window in blocks of odd index; the feature height sets the window side.
 
-    Shifted windows have no mask: on the border a window mixes positions of opposite edges, as published weights expect.
+    Shifted windows have no mask, as published weights expect: at the border a window mixes positions of opposite edges.
 
     Args:
         size: (H', W') of the features.
@@ -23,7 +23,7 @@ class SwinBlock(TransformerBlock):
 
     def __init__(self, place: BlockPlace, size: tuple[int, int], *, mlp_ratio: float, drop: float) -> None:
         if place.width < HEADS:
-            raise UserError(f"A block of width {place.width} has nothing for {HEADS} heads. Choose hid_t >= {HEADS}.")
+            raise UserError(f"A block of width {place.width} is too narrow for {HEADS} heads. Choose hid_t >= {HEADS}.")
         wished = window_side(size[0])
         window, shift = fit_window(size, wished, wished // 2 if place.index % 2 else 0, "n_s")
         attention = WindowAttention(place.width, HEADS, size, window, shift, head_width=place.width // HEADS, drop=drop)
@@ -31,7 +31,7 @@ class SwinBlock(TransformerBlock):
 
 
 def window_side(height: int) -> int:
-    """Side of the windows on features of this height.
+    """Return the side of the windows for features of a height.
 
     >>> [window_side(height) for height in (4, 14, 16, 64, 96, 256)]
     [4, 7, 4, 4, 6, 8]

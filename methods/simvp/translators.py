@@ -36,7 +36,7 @@ class SpatialGate(DecomposedConv):
         super().__init__(channels, 2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         f, g = super().forward(x).chunk(2, dim=1)
         return torch.sigmoid(g) * f
 
@@ -56,11 +56,11 @@ BLOCKS: Mapping[str, Callable[[BlockPlace, Size, SimVPConfig], StackBlock]] = {
     "hornet": lambda place, _, config: HorNetBlock(place, mlp_ratio=config.mlp_ratio),
     "moga": lambda place, _, config: MogaBlock(place, **_mlp(config)),
 }
-"""The block of a place in the stack, of features (H', W')."""
+"""Builders of blocks, by translator; they get the place in the stack and the features' size (H', W')."""
 
 
 def build_translator(channels: int, size: Size, config: SimVPConfig) -> nn.Module:
-    """The translator of ``config`` for features (B, channels, H', W').
+    """Build the translator of ``config`` for features (B, channels, H', W').
 
     Raises:
         UserError: a setting does not fit the translator.
@@ -71,7 +71,7 @@ def build_translator(channels: int, size: Size, config: SimVPConfig) -> nn.Modul
     if name == "gsta":
         return _gated(widths, SpatialGate, config)
     if config.mlp_ratio <= 1:
-        raise UserError(f"mlp_ratio = {config.mlp_ratio}: the blocks of {name!r} widen inside. Use more than 1.")
+        raise UserError(f"mlp_ratio = {config.mlp_ratio}: the blocks of {name!r} need more than 1.")
     if name == "van":
         return _gated(widths, LargeKernelAttention, config, torch.channels_last)
     return BlockStack(
@@ -111,15 +111,15 @@ SIGNS = {
     "gsta": "attn.spatial_gating_unit.conv1.weight",
     "poolformer": "layer_scale_1",
 }
-"""A published key of the first block that tells its kind, if no kind further up has told itself."""
+"""Published key of the first block that identifies its kind; the first match counts."""
 
 
 def stack_config(state: Mapping[str, Tensor], channels: int) -> dict[str, Any]:
-    """Kind and sizes of a published stack of blocks; empty where there is none.
+    """Infer kind and sizes of a published stack of blocks; empty if there is none.
 
     Args:
         state: in the published layout.
-        channels: T_in·hid_S, the stack's width where no block changes it.
+        channels: T_in·hid_S, the width of the stack unless a block changes it.
     """
     kind = next((name for name, key in SIGNS.items() if f"{BLOCK}.{key}" in state), None)
     if kind is None:
@@ -138,7 +138,7 @@ def stack_config(state: Mapping[str, Tensor], channels: int) -> dict[str, Any]:
 
 
 def inception_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Sizes of a published inception translator; empty where there is none."""
+    """Infer the sizes of a published inception translator; empty if there is none."""
     unit = "hid.enc.0"
     hidden, share = size(state, f"{unit}.conv1.weight", 0), size(state, f"{unit}.layers.0.conv.weight", 1)
     if not hidden or not share:

@@ -18,13 +18,13 @@ LAYER_SCALE = 1e-6
 
 
 def uniformer_block(place: BlockPlace, *, mlp_ratio: float, drop: float) -> StackBlock:
-    """Attention where the block is not the first and keeps its width, convolution elsewhere."""
+    """Build an attention block if the block is not the first and keeps its width, else a convolution block."""
     attends = place.index > 0 and place.width == place.width_out
     return (AttentionBlock if attends else ConvolutionBlock)(place, mlp_ratio=mlp_ratio, drop=drop)
 
 
 def position_conv(channels: int) -> nn.Conv2d:
-    """The depth-wise 3×3 conv P of both kinds, z ← z + P(z)."""
+    """Build the depth-wise 3×3 conv P that both kinds share, z ← z + P(z)."""
     return nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
 
@@ -45,7 +45,7 @@ class ConvolutionBlock(StackBlock):
         self.apply(scale_convolution)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         x = x + self.pos_embed(x)
         x = self.drop_path.add(x, self.conv2(self.attn(self.conv1(self.norm1(x)))))
         return self.drop_path.add(x, self.mlp(self.norm2(x)))
@@ -73,10 +73,10 @@ class AttentionBlock(TokenBlock):
         self.apply(shrink_linear)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         return super().mix(x + self.pos_embed(x))
 
     def mix_tokens(self, x_BNC: Tensor) -> Tensor:
-        """(B, N, C), same shape."""
+        """Map (B, N, C) to the same shape."""
         x_BNC = self.drop_path.add(x_BNC, self.attn(self.norm1(x_BNC)), self.gamma_1)
         return self.drop_path.add(x_BNC, self.mlp(self.norm2(x_BNC)), self.gamma_2)

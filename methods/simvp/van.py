@@ -1,4 +1,4 @@
-"""SimVP with VAN blocks (Guo et al., "Visual Attention Network", 2022): gSTA's block with another gate."""
+"""SimVP with VAN blocks (Guo et al., "Visual Attention Network", 2022): gSTA's block with a different gate."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class LargeKernelAttention(DecomposedConv):
         super().__init__(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         return x * super().forward(x)

@@ -28,13 +28,13 @@ class TransformerBlock(TokenBlock):
         self.apply(shrink_linear)
 
     def mix_tokens(self, x_BNC: Tensor) -> Tensor:
-        """(B, N, C), same shape."""
+        """Map (B, N, C) to the same shape."""
         x_BNC = self.drop_path.add(x_BNC, self.attn(self.norm1(x_BNC)))
         return self.drop_path.add(x_BNC, self.mlp(self.norm2(x_BNC)))
 
 
 class ViTBlock(TransformerBlock):
-    """Attention over all positions, which carry no code of their place.
+    """Attention over all positions, without a position encoding.
 
     Raises:
         UserError: the width does not divide into 8 heads.

@@ -35,7 +35,7 @@ NETS = {"b": BaseNet, "d": DeepNet}
 
 
 class SwinLSTM(RecurrentForecaster):
-    """Swin blocks inside a recurrent cell; it always learns from its own outputs, never from true future frames."""
+    """Swin blocks inside a recurrent cell; training feeds back its own predictions, never true future frames."""
 
     Config = SwinLSTMConfig
     config: SwinLSTMConfig
@@ -45,7 +45,7 @@ class SwinLSTM(RecurrentForecaster):
         venue="ICCV 2023",
         url="https://arxiv.org/abs/2308.09891",
     )
-    summary = "recurrent cells of shifted-window attention on a token grid"
+    summary = "recurrent cells with shifted-window attention on a token grid"
     variants = {"b": {"model": "b"}, "d": {"model": "d"}}
     small = {
         "embed_dim": 8,
@@ -106,12 +106,12 @@ class SwinLSTM(RecurrentForecaster):
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """Without the sigmoid where values leave [0, 1]."""
+        """Drop the sigmoid if the benchmark has values outside [0, 1]."""
         return fitting_activation(benchmark)
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """Which model it is, its widths, depths, heads and window."""
+        """Infer the model (B or D), its widths, depths, heads and window."""
         state = {}
         for key, tensor in state_dict.items():
             for pattern, replacement in cls.public_layout.copies:
@@ -125,11 +125,11 @@ class SwinLSTM(RecurrentForecaster):
         return self.net[self.config.model]  # type: ignore[return-value]
 
     def initial_state(self, frame: Tensor) -> list[State]:
-        """Zeros for every cell."""
+        """Return zeros for every cell."""
         return [cell.initial_state(frame) for cell in self.cells_net.cells()]
 
     def step(self, frame: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
-        """Frame (B, C, H, W) and a state per cell -> guess of the next frame, new states."""
+        """Predict the frame after ``frame`` (B, C, H, W); return it and the new state of every cell."""
         features, skip = (frame, None) if self.codec is None else self.codec.encode(frame)
         net = self.cells_net
         tokens, state = net(net.embed(features), state)
@@ -138,12 +138,12 @@ class SwinLSTM(RecurrentForecaster):
         return (torch.sigmoid(guess) if self.config.output_activation == "sigmoid" else guess), state
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:  # noqa: ARG002 - nothing is drawn
-        """The past is true, the future the model's own output, in training too."""
+        """Feed true past frames and the model's own predictions of the future, also in training."""
         return prediction_mask(batch, self.shape.t_in, self.shape.t_out)
 
 
 def _block_config(state: Mapping[str, Tensor], block: str, width: int | None) -> dict[str, Any]:
-    """MLP ratio and window that show in the blocks; a level smaller than the window has cut its own down."""
+    """Infer MLP ratio and window from the blocks; a level smaller than the window shows only its own size."""
     tables = [tensor for key, tensor in state.items() if key.endswith("relative_position_bias_table")]
     hidden = size(state, f"{block}.mlp.fc1.weight", 0)
     return known(

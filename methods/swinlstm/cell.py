@@ -21,7 +21,7 @@ State = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class BlockSizes:
-    """What the blocks of one cell share: grid (rows, columns), width D, heads, window side, MLP ratio, dropout."""
+    """Sizes shared by the blocks of a cell: grid (rows, columns), width D, heads, window side, MLP ratio, dropout."""
 
     grid: tuple[int, int]
     width: int
@@ -56,7 +56,7 @@ class SwinBlock(nn.Module):
         self.red = nn.Linear(2 * width, width) if reads_two else None
 
     def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
-        """(B, N, D) each -> (B, N, D)."""
+        """Map one or two inputs (B, N, D) to (B, N, D)."""
         z = self.norm1(a)
         if self.red is not None and b is not None:
             of_a, of_b = self.red.weight.chunk(2, dim=1)
@@ -66,9 +66,9 @@ class SwinBlock(nn.Module):
 
 
 class SwinLSTMCell(nn.Module):
-    """Blocks in a row, then one gate for everything: F = σ(o), c ← F⊙(c + tanh o), h ← F⊙tanh c.
+    """Blocks in sequence, then a single gate: F = σ(o), c ← F⊙(c + tanh o), h ← F⊙tanh c.
 
-    Block 0 reads the input and h; blocks of odd index read the block before, the other ones also the input.
+    Block 0 reads the input and h; blocks of odd index read the previous block, the others also the input.
 
     Args:
         drop_paths: rate of stochastic depth of each block.
@@ -83,12 +83,12 @@ class SwinLSTMCell(nn.Module):
         )
 
     def initial_state(self, frame: Tensor) -> State:
-        """Zeros beside ``frame`` (B, …)."""
+        """Return zeros for the batch size, device and dtype of ``frame``."""
         shape = (frame.shape[0], self.tokens, self.width)
         return frame.new_zeros(shape), frame.new_zeros(shape)
 
     def forward(self, x: Tensor, state: State) -> State:
-        """Input (B, N, D) and (h, c) -> new (h, c)."""
+        """Map input (B, N, D) and state (h, c) to the new (h, c)."""
         h, c = state
         out = self.blocks[0](x, h)
         for index, block in enumerate(self.blocks[1:], start=1):

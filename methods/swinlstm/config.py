@@ -16,9 +16,9 @@ Levels = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 class SwinLSTMConfig(EncoderConfig):
     """Hyperparameters of SwinLSTM.
 
-    ``model`` "b" is one cell of ``depth`` blocks with ``num_heads[0]`` heads. "d" has a cell per level on the way down
-    and one on the way up, with ``num_heads`` per level. ``depths_upsample`` is read from its right end: the last number
-    is the deepest level's. The sigmoid ties the output to [0, 1].
+    ``model`` "b" is one cell of ``depth`` blocks with ``num_heads[0]`` heads. "d" has one cell per level on the way
+    down and one on the way up, with ``num_heads`` per level. The last number of ``depths_upsample`` is that of the
+    deepest level. The sigmoid limits the output to [0, 1].
     """
 
     model: Literal["b", "d"] = "b"

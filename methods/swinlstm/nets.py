@@ -14,7 +14,7 @@ from .config import SwinLSTMConfig
 
 Grid = tuple[int, int]
 PATCH = 2
-"""Always: the head doubles the grid."""
+"""Fixed, because the head doubles the grid."""
 
 
 class TokenEmbedding(nn.Module):
@@ -26,12 +26,12 @@ class TokenEmbedding(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, frame: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, H/p·W/p, D)."""
+        """Map (B, C, H, W) to (B, H/p·W/p, D)."""
         return self.norm(self.proj(frame).permute(0, 2, 3, 1).flatten(1, 2))  # type: ignore[no-any-return]
 
 
 class PatchMerging(nn.Module):
-    """2×2 tokens to one of twice the width: concatenate, LayerNorm, linear map without bias."""
+    """Merge 2×2 tokens into one of twice the width: concatenation, LayerNorm, linear map without bias."""
 
     def __init__(self, grid: Grid, width: int) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, N/4, 2D); a block's tokens stand in the order (0,0), (1,0), (0,1), (1,1)."""
+        """Map (B, N, D) to (B, N/4, 2D); the four tokens are concatenated in the order (0,0), (1,0), (0,1), (1,1)."""
         rows, columns = self.grid
         blocks = x.reshape(len(x), rows // 2, 2, columns // 2, 2, -1).permute(0, 1, 3, 4, 2, 5)
         return self.reduction(self.norm(blocks.flatten(3).flatten(1, 2)))  # type: ignore[no-any-return]
 
 
 class PatchExpanding(nn.Module):
-    """A token to 2×2 of half the width: linear map without bias to (row, column, channel), LayerNorm."""
+    """Expand a token to 2×2 of half the width: linear map without bias to (row, column, channel), LayerNorm."""
 
     def __init__(self, grid: Grid, width: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class PatchExpanding(nn.Module):
         self.norm = nn.LayerNorm(width // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, D) -> (B, 4N, D/2)."""
+        """Map (B, N, D) to (B, 4N, D/2)."""
         blocks = self.expand(x).reshape(len(x), *self.grid, 2, 2, -1)
         return self.norm(blocks.transpose(2, 3).flatten(1, 4))  # type: ignore[no-any-return]
 
@@ -81,9 +81,9 @@ class BaseNet(nn.Module):
 
 
 class DeepNet(nn.Module):
-    """SwinLSTM-D: down through cells and patch merging, up through cells and patch expanding, without skips.
+    """SwinLSTM-D: cells with patch merging on the way down and patch expanding on the way up, without skips.
 
-    Rates of stochastic depth rise from 0 to ``drop_path`` over the blocks on the way down and fall to 0 on the way up.
+    The rate of stochastic depth rises from 0 to ``drop_path`` on the way down and falls back to 0 on the way up.
 
     Raises:
         UserError: the grid does not halve once per level.
@@ -122,7 +122,7 @@ def _sizes(config: SwinLSTMConfig, grid: Grid, width: int, heads: int) -> BlockS
 
 
 def _ramp(rate: float, depths: tuple[int, ...], *, falling: bool = False) -> Iterator[list[float]]:
-    """Rates of each cell's blocks, on a line from 0 to ``rate`` over all of them, or back."""
+    """Return the rates of each cell's blocks, rising linearly from 0 to ``rate`` over all blocks, or falling."""
     rates = torch.linspace(0, rate, sum(depths), device="cpu").tolist()
     rates = rates[::-1] if falling else rates
     for depth in depths:

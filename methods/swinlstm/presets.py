@@ -1,7 +1,7 @@
 """Settings of SwinLSTM.
 
-Published are D on Moving MNIST and B on Human3.6M, with the defaults of the configuration. For other data nothing is
-published; they take B with the same learning rate.
+D on Moving MNIST and B on Human3.6M are published, with the defaults of the configuration. All other data use B with
+the same learning rate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "config": {"model": "b"},
             "training": {"batch_size": 16, "schedule": {"kind": "onecycle", "final_div": 1e4}},
         },
-        "nyctaxi30": {"config": {"window": 2}},  # its grid of 8×6 tokens does not divide into windows of 4×4
+        "nyctaxi30": {"config": {"window": 2}},  # windows of 4×4 do not tile the grid of 8×6 tokens
     },
     "quick": {
         "*": {

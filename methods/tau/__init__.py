@@ -22,7 +22,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TAUConfig(EncoderConfig):
-    """Hyperparameters of TAU; the defaults are its Moving MNIST setting's widths on a two-block encoder."""
+    """Hyperparameters of TAU; the defaults are the widths of its Moving MNIST setting with a two-block encoder."""
 
     hid_s: PositiveInt = 32
     hid_t: PositiveInt = 256
@@ -56,18 +56,18 @@ class TemporalAttention(nn.Module):
         )
 
     def forward(self, v: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
-        # before the statical branch: the gradient of v, a sum, takes the memory layout of the branch that ran last
+        """Map (B, C, H, W) to the same shape."""
+        # dynamical first: the gradient of v takes the memory layout of the branch that ran last
         weights = None if self.dynamical is None else self.dynamical(F.adaptive_avg_pool2d(v, 1).flatten(1))
         gated = v if self.statical is None else self.statical(v) * v
         return gated if weights is None else weights[:, :, None, None] * gated
 
 
 def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:
-    """Differential divergence regularisation (§3.3): how far predicted changes are from true ones.
+    """Return the differential divergence between predicted and true changes of frames (§3.3).
 
-    With p, q the softmax over C·H·W of frame differences divided by ``temperature``, the mean over (B, T−1, C·H·W) of
-    p·log(p/(q+ε)+ε). The paper writes sums for this term and the MSE; means keep their ratio.
+    It is the mean over (B, T−1, C·H·W) of p·log(p/(q+ε)+ε), with p and q the softmax over C·H·W of predicted and true
+    frame differences divided by ``temperature``. The paper writes sums for this term and the MSE; means keep the ratio.
 
     Args:
         pred, true: (B, T, C, H, W).
@@ -83,7 +83,7 @@ def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1
 
 
 class TAU(StackedForecaster):
-    """Recurrent-free encoder → temporal attention units → decoder, with a differential-divergence loss."""
+    """Encoder → temporal attention units → decoder, trained with a differential divergence loss."""
 
     Config = TAUConfig
     config: TAUConfig
@@ -93,7 +93,7 @@ class TAU(StackedForecaster):
         venue="CVPR 2023",
         url="https://arxiv.org/abs/2206.12126",
     )
-    summary = "statical attention inside frames, dynamical attention between them, one pass"
+    summary = "statical attention inside frames, dynamical attention between them; feed-forward"
     variants = {
         "no_sa": {"statical_attention": False},
         "no_da": {"dynamical_attention": False},
@@ -111,7 +111,7 @@ class TAU(StackedForecaster):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
-        """Sizes of the strided pair and the stack, and which of the two attentions there are."""
+        """Infer the sizes of encoder, decoder and stack, and which of the two attentions are present."""
         gate = "hid.enc.0.block.attn.spatial_gating_unit."
         parts = {"statical_attention": f"{gate}conv1.weight", "dynamical_attention": f"{gate}fc.0.weight"}
         found = {name: key in state_dict for name, key in parts.items()}
@@ -130,12 +130,13 @@ class TAU(StackedForecaster):
             mlp_ratio=config.mlp_ratio,
             drop=config.drop,
             drop_path=config.drop_path,
-            initial_gate="framework",  # the public code makes TAU's attention after its block's weights were drawn
+            # the public code creates the attention after it initialises the block, so the framework's weights remain
+            initial_gate="framework",
         )
         super().__init__(shape, config, temporal)
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
-        """MSE + ``ddr_weight`` · differential divergence (eq. 8)."""
+        """Return MSE + ``ddr_weight`` · differential divergence (eq. 8)."""
         pred = self(past)
         mse = F.mse_loss(pred, future)
         if self.config.ddr_weight == 0:

@@ -1,4 +1,4 @@
-"""Settings of TAU that its tables and the field's library publish, and small ones for ``quick`` protocols."""
+"""Settings of TAU as published by its paper and OpenSTL, and small ones for ``quick`` protocols."""
 
 from __future__ import annotations
 

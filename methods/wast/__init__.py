@@ -24,15 +24,15 @@ OUTER_KERNEL = 51
 INNER_KERNEL = 21
 BANDS = 8
 KEPT = 6
-"""Bands that go past the inner stack: all but LLL and LLH."""
+"""Bands that bypass the inner stack: all but LLL and LLH."""
 
 
 class WaSTConfig(MethodConfig):
     """Hyperparameters of WaST.
 
-    ``encoder_dim`` is the width of a frame's features, ``blocks`` the depths of the three stacks. Stochastic depth has
-    rate ``drop_path`` throughout ("standard"), from epoch ``drop_path_epoch`` on ("late") or before it ("early").
-    ``hffl_weight`` scales the high focal frequency loss; the others are its own.
+    ``encoder_dim``: width of a frame's features. ``blocks``: depths of the three stacks. ``drop_path_mode``: stochastic
+    depth has rate ``drop_path`` throughout ("standard"), from epoch ``drop_path_epoch`` on ("late") or before it
+    ("early"). ``hffl_weight``: weight of the high focal frequency loss; the other ``hffl_`` fields are its parameters.
     """
 
     encoder_dim: PositiveInt = 20
@@ -54,7 +54,7 @@ def conv_block(c_in: int, c_out: int, groups: int = 1) -> nn.Sequential:
 
 
 class WaveletEmbed(nn.Module):
-    """Features down one wavelet level, joined by the clip's own bands."""
+    """Take features down one wavelet level and add the bands of the clip itself."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -63,9 +63,9 @@ class WaveletEmbed(nn.Module):
         self.conv_emb = nn.Conv3d(BANDS // 2 * channels, 2 * width, 3, padding=1)
 
     def forward(self, features: Tensor, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, e, T, H, W), clip (B, C, T, H, W) -> features (B, 2e, T, H/2, W/2), other bands (B, 6e, T/2, H/2, W/2).
+        """Split (B, e, T, H, W), with clip (B, C, T, H, W), into (B, 2e, T, H/2, W/2) and bands (B, 6e, T/2, H/2, W/2).
 
-        The two bands that go on lie behind each other in time, those of the clip by their letter for the width.
+        The two bands of the features are concatenated in time; those of the clip are grouped by their letter for width.
         """
         bands, own = analyse(self.conv_0(features)), analyse(clip)
         low = torch.cat([bands[:, 0], bands[:, 1]], dim=2)
@@ -74,7 +74,7 @@ class WaveletEmbed(nn.Module):
 
 
 class WaveletReconstruct(nn.Module):
-    """Features and the bands that were kept back up one wavelet level."""
+    """Take features and the bypassed bands up one wavelet level."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class WaveletReconstruct(nn.Module):
         self.conv_hi = conv_block(KEPT * width, KEPT * width, groups=KEPT)
 
     def forward(self, features: Tensor, kept: Tensor) -> Tensor:
-        """(B, 2e, T, H/2, W/2) and (B, 6e, T/2, H/2, W/2) -> (B, e, T, H, W)."""
+        """Map (B, 2e, T, H/2, W/2) and bands (B, 6e, T/2, H/2, W/2) to (B, e, T, H, W)."""
         low = torch.stack(self.conv_0(features).chunk(2, dim=2), dim=1)
         return synthesise(torch.cat([low, self.conv_hi(kept).unflatten(1, (KEPT, -1))], dim=1))
 
@@ -98,7 +98,7 @@ class WaST(ParallelForecaster):
         venue="AAAI 2024",
         url="https://doi.org/10.1609/aaai.v38i5.28230",
     )
-    summary = "3-D wavelets in place of an encoder, large kernels, a loss on high frequencies"
+    summary = "3-D wavelets in place of an encoder, large kernels, a high-frequency loss"
     presets = PRESETS
     small = {"encoder_dim": 4, "blocks": (1, 1, 1)}
     public_layout = PublicLayout(
@@ -133,12 +133,12 @@ class WaST(ParallelForecaster):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """Wavelet cells need an even number of past frames, rows and columns."""
+        """Skip benchmarks with an odd number of past frames, rows or columns."""
         return _odd(benchmark.shape)
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """Width, depths and feed-forward ratio (to the multiple of 8 that it was rounded to)."""
+        """Infer width, depths and feed-forward ratio (up to the rounding to a multiple of 8)."""
         width = size(state_dict, "conv_in.0.weight", 0)
         stacks = ("translator1", "bottleneck_translator", "translator2")
         mixers = (f"{stack}.blocks.0.temporal_mixer.conv_pw.weight" for stack in stacks)
@@ -150,18 +150,18 @@ class WaST(ParallelForecaster):
         )
 
     def idle_macs(self) -> int:
-        """The wavelets as the convolutions of published counts, less the stacks' 5×5 and large kernels.
+        """Add the wavelets, which published code computes as convolutions; subtract the 5×5 and large kernels.
 
-        The published count comes from convolutions with ``padding="same"``, for which fvcore has no price: 252 million
-        multiply-adds of the published setting are missing from it.
+        fvcore does not count convolutions with ``padding="same"``: the published count misses 252 million multiply-adds
+        of the published setting.
         """
         pixels = self.shape.height * self.shape.width
         wavelets = BANDS * self.shape.t_in * pixels * (2 * self.config.encoder_dim + self.shape.channels)
         unpriced = (self.outer_1.unpriced + self.outer_2.unpriced) * pixels + self.inner.unpriced * (pixels // 4)
         return wavelets - unpriced
 
-    def one_pass(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> the next T_in frames."""
+    def predict_block(self, past: Tensor) -> Tensor:
+        """Predict the next T_in frames after ``past`` (B, T_in, C, H, W)."""
         clip = past.transpose(1, 2)
         features = self.enter(clip)
         skip = self.outer_1(features.flatten(1, 2))
@@ -172,13 +172,13 @@ class WaST(ParallelForecaster):
         return self.leave(outer.view_as(features)).transpose(1, 2)  # type: ignore[no-any-return]
 
     def drop_path_rate(self, epoch: int) -> float:
-        """Rate of the last block's stochastic depth in an epoch."""
+        """Return the stochastic depth rate of the last block in an epoch."""
         late = epoch >= self.config.drop_path_epoch
         on = {"standard": True, "early": not late, "late": late}[self.config.drop_path_mode]
         return self.config.drop_path if on else 0.0
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
-        """MSE + ``hffl_weight`` · high focal frequency loss, under the epoch's stochastic depth."""
+        """Return MSE + ``hffl_weight`` · high focal frequency loss; sets the epoch's stochastic depth first."""
         set_drop_path((self.outer_1, self.inner, self.outer_2), self.drop_path_rate(progress.epoch))
         pred = self(past)
         mse = F.mse_loss(pred, future)

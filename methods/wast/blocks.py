@@ -1,4 +1,4 @@
-"""The blocks of WaST's stacks (Nie et al., AAAI 2024, §3.3). Axes: B, C, H, W."""
+"""Blocks of WaST's stacks (Nie et al., AAAI 2024, §3.3). Axes: B, C, H, W."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MULTIPLE = 8
 
 
 def rounded(width: float) -> int:
-    """The nearest multiple of 8, at least 8, never more than a tenth below ``width``.
+    """Round ``width`` to a multiple of 8, at least 8 and at most a tenth below ``width``.
 
     >>> rounded(64.0), rounded(3.0), rounded(18.0)
     (64, 8, 24)
@@ -32,7 +32,7 @@ def rounded(width: float) -> int:
 
 
 class FrequencyAttention(nn.Module):
-    """u ⊙ a_w ⊙ a_h: gates per row and per column, from the means over width and over height."""
+    """u ⊙ a_w ⊙ a_h: gates per row and per column from the means over width and height."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FrequencyAttention(nn.Module):
         self.conv_w = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, u: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         height, width = u.shape[2:]
         rows = F.adaptive_avg_pool2d(u, (height, 1))
         columns = F.adaptive_avg_pool2d(u, (1, width)).transpose(2, 3)
@@ -62,13 +62,15 @@ class SqueezeExcite(nn.Module):
         self.conv_expand = nn.Conv2d(reduced, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
-        mean = x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3])  # published counts leave this mean out
+        """Map (B, C, H, W) to the same shape."""
+        mean = x.sum((2, 3), keepdim=True) / (
+            x.shape[2] * x.shape[3]
+        )  # a sum: counters ignore it, as published counts do
         return x * torch.sigmoid(self.conv_expand(F.relu(self.conv_reduce(mean))))
 
 
 class TemporalMixer(nn.Module):
-    """Inverted residual without its skip: 1×1 to ratio·C → depth-wise 7×7 → squeeze-excite → 1×1 back."""
+    """Inverted residual without skip: 1×1 to ratio·C → depth-wise 7×7 → squeeze-excite → 1×1 back."""
 
     def __init__(self, channels: int, ratio: float) -> None:
         super().__init__()
@@ -82,14 +84,14 @@ class TemporalMixer(nn.Module):
         self.bn3 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         x = F.relu(self.bn1(self.conv_pw(x)))
         x = self.se(F.relu(self.bn2(self.conv_dw(x))))
         return self.bn3(self.conv_pwl(x))  # type: ignore[no-any-return]
 
 
 class FrequencyBlock(nn.Module):
-    """x ← x + γ⊙[low(large kernels) + high(small kernel)]; x ← x + γ⊙mixer(x), the same γ twice."""
+    """x ← x + γ⊙[low(large kernels) + high(small kernel)]; x ← x + γ⊙mixer(x), with a shared γ."""
 
     def __init__(self, channels: int, kernel: int, ratio: float) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class FrequencyBlock(nn.Module):
         self.drop_path = DropPath(0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         gamma, a = self.gamma[:, None, None], self.norm1(x)
         spatial = self.low_frequency_attn(self.lk1(a) + self.lk2(a)) + self.high_frequency_attn(self.sk(a))
         x = x + self.drop_path(gamma * spatial)
@@ -121,19 +123,19 @@ class FrequencyStack(nn.Module):
 
     @property
     def unpriced(self) -> int:
-        """Weights of the depth-wise convolutions of the first branch, which published counts leave out."""
+        """Number of weights of the spatial depth-wise convolutions, which published counts leave out."""
         convs = (conv for block in self.blocks for conv in (block.lk1, block.lk2, block.sk))
         return sum(cast("nn.Conv2d", cast("nn.Sequential", conv)[0]).weight.numel() for conv in convs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C·T, H, W), same shape."""
+        """Map (B, C·T, H, W) to the same shape."""
         for block in self.blocks:
             x = block(x)
         return x
 
 
 def set_drop_path(stacks: Sequence[FrequencyStack], rate: float) -> None:
-    """Rates of stochastic depth from 0 at the first block of all to ``rate`` at the last."""
+    """Set stochastic depth rates rising linearly from 0 at the first block to ``rate`` at the last."""
     blocks = [cast("FrequencyBlock", block) for stack in stacks for block in stack.blocks]
     for index, block in enumerate(blocks):
         block.drop_path.rate = rate * index / max(len(blocks) - 1, 1)

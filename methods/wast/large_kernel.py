@@ -9,21 +9,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WORTHWHILE = 2
-"""Longest side of a frame, in kernels, up to which products of whole lines are the faster way to a gradient."""
+"""Largest frame side, in kernel sides, for which the gradient as a matrix product is faster."""
 
 
 class StripConv(nn.Conv2d):
     """Depth-wise height×width "same" conv of odd sides.
 
-    On a CPU the weight's gradient is one matrix product per channel: the library's own takes several times as long,
-    most of it for a kernel that is longer than the frame and reads padding.
+    On a CPU the weight's gradient is computed as one matrix product per channel. The library's gradient takes several
+    times as long, mostly on padding when the kernel is longer than the frame.
     """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__(channels, channels, (height, width), padding=(height // 2, width // 2), groups=channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W), same shape. A tracer sees the one convolution that it is."""
+        """Map (B, C, H, W) to the same shape. Tracing and compiling see a plain convolution."""
         known = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
         along = 2 if self.kernel_size[0] >= self.kernel_size[1] else 3
         far = input.shape[along] > WORTHWHILE * max(self.kernel_size)
@@ -61,15 +61,15 @@ def _reach(weight: Tensor) -> tuple[int, int]:
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, long: int, narrow: int) -> Tensor:
-    """Gradient of a depth-wise "same" conv's weight: each channel's columns of input times those of its gradient.
+    """Return the weight gradient of a depth-wise "same" conv, computed as one matrix product per channel.
 
-    Entry (i, j) of the product of the s-th shift says how output row i hangs on input row j, so that the weight at
-    distance j − i is the sum of a diagonal.
+    For each shift s along the narrow side, entry (i, j) of the product sums gradient row i times input row j. The
+    kernel weight at distance j − i is therefore the sum of one diagonal.
 
     Args:
         x: input, (B, C, H, W).
-        gradient: of the output, the same shape.
-        long, narrow: odd sides K (along H) and k of the kernel.
+        gradient: gradient of the output, same shape.
+        long, narrow: odd kernel sides K (along H) and k (along W).
 
     Returns:
         (C, 1, K, k).
@@ -79,13 +79,9 @@ def weight_gradient(x: Tensor, gradient: Tensor, long: int, narrow: int) -> Tens
     shifted = torch.stack([padded[..., s : s + width] for s in range(narrow)], dim=1)
     lines = shifted.reshape(channels, narrow * height, batch * width)
     outer = torch.bmm(gradient.permute(1, 2, 0, 3).reshape(channels, height, -1), lines.mT)
-    by_distance = _diagonals(outer.view(channels, height, narrow, height).transpose(1, 2))
+    square = outer.view(channels, height, narrow, height).transpose(1, 2)
+    # padding each row by H zeros and cutting rows of 2H−1 shifts row i by i: diagonals become columns
+    sheared = F.pad(square.flip(-2), (0, height)).flatten(-2)[..., : height * (2 * height - 1)]
+    by_distance = sheared.reshape(channels, narrow, height, 2 * height - 1).sum(-2)  # distance −(H−1) first
     margin = long // 2 - (height - 1)
     return F.pad(by_distance, (margin, margin)).transpose(1, 2).contiguous()[:, None]  # a negative margin crops
-
-
-def _diagonals(square: Tensor) -> Tensor:
-    """Sums over the diagonals of (…, H, H): (…, 2H−1), the distance −(H−1) first."""
-    side = square.shape[-1]
-    sheared = F.pad(square.flip(-2), (0, side)).flatten(-2)[..., : side * 2 * side - side]
-    return sheared.reshape(*square.shape[:-2], side, 2 * side - 1).sum(-2)

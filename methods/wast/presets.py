@@ -1,7 +1,7 @@
-"""Settings of WaST that the field's library publishes, and small ones for ``quick`` protocols.
+"""Settings of WaST as published by OpenSTL, and small ones for ``quick`` protocols.
 
-The one published configuration is TaxiBJ's; its schedule is a cosine without warm-up. Other benchmarks have no
-published settings: they take the method's defaults and their protocol's learning rate.
+Only TaxiBJ's configuration is published; its schedule is a cosine without warm-up. Other benchmarks use the method's
+defaults and their protocol's learning rate.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ SCALE_2D = 0.5
 
 
 def analyse(x: Tensor) -> Tensor:
-    """3-D Haar analysis of every 2×2×2 cell; an odd axis is first given a zero at its end.
+    """Compute the 3-D Haar analysis of every 2×2×2 cell; odd axes are zero-padded at the end.
 
     Args:
         x: (B, C, T, H, W).
 
     Returns:
-        (B, 8, C, ⌈T/2⌉, ⌈H/2⌉, ⌈W/2⌉), the bands LLL, LLH, LHL, LHH, HLL, HLH, HHL, HHH; letters stand for time,
-        height, width.
+        (B, 8, C, ⌈T/2⌉, ⌈H/2⌉, ⌈W/2⌉), the bands LLL, LLH, LHL, LHH, HLL, HLH, HHL, HHH; the letters stand for
+        time, height, width.
     """
     for dim in (-1, -2, -3):
         first, second = _pairs(x, dim)
@@ -27,7 +27,7 @@ def analyse(x: Tensor) -> Tensor:
 
 
 def synthesise(bands: Tensor) -> Tensor:
-    """Inverse of :func:`analyse`: (B, 8, C, T', H', W') -> (B, C, 2T', 2H', 2W')."""
+    """Invert :func:`analyse`: (B, 8, C, T', H', W') -> (B, C, 2T', 2H', 2W')."""
     x = bands.view(len(bands), 2, 2, 2, *bands.shape[2:])
     for dim in (-3, -2, -1):
         low, high = x.unbind(1)
@@ -36,7 +36,7 @@ def synthesise(bands: Tensor) -> Tensor:
 
 
 def low_band(x: Tensor) -> Tensor:
-    """LL of the 2-D Haar analysis, half the sum of every 2×2 cell: (…, H, W) -> (…, ⌈H/2⌉, ⌈W/2⌉)."""
+    """Return band LL of the 2-D Haar analysis, half the sum of every 2×2 cell: (…, H, W) -> (…, ⌈H/2⌉, ⌈W/2⌉)."""
     for dim in (-2, -1):
         first, second = _pairs(x, dim)
         x = first + second
@@ -44,7 +44,7 @@ def low_band(x: Tensor) -> Tensor:
 
 
 def _pairs(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Every even and every odd entry along one of the last three axes, padded to an even number."""
+    """Return the even and the odd entries along one of the last three axes, zero-padded to an even number."""
     if x.shape[dim] % 2:
         x = F.pad(x, [0, 0] * (-dim - 1) + [0, 1])
     first, second = x.unflatten(dim, (-1, 2)).unbind(dim)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The conformance suite: what every method promises, as checks that can be run on anyone's plugin.
+"""The conformance suite: the contracts of plugins as checks that run on any plugin.
 
 >>> from stbench.conformance import check_method
 >>> check_method("persistence").passed

@@ -13,14 +13,14 @@ from stbench.train.engine import Engine
 from stbench.train.optimizers import Adam
 
 BF16_SHARE = 0.1
-"""Share of a prediction's norm that bfloat16 (8 bits of mantissa) may move it by."""
+"""Largest relative change of a prediction (in norm) under bfloat16, which has 8 bits of mantissa."""
 GRADIENT_SHARE = 1e-4
 MEAN_SHARE = 1e-2
 
 
 @check(crash_cause="two dtypes meet (an index assignment, torch.cat or lerp of a bfloat16 and a float32 tensor)")
 def autocast(subject: Subject) -> None:
-    """Under bfloat16 autocast predictions stay close to float32 ones, and a training step works."""
+    """Under bfloat16 autocast, predictions stay close to float32 ones and a training step works."""
     engine = Engine("cpu", "bf16")
     method = subject.build().eval()
     past, future = subject.clip(2)
@@ -64,10 +64,12 @@ def data_parallel(subject: Subject) -> None:
 
 
 def _check_mean(subject: Subject) -> None:
-    """Averaging over processes (and over accumulated parts of a batch) is right for a mean over the batch only."""
+    """Check that the loss is a mean over the batch, as averaging over processes or accumulated parts requires."""
 
     def loss(times: int) -> float:
-        method = subject.build().eval()  # nothing random, no batch statistics: a sample twice is the sample once
+        method = (
+            subject.build().eval()
+        )  # no random draws, no batch statistics: repeating a batch must not change a mean
         past, future = (part.repeat(times, 1, 1, 1, 1) for part in subject.clip(2))
         return float(method.training_losses(past, future, progress(late=True))["loss"].detach())
 
@@ -81,7 +83,7 @@ def _check_mean(subject: Subject) -> None:
 
 
 def _both_halves(subject: Subject) -> dict[str, Tensor]:
-    """Mean of the halves' gradients, each half with the random numbers its process would draw."""
+    """Return the mean of the gradients of the two halves, each with the random numbers that its process would draw."""
     total: dict[str, Tensor] = {}
     for rank in range(GROUP):
         method = subject.build().train()

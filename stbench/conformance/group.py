@@ -1,6 +1,6 @@
-"""A data-parallel group of two processes on this machine (gloo), for one training step of a method.
+"""A data-parallel group of two processes on this machine (gloo) that trains a method for a few steps.
 
-The processes are forked from a server that has imported torch once, so that a group starts in a fraction of a second.
+The processes are forked from a server that has already imported torch, so a group starts in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to rebuild a subject."""
+    """Description of a subject from which another process can rebuild it."""
 
     name: str
     location: Location
@@ -43,7 +43,7 @@ class Job:
 
     @classmethod
     def of(cls, subject: Subject) -> Job:
-        """The job of a subject.
+        """Return the job of a subject.
 
         Raises:
             NotApplicableError: another process could not import the method's class.
@@ -51,12 +51,12 @@ class Job:
         return cls(subject.name, locate(subject.method_class), subject.shape, dict(subject.settings))
 
     def subject(self) -> Subject:
-        """The subject, in the process that runs this."""
+        """Rebuild the subject in this process."""
         return Subject(self.name, find_class(self.location), (self.shape,), self.settings)
 
 
 class GradientKeeper(torch.optim.Optimizer):
-    """An optimiser that keeps the gradients of its first step and leaves the weights alone."""
+    """An optimiser that records the gradients of its first step and does not change the weights."""
 
     def __init__(self, named: Mapping[str, torch.nn.Parameter]) -> None:
         super().__init__(list(named.values()), {})
@@ -64,13 +64,13 @@ class GradientKeeper(torch.optim.Optimizer):
         self.kept: dict[str, Tensor] = {}
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        """Copy every gradient, once."""
+        """Copy the gradients at the first call."""
         if not self.kept:
             self.kept = {name: p.grad.clone() for name, p in self.named.items() if p.grad is not None}
 
 
 def gradients_in_group(job: Job) -> dict[str, Tensor]:
-    """Gradients by parameter name of a training step shared by two processes.
+    """Return the gradients, by parameter name, of a training step shared by two processes.
 
     Raises:
         ViolationError: a process raised, died or did not finish in time.
@@ -105,7 +105,7 @@ def _context() -> BaseContext:
 
 
 def _wait(processes: list[Any]) -> bool:
-    """Whether all processes ended well; stops waiting when one fails or time is up."""
+    """Wait until all processes succeed, one fails or time is up; return whether all succeeded."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         codes = [process.exitcode for process in processes]
@@ -136,7 +136,7 @@ def _free_port() -> int:
 
 
 def _work(job: Job, rank: int, port: int, folder: str) -> None:
-    """One process: its half of the batch, as the training loop would do it."""
+    """Run one process of the group: train on its half of the batch as the training loop does."""
     torch.set_num_threads(1)
     os.environ.update(
         LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE=str(GROUP), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
@@ -149,7 +149,7 @@ def _work(job: Job, rank: int, port: int, folder: str) -> None:
         text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         (Path(folder) / f"error{rank}.txt").write_text(text)
         os._exit(1)
-    os._exit(0)  # the group's store would wait for a peer that is already gone
+    os._exit(0)  # skips clean-up, in which the group's store would wait for a peer that has ended
 
 
 def _steps(job: Job, rank: int) -> dict[str, Tensor]:
@@ -160,7 +160,7 @@ def _steps(job: Job, rank: int) -> dict[str, Tensor]:
     module = engine.wrap(method, keeper)
     clip = torch.cat([part.chunk(GROUP)[rank] for part in subject.clip(2 * GROUP)], dim=1)
     for step in range(STEPS):
-        # the second step is the other end of training: a parameter used at one end only stops the group
+        # one step late and one early in training: a parameter used in only one of them stops the group
         moment = progress(late=step == 0, rank=rank)
         module.step(clip, moment, accumulate=1, clip_norm=None)
     engine.barrier()

@@ -1,4 +1,4 @@
-"""Find method classes: in a file, and again in another process."""
+"""Look-up of method classes in files, also from another process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stbench.nn import Method
 
 
 class Location(NamedTuple):
-    """Where a class is defined: an importable module, else a file."""
+    """Where a class is defined: an importable module or a file."""
 
     module: str
     file: str
@@ -25,19 +25,21 @@ class Location(NamedTuple):
 
 
 def locate(method: type[Method]) -> Location:
-    """Where another process finds a class.
+    """Return where another process can find a class.
 
     Raises:
-        NotApplicableError: it is defined inside a function or typed in at a prompt.
+        NotApplicableError: it is defined inside a function or at an interactive prompt.
     """
     file = inspect.getsourcefile(method) if not _is_interactive(method) else None
     if file is None or "<locals>" in method.__qualname__:
-        raise NotApplicableError(f"{method.__qualname__} is not at the top of a file, another process cannot import it")
+        raise NotApplicableError(
+            f"{method.__qualname__} is not defined at the top level of a file, so another process cannot import it"
+        )
     return Location(method.__module__, file, method.__qualname__)
 
 
 def find_class(location: Location) -> type[Method]:
-    """The class at a location."""
+    """Import the class at a location."""
     try:
         module = importlib.import_module(location.module)
         if Path(module.__file__ or "") != Path(location.file):
@@ -51,9 +53,9 @@ def find_class(location: Location) -> type[Method]:
 
 
 def methods_in_file(path: Path) -> list[type[Method]]:
-    """The method classes that a file defines, without those that others in it build on.
+    """Return the method classes that a file defines, without base classes of others in it.
 
-    A folder is its package, or the module of the same name in it.
+    A folder stands for its package, or for the module of the same name in it.
 
     Raises:
         UserError: the file is missing, cannot be imported, or defines none.
@@ -73,13 +75,13 @@ def methods_in_file(path: Path) -> list[type[Method]]:
 
 
 def _module_of(folder: Path) -> Path:
-    """The file of a package, or of what ``stbench new-method`` writes: a module in a folder of the same name."""
+    """Return the file of a package, or of a module in a folder of the same name (as ``stbench new-method`` writes)."""
     package, module = folder / "__init__.py", folder / f"{folder.absolute().name}.py"
     return module if module.is_file() and not package.is_file() else package
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import a file, or a package by its ``__init__.py``, under a name of its own; it may import its neighbours."""
+    """Import a file, or a package by its ``__init__.py``, under a unique name; it may import modules beside it."""
     path = path.resolve()
     name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:

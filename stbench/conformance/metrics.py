@@ -1,4 +1,4 @@
-"""What every metric promises. Axes: B sequences, T lead times, C, H, W."""
+"""Checks of metrics. Axes: B sequences, T lead times, C, H, W."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ NOISE = 0.2
 
 @dataclass(frozen=True)
 class MetricSubject:
-    """A metric under its registered name."""
+    """A metric and its registered name."""
 
     name: str
     metric: Metric
 
     def frames(self) -> tuple[Tensor, Tensor]:
-        """Predicted and true frames (B, T, C, H, W) in [0, 1]: noise on waves."""
+        """Return predicted and true frames (B, T, C, H, W) in [0, 1]: waves with noise."""
         true = waves(SHAPE, SEQUENCES, seed=1)
         noise = torch.rand(true.shape, generator=torch.Generator().manual_seed(2))
         return (true + NOISE * (noise - 0.5)).clip(0, 1), true
 
     def measure(self, function: Callable[..., Any], pred: Tensor, true: Tensor) -> Any:
-        """Statistics or values of the metric, given all that it may need."""
+        """Return statistics or values of the metric for all inputs that it may need."""
         reason = self.metric.unavailable(SHAPE.frame)
         if reason is not None:
             raise NotApplicableError(reason)
@@ -44,20 +44,20 @@ class MetricSubject:
 
 @check(crash_cause="an attribute is missing or of another type")
 def declaration(subject: MetricSubject) -> None:
-    """It is named as registered and says its formula."""
+    """The metric has its registered name and states its formula."""
     metric = subject.metric
     if metric.name != subject.name:
         cause = "the entry point and the metric's name differ"
         raise ViolationError(f"the name {subject.name!r}, as registered", f"{metric.name!r}", cause)
     if not metric.formula.strip():
-        raise ViolationError("a formula", "an empty one", "formula was left out")
+        raise ViolationError("a formula", "an empty one", "formula is missing")
     if not metric.parts or len(set(metric.parts)) < len(metric.parts):
         raise ViolationError("a name for each statistic, all different", f"{metric.parts}", "parts is wrong")
 
 
 @check(crash_cause="statistics() reads what the metric does not declare in needs or shared")
 def statistics(subject: MetricSubject) -> None:
-    """It gives one finite number per frame and part."""
+    """The metric returns one finite number per frame and part."""
     for part in subject.measure(frame_statistics, *subject.frames()):
         if not part.isfinite().all():
             raise ViolationError("finite statistics of ordinary frames", f"{part.tolist()}", "a division by zero")
@@ -77,7 +77,7 @@ def frames_are_independent(subject: MetricSubject) -> None:
 
 @check(crash_cause="finish() cannot take arrays of any shape")
 def pooling(subject: MetricSubject) -> None:
-    """The score of many frames comes from the means of their statistics, whatever the batches."""
+    """The score of many frames is computed from the means of their statistics, independent of batches."""
     pred, true = subject.frames()
     scores = []
     for sizes in ([SEQUENCES], [1, SEQUENCES - 1]):
@@ -89,18 +89,18 @@ def pooling(subject: MetricSubject) -> None:
         raise ViolationError("the same score from other batches", f"{scores}", "finish() is not a function of means")
 
 
-@check(crash_cause="a perfect prediction is not foreseen")
+@check(crash_cause="a perfect prediction is not handled")
 def direction(subject: MetricSubject) -> None:
     """A perfect prediction scores no worse than a noisy one."""
     pred, true = subject.frames()
     noisy, perfect = (float(subject.measure(frame_values, p, true).mean()) for p in (pred, true))
     if (perfect > noisy) if subject.metric.lower_is_better else (perfect < noisy):
         better = "lower" if subject.metric.lower_is_better else "higher"
-        cause = "lower_is_better is the wrong way round"
+        cause = "lower_is_better has the wrong sign"
         raise ViolationError(f"{better} is better", f"{noisy:.4g} with noise, {perfect:.4g} without", cause)
 
 
-@check(crash_cause="NaN is not foreseen")
+@check(crash_cause="NaN is not handled")
 def undefined_shows(subject: MetricSubject) -> None:
     """A frame with a NaN scores NaN, and only that frame."""
     pred, true = subject.frames()

@@ -1,4 +1,4 @@
-"""What every optimiser promises."""
+"""Checks of optimisers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class OptimizerSubject:
-    """An optimiser's record with its default settings, under its registered name."""
+    """An optimiser's record with default settings, and its registered name."""
 
     name: str
     record: type[Optimizer]
 
     def built(self, seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """A small network and its optimiser."""
+        """Build a small network and its optimiser."""
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Conv2d(4, 2, 3, padding=1))
         return network, self.record().build(Parameters(network), RATE)  # type: ignore[call-arg]
 
 
 def descend(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
-    """Losses of a fixed regression, step by step."""
+    """Train on a fixed regression problem and return the loss of each step."""
     x_BCHW = torch.rand(4, 2, 6, 6, generator=torch.Generator().manual_seed(3))
     losses = []
     for _ in range(steps):
@@ -44,7 +44,7 @@ def descend(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) ->
 
 @check(crash_cause="a setting has no default")
 def declaration(subject: OptimizerSubject) -> None:
-    """Its kind is the registered name, and its settings survive being written down."""
+    """The kind is the registered name, and the settings survive serialisation."""
     record = subject.record()  # type: ignore[call-arg]
     if record.kind != subject.name:
         raise ViolationError(f"kind {subject.name!r}, as registered", f"{record.kind!r}", "the two names differ")
@@ -54,7 +54,7 @@ def declaration(subject: OptimizerSubject) -> None:
 
 @check(crash_cause="build() cannot take a method's parameters")
 def parameters(subject: OptimizerSubject) -> None:
-    """It trains every parameter once, at the rate it is given."""
+    """Every parameter is trained, once, at the given rate."""
     network, optimizer = subject.built()
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
     if sorted(held) != sorted(id(p) for p in network.parameters()):
@@ -66,7 +66,7 @@ def parameters(subject: OptimizerSubject) -> None:
 
 @check(crash_cause="a step fails")
 def descent(subject: OptimizerSubject) -> None:
-    """It lowers a loss."""
+    """The optimiser lowers a loss."""
     losses = descend(*subject.built(), STEPS)
     if not losses[-1] < losses[0]:
         raise ViolationError(f"a loss below {losses[0]:.4g}", f"{losses[-1]:.4g}", "the step goes uphill or nowhere")
@@ -74,7 +74,7 @@ def descent(subject: OptimizerSubject) -> None:
 
 @check(crash_cause="state_dict() or load_state_dict() fails")
 def resume(subject: OptimizerSubject) -> None:
-    """Its state dict carries everything: a resumed training repeats the losses."""
+    """The state dict is complete: resumed training repeats the losses."""
     network, optimizer = subject.built()
     descend(network, optimizer, 3)
     kept = copy.deepcopy((network.state_dict(), optimizer.state_dict()))

@@ -1,4 +1,4 @@
-"""What a check says: passed, failed (expected, seen, likely cause) or not applicable (why)."""
+"""Outcome of a check: passed, failed (expected, seen, likely cause) or not applicable (reason)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """How a check ended."""
+    """Status of a finished check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -17,7 +17,7 @@ class Status(StrEnum):
 
 
 class ViolationError(Exception):
-    """A broken promise: what was expected, what was seen, and what usually causes it."""
+    """A violated contract: what was expected, what was seen, and the likely cause."""
 
     def __init__(self, expected: str, seen: str, cause: str) -> None:
         super().__init__(f"expected {expected}; seen {seen}; likely cause: {cause}")
@@ -27,12 +27,12 @@ class ViolationError(Exception):
 
 
 class NotApplicableError(Exception):
-    """The check does not concern this plugin; the message says why."""
+    """The check does not apply to this plugin; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended; ``seen`` holds the reason where it is not applicable."""
+    """Outcome of one check; ``seen`` holds the reason if it is not applicable."""
 
     check: str
     status: Status
@@ -49,12 +49,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """One promise of a plugin's contract.
+    """One clause of a plugin's contract.
 
     Attributes:
         run: raises :class:`ViolationError` or :class:`NotApplicableError`; its docstring states the promise.
-        crash_cause: likely cause when the method raises an exception of its own during the check.
-        needs_training: whether it concerns methods with parameters to train only.
+        crash_cause: likely cause if the plugin raises another exception during the check.
+        needs_training: whether it applies only to methods with parameters to train.
     """
 
     run: Callable[[Any], None]
@@ -68,10 +68,10 @@ class Check:
 
     @property
     def promise(self) -> str:
-        """First paragraph of the function's docstring, on one line."""
+        """What the plugin promises: the first paragraph of the function's docstring, on one line."""
         return " ".join((self.run.__doc__ or "").partition("\n\n")[0].split())
 
 
 def check(*, crash_cause: str, needs_training: bool = False) -> Callable[[Callable[[Any], None]], Check]:
-    """Make a :class:`Check` of a function."""
+    """Make a :class:`Check` from a function."""
     return lambda run: Check(run, crash_cause, needs_training)

@@ -1,4 +1,4 @@
-"""Conformance of the other kinds of plugin: metrics, optimisers, schedules, loggers and executors."""
+"""Conformance of plugins other than methods: metrics, optimisers, schedules, loggers and executors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stbench.sweep.executors import EXECUTORS
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of plugin and its checks; ``subject`` makes what they look at from a plugin and its name."""
+    """A kind of plugin and its checks; ``subject`` builds their subject from a plugin and its name."""
 
     registry: Registry[Any]
     subject: Callable[[str, Any], Any]
@@ -62,7 +62,7 @@ def _outcome(check: Check, subject: Any) -> Outcome:
         return Outcome(check.name, Status.NOT_APPLICABLE, seen=str(reason))
     except ViolationError as broken:
         return Outcome(check.name, Status.FAILED, broken.expected, broken.seen, broken.cause)
-    except Exception as error:  # a plugin is foreign code
+    except Exception as error:  # a plugin may raise anything
         seen = f"{type(error).__name__}: {error}"
         return Outcome(check.name, Status.FAILED, check.promise, seen, check.crash_cause)
     return Outcome(check.name, Status.PASSED)

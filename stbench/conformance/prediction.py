@@ -16,20 +16,20 @@ from stbench.schema import ClipShape
 from stbench.train.checkpoint import load_weights, save_weights
 
 ROUNDING = 1e-4
-"""Share of a prediction's scale that another order of sums may move it by."""
+"""Largest change from a different order of summation, relative to the scale of the prediction."""
 
 
 @check(crash_cause="forward does not take (B, T_in, C, H, W), or the settings do not fit this shape")
 def shapes(subject: Subject) -> None:
-    """A prediction is finite float32 (B, T_out, C, H, W), for a batch of 1 and of 3."""
+    """A prediction is finite float32 (B, T_out, C, H, W), for batches of 1 and 3."""
     method = subject.build()
     for batch in (1, 3):
         _check_prediction(predict(method, subject.clip(batch)[0]), subject.shape, batch)
 
 
-@check(crash_cause="forward takes T_out for granted; if it cannot do other lengths, say so in skip()")
+@check(crash_cause="forward assumes one T_out; if it does not support other lengths, declare that in skip()")
 def lengths(subject: Subject) -> None:
-    """T_out may be longer and shorter than T_in, or skip() says why not."""
+    """T_out may be longer or shorter than T_in, unless skip() gives a reason."""
     reasons = []
     others = [shape for shape in subject.shapes[1:] if shape.t_out != shape.t_in]
     for shape in others:
@@ -49,7 +49,7 @@ def lengths(subject: Subject) -> None:
 
 @check(crash_cause="an in-place operation on an input")
 def inputs_untouched(subject: Subject) -> None:
-    """The past and the future that a method is given are the same afterwards."""
+    """A method does not change the past and the future that it gets."""
     method = subject.build()
     past, future = subject.clip(2)
     past_before, future_before = past.clone(), future.clone()
@@ -66,7 +66,7 @@ def inputs_untouched(subject: Subject) -> None:
 
 @check(crash_cause="forward works for one batch size only")
 def batch_independence(subject: Subject) -> None:
-    """In eval mode a sample's prediction does not depend on the other samples of its batch."""
+    """In evaluation mode, a sample's prediction does not depend on the other samples of its batch."""
     method = subject.build()
     brightness = torch.tensor([0.2, 1.0, 0.6])[:, None, None, None, None]
     past = subject.clip(3)[0] * brightness
@@ -84,7 +84,7 @@ def batch_independence(subject: Subject) -> None:
 
 @check(crash_cause="predict_at needs times, which are None where the data have no dates")
 def dates(subject: Subject) -> None:
-    """With dates and without, a prediction has the shape it should, and each sample is predicted by its own dates."""
+    """With and without dates, a prediction has the right shape; each sample is predicted by its own dates."""
     if subject.method_class.predict_at is Method.predict_at:
         raise NotApplicableError("predictions do not depend on dates")
     method = subject.build().eval()
@@ -105,7 +105,7 @@ def dates(subject: Subject) -> None:
 
 @check(crash_cause="a parameter, buffer or tied weight that cannot be saved or loaded")
 def state_dict_round_trip(subject: Subject) -> None:
-    """Weights saved by one instance and loaded by another give the same prediction."""
+    """Weights saved by one instance and loaded into another give the same prediction."""
     first, other = subject.build(seed=0), subject.build(seed=1, fit=False)
     past, future = subject.clip(2)
     if first.trainable:
@@ -126,7 +126,7 @@ def state_dict_round_trip(subject: Subject) -> None:
 
 @check(crash_cause="forward needs something that only training_losses sets")
 def target_not_seen(subject: Subject) -> None:
-    """What a method was shown as the future in training_losses does not change what it predicts afterwards."""
+    """The future passed to training_losses does not change later predictions."""
     past, future = subject.clip(2, seed=7)
     fresh = subject.build()
     weights = {key: value.clone() for key, value in fresh.state_dict().items()}
@@ -136,7 +136,7 @@ def target_not_seen(subject: Subject) -> None:
         method.load_state_dict(weights)
         method.train(training).training_losses(past, shown, progress(late=False))
         if training:
-            method.load_state_dict(weights)  # running statistics may legitimately follow a training pass
+            method.load_state_dict(weights)  # a training pass may update running statistics
         seen = gap(predict(method, past), expected)
         if seen > ROUNDING * _scale(expected):
             raise ViolationError(
@@ -149,7 +149,7 @@ def target_not_seen(subject: Subject) -> None:
 
 @check(crash_cause="a tensor kept from the batch before (its batch size differs)")
 def no_carried_state(subject: Subject) -> None:
-    """What a method does with a batch does not depend on the batches before."""
+    """The result for a batch does not depend on earlier batches."""
     method = subject.build()
     past, other = subject.clip(2)[0], subject.clip(3, seed=2)[0]
     first = predict(method, past)
@@ -161,7 +161,7 @@ def no_carried_state(subject: Subject) -> None:
 
 
 def _losses_before_and_after(subject: Subject) -> Iterator[Tensor]:
-    """The loss of a batch on a fresh instance, and on one that saw another batch first (with the same weights)."""
+    """Yield the loss of a batch on a fresh instance, then on one with equal weights that saw another batch before."""
     weights = {key: value.clone() for key, value in subject.build().state_dict().items()}
     for seen_before in (False, True):
         method = subject.build().train()

@@ -1,4 +1,4 @@
-"""What every learning-rate schedule promises."""
+"""Checks of learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ EPOCHS = 5
 
 @dataclass(frozen=True)
 class ScheduleSubject:
-    """A schedule's record with its default settings, under its registered name."""
+    """A schedule's record with default settings, and its registered name."""
 
     name: str
     record: type[Schedule]
 
     def rates(self, steps_per_epoch: int, epochs: int) -> list[Rate]:
-        """The rate of every step of a run."""
+        """Return the rate of every step of a run."""
         schedule, total = self.record(), steps_per_epoch * epochs  # type: ignore[call-arg]
         return [schedule.rate(Position(PEAK, s, total, s // steps_per_epoch, epochs)) for s in range(total)]
 
 
 @check(crash_cause="a setting has no default")
 def declaration(subject: ScheduleSubject) -> None:
-    """Its kind is the registered name, and its settings survive being written down."""
+    """The kind is the registered name, and the settings survive serialisation."""
     record = subject.record()  # type: ignore[call-arg]
     if record.kind != subject.name:
         raise ViolationError(f"kind {subject.name!r}, as registered", f"{record.kind!r}", "the two names differ")
@@ -39,7 +39,7 @@ def declaration(subject: ScheduleSubject) -> None:
 
 @check(crash_cause="rate() fails in short runs")
 def rates(subject: ScheduleSubject) -> None:
-    """Every rate is a finite number from 0 to the peak, in runs of one step too."""
+    """Every rate is a finite number from 0 to the peak, also in runs of one step."""
     for steps, epochs in ((1, 1), (1, 7), (13, EPOCHS)):
         for rate in subject.rates(steps, epochs):
             momentum = 0.0 if rate.momentum is None else rate.momentum
@@ -49,7 +49,7 @@ def rates(subject: ScheduleSubject) -> None:
 
 @check(crash_cause="rate() fails when asked out of order")
 def closed_form(subject: ScheduleSubject) -> None:
-    """A rate is a function of the position alone, so that a resumed run continues exactly."""
+    """A rate depends only on the position, so that a resumed run continues exactly."""
     schedule, total = subject.record(), 13 * EPOCHS  # type: ignore[call-arg]
     forward = subject.rates(13, EPOCHS)
     backward = [schedule.rate(Position(PEAK, s, total, s // 13, EPOCHS)) for s in reversed(range(total))]
@@ -59,7 +59,7 @@ def closed_form(subject: ScheduleSubject) -> None:
 
 @check(crash_cause="rate() fails")
 def pace(subject: ScheduleSubject) -> None:
-    """Some step reaches half the peak, and a schedule that follows epochs keeps its rate within each."""
+    """Some step reaches half the peak, and a schedule that follows epochs is constant within each."""
     found = [rate.lr for rate in subject.rates(40, EPOCHS)]
     if max(found) < PEAK / 2:
         raise ViolationError(f"a rate near the peak of {PEAK}", f"at most {max(found):.3g}", "the peak is not used")

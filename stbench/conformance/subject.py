@@ -1,4 +1,4 @@
-"""What the checks look at: a method at given shapes and settings, and clips made for it. Axes: B, T, C, H, W."""
+"""Subject of the checks: a method with shapes and settings, and synthetic clips. Axes: B, T, C, H, W."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPES = (
     ClipShape(t_in=4, t_out=7, **FRAME),
     ClipShape(t_in=4, t_out=1, **FRAME),
 )
-"""The first is what every check runs on; the others are tried for their lengths."""
+"""Every check runs on the first shape; the others test other lengths."""
 
 TOTAL_STEPS, TOTAL_EPOCHS = 1_000_000, 10_000
 WAKE_STD = 0.05
@@ -31,7 +31,7 @@ MINUTES_PER_HOUR, MINUTES_PER_DAY = 60, 1440
 
 @dataclass(frozen=True)
 class Subject:
-    """A method class, the shapes and the hyperparameters it is checked with."""
+    """A method class with the shapes and hyperparameters to check."""
 
     name: str
     method_class: type[Method]
@@ -45,7 +45,7 @@ class Subject:
         shapes: Sequence[ClipShape] = SHAPES,
         settings: Mapping[str, Any] | None = None,
     ) -> Subject:
-        """A subject from a registered name (variants included) or a class; ``settings`` win over its ``small`` ones.
+        """Build a subject from a registered name (with variants) or a class; ``settings`` override ``small``.
 
         Raises:
             UserError: the name, a variant, a hyperparameter or a key of a preset is unknown, or there is no shape.
@@ -64,17 +64,17 @@ class Subject:
 
     @property
     def shape(self) -> ClipShape:
-        """The shape of every check that does not vary it."""
+        """Shape of all checks that do not vary it."""
         return self.shapes[0]
 
     def skip(self, shape: ClipShape) -> str | None:
-        """The method's declared reason not to run at a shape."""
+        """Return the method's declared reason not to run at a shape, or None."""
         return self.method_class.skip(benchmark_of(shape))
 
     def build(self, seed: int = 0, shape: ClipShape | None = None, *, fit: bool = True) -> Method:
-        """The method with weights drawn from ``seed``; without parameters to train, fitted to some clips.
+        """Build the method with weights drawn from ``seed``, or fitted to clips if it has no parameters to train.
 
-        Parameters that start at zero get small random values: a zero would hide what lies behind it.
+        Parameters initialised to zero get small random values, since a zero would mask the layers behind it.
         """
         shape = shape or self.shape
         torch.manual_seed(seed)
@@ -89,13 +89,13 @@ class Subject:
         return method
 
     def clip(self, batch: int, seed: int = 1) -> tuple[Tensor, Tensor]:
-        """Past (B, T_in, C, H, W) and future (B, T_out, C, H, W) of moving waves."""
+        """Return past (B, T_in, C, H, W) and future (B, T_out, C, H, W) of moving waves."""
         clip = waves(self.shape, batch, seed)
         return clip[:, : self.shape.t_in], clip[:, self.shape.t_in :]
 
 
 def waves(shape: ClipShape, batch: int, seed: int) -> Tensor:
-    """Clips (B, T_in+T_out, C, H, W) in [0.1, 0.9]: plane waves, each sample and channel with its own direction."""
+    """Return clips (B, T_in+T_out, C, H, W) in [0.1, 0.9]: plane waves, with a direction per sample and channel."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float) -> Tensor:
@@ -110,13 +110,13 @@ def waves(shape: ClipShape, batch: int, seed: int) -> Tensor:
 
 
 def hourly(shape: ClipShape, batch: int, first_day: int = 0) -> Tensor:
-    """Times (B, T_in+T_out) of hourly frames, int64 minutes since 1970; each sample starts a day and an hour later."""
+    """Return hourly times (B, T_in+T_out), int64 minutes since 1970; each sample starts a day and an hour later."""
     start = MINUTES_PER_DAY * first_day + (MINUTES_PER_DAY + MINUTES_PER_HOUR) * torch.arange(batch)
     return start[:, None] + MINUTES_PER_HOUR * torch.arange(shape.length)
 
 
 def progress(*, late: bool, seed: int = 0, rank: int = 0) -> Progress:
-    """A moment at the beginning or the end of training; seeds torch as the training loop does before a step."""
+    """Return a moment early or late in training; seeds torch as the training loop does before a step."""
     return Progress(
         step=TOTAL_STEPS - 1 if late else 0,
         epoch=TOTAL_EPOCHS - 1 if late else 0,
@@ -127,21 +127,21 @@ def progress(*, late: bool, seed: int = 0, rank: int = 0) -> Progress:
 
 
 def predict(method: Method, past: Tensor) -> Tensor:
-    """Prediction in eval mode."""
+    """Predict in evaluation mode."""
     method.eval()
     with torch.no_grad():
         return method(past)  # type: ignore[no-any-return]
 
 
 def gap(a: Tensor, b: Tensor) -> float:
-    """Largest absolute difference; infinite where the shapes differ, 0 where both are not a number."""
+    """Return the largest absolute difference; infinite if the shapes differ, 0 where both are NaN."""
     if a.shape != b.shape:
         return math.inf
     return float((a.nan_to_num() - b.nan_to_num()).abs().max()) if a.numel() else 0.0
 
 
 def benchmark_of(shape: ClipShape) -> Benchmark:
-    """A benchmark record at a shape, for a method that declares what it skips or adapts to."""
+    """Return a benchmark record of a shape, for ``skip`` and ``adapt`` of methods."""
     training = Training(epochs=1, batch_size=2, lr=1e-3, schedule=Constant())
     protocol = Protocol(description="synthetic", training=training, evaluation=Evaluation(metrics=("mse_frame",)))
     return Benchmark(

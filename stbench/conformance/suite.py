@@ -1,4 +1,4 @@
-"""The suite: every check, one after the other, on one method."""
+"""The suite: all checks on one method."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """Every check's outcome for one method."""
+    """Outcomes of all checks for one method."""
 
     method: str
     outcomes: tuple[Outcome, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed."""
+        """True if no check failed."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
-        """The failed checks."""
+        """Outcomes of failed checks."""
         return tuple(outcome for outcome in self.outcomes if outcome.status is Status.FAILED)
 
 
@@ -69,10 +69,10 @@ def check_method(
 
     Args:
         method: a registered name (``tau``, ``tau:no_sa``) or a class.
-        shapes: the first is what every check runs on; the others are tried for their lengths.
-        settings: hyperparameters over the class's ``small`` ones.
-        checks: which checks.
-        listener: told every outcome as it comes.
+        shapes: every check runs on the first; the others test other lengths.
+        settings: hyperparameters that override the class's ``small``.
+        checks: the checks to run.
+        listener: called with every outcome.
 
     Raises:
         UserError: the name or a variant is unknown.
@@ -86,7 +86,7 @@ def check_method(
 
 
 def run_check(check: Check, subject: Subject) -> Outcome:
-    """Run one check; whatever the method raises becomes the outcome. Torch's random state is left as it was."""
+    """Run one check; an exception of the method becomes the outcome. Restores torch's random state."""
     started = time.monotonic()
     with torch.random.fork_rng(devices=[]):
         outcome = _outcome(check, subject)
@@ -106,7 +106,7 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
     except ViolationError as broken:
         return Outcome(check.name, Status.FAILED, broken.expected, broken.seen, broken.cause)
     except UserError as error:
-        cause = "the method refuses these shapes or settings: give others, or declare cheap ones in `small`"
+        cause = "the method rejects these shapes or settings: give others, or declare cheap ones in `small`"
         return Outcome(check.name, Status.FAILED, check.promise, str(error), cause)
     except Exception as error:
         seen = f"{_where(error)}{type(error).__name__}: {error}"
@@ -115,6 +115,6 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
 
 
 def _where(error: Exception) -> str:
-    """The innermost line outside installed packages, as ``file:line: ``."""
+    """Return the innermost line outside installed packages, as ``file:line: ``."""
     own = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""

@@ -1,4 +1,4 @@
-"""The suite as one parametrised test, for a plugin's own test file."""
+"""The suite as a parametrised pytest test."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def conformance_tests(
 ) -> Callable[[Check], None]:
     """Make a pytest test of the suite, parametrised over the checks.
 
-    Write ``test_conformance = conformance_tests(MyMethod)`` in a test file; arguments as
-    :func:`stbench.conformance.check_method`'s. A check that does not concern the method is skipped.
+    Write ``test_conformance = conformance_tests(MyMethod)`` in a test file. Arguments are those of
+    :func:`stbench.conformance.check_method`. A check that does not apply to the method is skipped.
     """
     import pytest
 

@@ -24,7 +24,7 @@ SHOWN = 8
 
 @check(crash_cause="training_losses(past, future, progress) fails on a plain batch", needs_training=True)
 def losses(subject: Subject) -> None:
-    """training_losses gives named finite scalars, early and late; the engine trains on the one called "loss"."""
+    """training_losses returns named finite scalars early and late in training; the engine trains on "loss"."""
     for late in (False, True):
         method = subject.build().train()
         past, future = subject.clip(2)
@@ -68,7 +68,7 @@ def _check_terms(terms: Any) -> None:
 
 @check(crash_cause="the loss cannot be differentiated", needs_training=True)
 def gradients(subject: Subject) -> None:
-    """Every parameter gets a finite gradient that is not all zero, in one of a few draws."""
+    """Every parameter gets a finite, non-zero gradient in one of a few draws."""
     dead = {name for name, p in subject.build().named_parameters() if p.requires_grad}
     for draw in range(DRAWS):
         method = subject.build().train()
@@ -102,7 +102,7 @@ def _backward(method: Method, subject: Subject, draw: int) -> None:
 
 @check(crash_cause="training with the same seed twice fails", needs_training=False)
 def seed_determinism(subject: Subject) -> None:
-    """The same seed gives the same weights after two training steps, bit by bit, and the same prediction."""
+    """Two training steps with the same seed give bit-identical weights and the same prediction."""
     first, second = (_trained(subject) for _ in range(2))
     state, other = first.state_dict(), second.state_dict()
     moved = [key for key in state if not torch.equal(state[key].nan_to_num(), other[key].nan_to_num())]
@@ -135,7 +135,7 @@ def _trained(subject: Subject) -> Method:
 
 @check(crash_cause="training_losses fails on some values of the future", needs_training=True)
 def loss_depends_on_target(subject: Subject) -> None:
-    """Changing any one frame of the future changes the loss, also when the method is fed its own guesses."""
+    """Changing any frame of the future changes the loss, also if the method is fed its own emissions."""
     method = subject.build().train()
     past, future = subject.clip(2)
 
@@ -159,7 +159,7 @@ def loss_depends_on_target(subject: Subject) -> None:
 
 @check(crash_cause="training steps fail", needs_training=True)
 def overfits_one_batch(subject: Subject) -> None:
-    """Trained on one batch, the prediction comes closer to the future than half of the future's variance."""
+    """After training on one batch, the MSE of its prediction is below half of the future's variance."""
     method = subject.build(seed=5)
     past, future = subject.clip(2)
     goal = OVERFIT_SHARE * float(future.var())
@@ -179,6 +179,6 @@ def overfits_one_batch(subject: Subject) -> None:
     raise ViolationError(
         f"an MSE below {goal:.3g} within {OVERFIT_STEPS} steps of Adam at {LEARNING_RATE}",
         f"MSE {error:.3g} on the batch it was trained on",
-        "gradients do not reach the layers that matter, the loss is not about the prediction, or train and eval mode "
-        "compute different things",
+        "gradients do not reach the layers that matter, the loss does not measure the prediction, or training and "
+        "evaluation mode compute different things",
     )

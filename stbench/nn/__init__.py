@@ -1,4 +1,4 @@
-"""What methods share: the contract, encoders/decoders, the two forecaster kinds, sampling schedules."""
+"""Building blocks of methods: the contract, frame codecs, feed-forward and recurrent forecasters, input sampling."""
 
 from stbench.nn.chain import ConvActivation, ConvChain, convolve_chain, run_chain
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec

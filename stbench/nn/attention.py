@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 
 def split_heads(qkv_NLX: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, L, 3·heads·e), ordered (q|k|v) outermost, then head, then channel -> q, k, v, each (N, heads, L, e)."""
+    """Split (N, L, 3·heads·e), ordered by q|k|v, head, channel, into q, k and v, each (N, heads, L, e)."""
     q, k, v = qkv_NLX.reshape(*qkv_NLX.shape[:-1], 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
     return q, k, v
 
 
 def attend(qkv_NLX: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
-    """softmax(q·kᵀ/√e + bias)·v of every head, the heads side by side.
+    """Return softmax(q·kᵀ/√e + bias)·v of every head, with the heads concatenated.
 
     Args:
         qkv_NLX: (N, L, 3·heads·e), as :func:`split_heads` reads it.
@@ -57,5 +57,5 @@ class SelfAttention(nn.Module):
         self.drop = nn.Dropout(drop if project else 0.0)
 
     def forward(self, x_NLC: Tensor) -> Tensor:
-        """(N, L, C), same shape."""
+        """Map (N, L, C) to the same shape."""
         return self.drop(self.proj(attend(self.qkv(x_NLC), self.heads)))  # type: ignore[no-any-return]

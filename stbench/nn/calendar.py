@@ -1,4 +1,4 @@
-"""Groups of frames by when they were taken: time of day, working days and weekends."""
+"""Groups of frames by time of day, and by working day or weekend."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stbench.nn.method import Times
 MINUTES_PER_DAY = 1440
 DAYS_PER_WEEK, SATURDAY = 7, 5
 FIRST_WEEKDAY = 3
-"""1970-01-01, day 0, was a Thursday; Monday is 0."""
+"""Weekday of day 0, 1970-01-01: a Thursday, counted from Monday as 0."""
 
 Grouping = Literal["weekday_time_of_day", "time_of_day", "mean"]
-"""Working days and weekends apart, which is right for traffic; not apart, which is enough for weather; one group."""
+"""By time of day with working days and weekends separated (traffic), by time of day only (weather), or one group."""
 
 
 def _divides_the_day(slots: int) -> int:
@@ -25,11 +25,11 @@ def _divides_the_day(slots: int) -> int:
 
 
 Slots = Annotated[PositiveInt, AfterValidator(_divides_the_day)]
-"""Parts of the day."""
+"""Number of parts of the day."""
 
 
 def count_groups(grouping: Grouping, slots: int) -> int:
-    """Number of groups besides group 0, the frames whose time is not known."""
+    """Return the number of groups, without group 0 for frames of unknown time."""
     match grouping:
         case "mean":
             return 0
@@ -42,7 +42,7 @@ def count_groups(grouping: Grouping, slots: int) -> int:
 
 
 def group_of(times: Times, grouping: Grouping, slots: int) -> torch.Tensor:
-    """Group of each time, from 1 on, 0 under "mean": int64 minutes since 1970-01-01 00:00, any shape."""
+    """Return the group of each time (int64 minutes since 1970-01-01 00:00, any shape): 1, 2, …, or 0 for "mean"."""
     if grouping == "mean":
         return torch.zeros_like(times)
     slot = times % MINUTES_PER_DAY * slots // MINUTES_PER_DAY

@@ -1,4 +1,8 @@
-"""Blocks of a convolution and its activation in a row, of which training keeps one tensor each."""
+"""Conv-activation chains that store one tensor per block for the backward pass.
+
+Without recomputation a block stores the conv's output and the activation's output. Here each segment starts at one
+conv's output and ends with the next conv, so only conv outputs are stored; activations are recomputed, and no conv is.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +17,24 @@ from stbench.nn.recompute import recompute
 
 
 class ConvActivation(Protocol):
-    """A block in two parts."""
+    """A block that applies its convolution and its activation in separate calls."""
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The convolution."""
+        """Apply the convolution."""
         ...
 
     def activate(self, features: Tensor) -> Tensor:
-        """Normalisation and activation of what :meth:`convolve` gave, same shape; changes nothing outside."""
+        """Normalise and activate the output of :meth:`convolve`, same shape; must not have side effects."""
         ...
 
 
 def run_chain(blocks: Sequence[ConvActivation], x: Tensor) -> Tensor:
-    """One block after the other."""
+    """Apply the blocks in sequence."""
     return recompute(blocks[-1].activate, convolve_chain(blocks, x))
 
 
 def convolve_chain(blocks: Sequence[ConvActivation], x: Tensor) -> Tensor:
-    """As :func:`run_chain`, but the last block's activation is left to the caller."""
+    """Apply the blocks in sequence, except for the activation of the last one."""
     x = blocks[0].convolve(x)
     for before, block in pairwise(blocks):
         x = recompute(partial(_follow, before, block), x)
@@ -38,10 +42,10 @@ def convolve_chain(blocks: Sequence[ConvActivation], x: Tensor) -> Tensor:
 
 
 class ConvChain(nn.Sequential):
-    """Blocks in a row as one module; each is a :class:`ConvActivation`."""
+    """A sequence of :class:`ConvActivation` blocks as one module, run by :func:`run_chain`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """What :func:`run_chain` makes of ``x``."""
+        """Apply the blocks in sequence."""
         return run_chain(cast("list[ConvActivation]", list(self)), x)
 
 

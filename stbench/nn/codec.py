@@ -1,6 +1,6 @@
-"""Frame encoder/decoder pairs with one interface, so that a recurrent method can run on either.
+"""Frame codecs: encoder and decoder with one interface, interchangeable in recurrent methods.
 
-``encode(frame) -> (features, skip)`` and ``decode(features, skip) -> frame``; a pair without a skip ignores it.
+``encode(frame) -> (features, skip)`` and ``decode(features, skip) -> frame``; a codec without a skip ignores it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from stbench.schema import ClipShape
 
 
 class PatchCodec(nn.Module):
-    """Space-to-depth in; 1×1 conv without bias, then depth-to-space out (the ConvLSTM family's own pair)."""
+    """Encode with space-to-depth; decode with a 1×1 conv without bias and depth-to-space (ConvLSTM family)."""
 
     def __init__(self, shape: ClipShape, patch: int, hidden: int) -> None:
         super().__init__()
@@ -24,16 +24,16 @@ class PatchCodec(nn.Module):
         self.readout = nn.Conv2d(hidden, self.channels, 1, bias=False)
 
     def encode(self, frame: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, C, H, W) -> (B, p²C, H/p, W/p), no skip."""
+        """Map (B, C, H, W) to (B, p²C, H/p, W/p), no skip."""
         return space_to_depth(frame, self.patch), None
 
     def decode(self, features: Tensor, skip: Tensor | None) -> Tensor:  # noqa: ARG002 - one interface
-        """(B, hidden, H/p, W/p) -> (B, C, H, W)."""
+        """Map (B, hidden, H/p, W/p) to (B, C, H, W)."""
         return depth_to_space(self.readout(features), self.patch)
 
 
 class StridedCodec(nn.Module):
-    """The shared strided pair; 1×1 convs fit the decoder to a temporal module of another width."""
+    """The shared strided codec; 1×1 convs adapt it to a temporal module of a different width."""
 
     def __init__(
         self, shape: ClipShape, *, hid_s: int, n_s: int, hidden: int, kernel_enc: int = 3, kernel_dec: int = 3
@@ -48,12 +48,12 @@ class StridedCodec(nn.Module):
         self.decoder = StridedDecoder(hid_s, shape.channels, n_s, kernel_dec)
 
     def encode(self, frame: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, C, H, W) -> (B, hid_s, H', W') and the first block's output."""
+        """Map (B, C, H, W) to (B, hid_s, H', W') and the first block's output."""
         features, skip = self.encoder(frame)
         return features, skip
 
     def decode(self, features: Tensor, skip: Tensor | None) -> Tensor:
-        """(B, hidden, H', W') and the skip -> (B, C, H, W)."""
+        """Map (B, hidden, H', W') and the skip to (B, C, H, W)."""
         return self.decoder(self.project(features), skip)  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""Which algorithm a convolution takes: the direct one or a Toom–Cook one, timed at the first use of each shape."""
+"""Choice of a convolution's algorithm, direct or Toom–Cook, by timing at the first use of each shape."""
 
 from __future__ import annotations
 
@@ -14,57 +14,58 @@ from stbench.nn.fast_conv import fast_conv2d
 
 DIRECT = "direct"
 TILES = {"F(4x4)": 4, "F(2x2)": 2}
-"""Algorithm -> outputs of a tile on each axis."""
+"""Algorithm -> outputs per axis of a tile."""
 KERNELS = (3, 5)
 WORTHWHILE = 0.95
-"""Share of the direct convolution's time that a faster one may take at most: near ties stay direct."""
+"""A faster algorithm must take less than this fraction of the direct one's time; near ties stay direct."""
 REPEATS = 2
 
 
 class ConvChoices:
-    """Algorithms by shape of convolution, for one training.
+    """Algorithms by shape of convolution, for one training run.
 
-    A shape is timed once, at its first use with gradients, and keeps its algorithm: with the same ``found`` a run
-    computes the same bits again.
+    Each shape is timed once, at its first use with gradients. A run with the same ``found`` is bit-identical.
 
     Args:
-        found: shape -> algorithm; what is timed is added to it.
+        found: shape -> algorithm; new choices are added to it.
     """
 
     def __init__(self, found: dict[str, str]) -> None:
         self.found = found
 
     def tile(self, conv: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> int | None:
-        """Outputs of a tile on each axis for ``conv`` on ``x`` (B, C_in, H, W); None for the direct convolution."""
-        if not _is_eligible(x):
+        """Return outputs per axis of a tile for ``conv`` on ``x`` (B, C_in, H, W); None for the direct convolution."""
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
+        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if traced or not plain or x.ndim != 4:
             return None
         kernel = conv.kernel_size[0]
         shape = f"{kernel}x{kernel} {conv.in_channels}->{conv.out_channels} {x.shape[2]}x{x.shape[3]}"
         if shape not in self.found:
-            if not torch.is_grad_enabled():  # training decides: a validation before it must not
+            if not torch.is_grad_enabled():  # only training may choose; a validation before it uses the direct one
                 return None
             self.found[shape] = _fastest(x, conv.out_channels, kernel)
         return TILES.get(self.found[shape])
 
 
 class ChosenConv2d(nn.Conv2d):
-    """A convolution that asks :class:`ConvChoices`; parameters and state dict are nn.Conv2d's."""
+    """A convolution with its algorithm from :class:`ConvChoices`; same parameters and state dict as nn.Conv2d."""
 
     choices: ConvChoices
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W)."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         tile = self.choices.tile(self, input)
         return super().forward(input) if tile is None else fast_conv2d(input, self.weight, self.bias, tile)
 
 
 class ChosenConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution of stride 1, which is a convolution by the flipped weight."""
+    """A transposed convolution of stride 1, computed as a convolution with the flipped weight."""
 
     choices: ConvChoices
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W)."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         tile = self.choices.tile(self, input)
         if tile is None:
             return super().forward(input, output_size)
@@ -72,13 +73,13 @@ class ChosenConvTranspose2d(nn.ConvTranspose2d):
 
 
 def choose_convolutions(method: nn.Module, found: dict[str, str]) -> None:
-    """Let every dense k×k "same" convolution of stride 1 (k = 3 or 5) take its fastest algorithm from now on.
+    """Let every dense k×k "same" convolution of stride 1 (k = 3 or 5) use its fastest algorithm from now on.
 
-    Modules keep their parameters and names. Only float32 on a CPU is affected; autocast, torch.compile and tracers see
+    Modules keep their parameters and names. Only float32 on a CPU is affected; autocast, torch.compile and tracing use
     the direct convolution.
 
     Args:
-        found: algorithms that are known already; grows in place.
+        found: known choices; new ones are added in place.
     """
     choices = ConvChoices(found)
     for module in method.modules():
@@ -88,7 +89,7 @@ def choose_convolutions(method: nn.Module, found: dict[str, str]) -> None:
 
 
 def _is_same_conv(module: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
-    """Whether it is exactly one of torch's own convolutions with a kernel and strides that have a fast form."""
+    """Return whether a module is exactly one of torch's convolutions, with settings that have a fast form."""
     if type(module) is not nn.Conv2d and type(module) is not nn.ConvTranspose2d:
         return False
     kernel = module.kernel_size[0]
@@ -103,17 +104,11 @@ def _is_same_conv(module: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d
     )
 
 
-def _is_eligible(x: Tensor) -> bool:
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
-    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return plain and x.ndim == 4 and not traced
-
-
 def _fastest(x: Tensor, c_out: int, kernel: int) -> str:
-    """The algorithm whose forward and backward pass takes least; leaves no trace in the graph around it."""
+    """Time forward and backward passes and return the fastest algorithm; does not affect the surrounding graph."""
     x = x.detach().requires_grad_()
     weight = x.new_full((c_out, x.shape[1], kernel, kernel), 1e-2).requires_grad_()
-    # An activation checkpoint around the call would otherwise count what is saved here.
+    # identity hooks: a surrounding activation checkpoint would otherwise count the tensors saved here
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor):
         direct = _seconds(lambda: _there_and_back(F.conv2d(x, weight, padding=kernel // 2), x, weight))
         least, best = WORTHWHILE * direct, DIRECT
@@ -129,7 +124,7 @@ def _there_and_back(y: Tensor, *inputs: Tensor) -> None:
 
 
 def _seconds(run: Callable[[], None]) -> float:
-    """The best of a few repeats after one that warms up."""
+    """Return the shortest of a few repeats after a warm-up."""
     run()
     taken = []
     for _ in range(REPEATS):

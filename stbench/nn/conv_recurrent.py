@@ -1,4 +1,4 @@
-"""What the ConvLSTM family shares: hyperparameters, the gate convolution, scheduled sampling, the frame codec.
+"""Base of the ConvLSTM family: hyperparameters, gate convolution, input sampling, frame codec.
 
 Axes: B, C, H, W (H', W' after the codec).
 """
@@ -23,7 +23,7 @@ from stbench.schema import ClipShape
 
 
 class ConvRecurrentConfig(EncoderConfig):
-    """Hyperparameters of the family; ``hidden`` is one width per layer."""
+    """Hyperparameters of the family; ``hidden`` has one width per layer."""
 
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 128, 128, 128)
     kernel: PositiveInt = 5
@@ -33,7 +33,7 @@ class ConvRecurrentConfig(EncoderConfig):
 
 
 class GateConv(nn.Sequential):
-    """k×k "same" conv, then an optional LayerNorm over [C_out, H', W']; None stands for a state still all zero."""
+    """k×k "same" conv with an optional LayerNorm over [C_out, H', W']; an input of None means zeros."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: int, size: tuple[int, int], layer_norm: bool, bias: bool = False
@@ -45,7 +45,7 @@ class GateConv(nn.Sequential):
         """Multiply-adds of one call on one sample."""
 
     def forward(self, x: Tensor | None) -> Tensor:
-        """(B, C_in, H', W') -> (B, C_out, H', W'); None -> what a zero input gives, broadcastable, without the conv."""
+        """Map (B, C_in, H', W') to (B, C_out, H', W'); for None, return the output for zeros without the conv."""
         return super().forward(x) if x is not None else self._of_zero()  # type: ignore[no-untyped-call]
 
     def _of_zero(self) -> Tensor:
@@ -59,18 +59,18 @@ class GateConv(nn.Sequential):
 
 
 def gate_macs(method: nn.Module, *names: str) -> int:
-    """Multiply-adds, on one sample, of one call of every :class:`GateConv` whose path ends with one of ``names``."""
+    """Sum the multiply-adds (one sample, one call) of every :class:`GateConv` with a path that ends in ``names``."""
     convs = (module for path, module in method.named_modules() if path.endswith(names))
     return sum(conv.macs for conv in convs if isinstance(conv, GateConv))
 
 
 class ConvRecurrent(RecurrentForecaster):
-    """A stack of recurrent cells between a frame codec's encoder and decoder; sampling as the config says."""
+    """A stack of recurrent cells between a frame encoder and decoder, with the configured input sampling."""
 
     config: ConvRecurrentConfig
     small = {"hidden": (8, 8), "kernel": 3}
     public_cells: ClassVar[str] = "cell_list"
-    """Where published checkpoints keep the cells."""
+    """Prefix of the cells in published checkpoints."""
 
     def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
         super().__init__(shape, config)
@@ -79,7 +79,7 @@ class ConvRecurrent(RecurrentForecaster):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:
-        """Widths, kernel, patch and layer norm of the cells."""
+        """Infer widths, kernel, patch and layer norm of the cells."""
         return cells_config(state_dict, cls.public_cells, shape.channels)
 
     @staticmethod
@@ -107,18 +107,18 @@ class ConvRecurrent(RecurrentForecaster):
         return [self.codec.channels, *self.config.hidden[:-1]]
 
     def zeros(self, frame: Tensor, channels: int) -> Tensor:
-        """A zero state (B, channels, H', W') beside ``frame``."""
+        """Return a zero state (B, channels, H', W') with the device and dtype of ``frame``."""
         return torch.zeros(frame.shape[0], channels, *self.size, device=frame.device, dtype=frame.dtype)
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
-        """Scheduled (or reverse, or no) sampling at this step: (B, T_in+T_out−1) bool."""
+        """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
         return feed_mask(
             self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
         )
 
 
 def equal_widths(hidden: tuple[int, ...], method: str) -> int:
-    """The one width of a stack whose layers share a memory.
+    """Return the common width of layers that share a memory.
 
     Raises:
         UserError: the widths differ.

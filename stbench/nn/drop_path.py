@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Drop a whole residual branch per row of the batch; survivors are divided by 1 − rate."""
+    """Drop a residual branch for random rows of the batch; the other rows are divided by 1 − rate."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -15,15 +15,15 @@ class DropPath(nn.Module):
 
     @property
     def active(self) -> bool:
-        """Whether anything is dropped: only in training, at a rate above 0."""
+        """True in training at a rate above 0."""
         return self.training and self.rate > 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape; the identity in eval mode or at rate 0."""
+        """Drop rows of ``x``, same shape; the identity in evaluation mode or at rate 0."""
         return x * self._kept(x) if self.active else x
 
     def add(self, x: Tensor, branch: Tensor, gamma: Tensor | None = None) -> Tensor:
-        """``x + DropPath(gamma · branch)`` in one pass over memory.
+        """Return ``x + DropPath(gamma · branch)``, computed in one pass over memory.
 
         Args:
             x, branch: (B, …), of one shape.
@@ -35,7 +35,7 @@ class DropPath(nn.Module):
         return x + branch if gamma is None else torch.addcmul(x, branch, gamma)
 
     def _kept(self, x: Tensor) -> Tensor:
-        """0 or 1/(1 − rate) per row, (B, 1, …)."""
+        """Draw 0 or 1/(1 − rate) per row, (B, 1, …)."""
         keep = 1.0 - self.rate
         mask = torch.rand(x.shape[0], *[1] * (x.ndim - 1), device=x.device) < keep
         return mask.to(x.dtype) / keep

@@ -1,4 +1,4 @@
-"""Convolutions in fewer multiplications than the direct one, on a CPU in float32: Toom–Cook F(m×m, k×k).
+"""Toom–Cook convolutions F(m×m, k×k), which need fewer multiplications than the direct one; float32 on a CPU.
 
 A tile of m×m outputs needs (m+k−1)² products per pair of channels instead of m²k²: a quarter for F(4×4, 3×3), a sixth
 for F(4×4, 5×5). The products are batched matrix products; the rounding error is a few times the direct convolution's.
@@ -19,21 +19,21 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from stbench.nn.toom_cook import transforms
 
 _TRANSFORMED: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-"""Weight -> {with a graph: (tile, version, transformed weight)}: made once for all time steps of a rollout."""
+"""Weight -> {has a graph: (tile, version, transformed weight)}, computed once for all steps of a rollout."""
 
 
 def fast_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, tile: int, *, transposed: bool = False) -> Tensor:
-    """A "same" convolution of stride 1 with zero padding, by F(tile×tile, k×k).
+    """Compute a "same" convolution of stride 1 with zero padding, by F(tile×tile, k×k).
 
-    The weight is transformed once until its gradient is known or its values change, however often it is used.
-    Differentiable once: a second derivative raises RuntimeError.
+    The transformed weight is cached until the weight's gradient is computed or its values change. Only first
+    derivatives exist: a second one raises RuntimeError.
 
     Args:
         x: (B, C_in, H, W), any size.
         weight: (C_out, C_in, k, k), k odd.
         bias: (C_out,).
         tile: m, with m+k−2 at most 7.
-        transposed: the weight is a transposed convolution's, (C_in, C_out, k, k).
+        transposed: the weight is that of a transposed convolution, (C_in, C_out, k, k).
 
     Returns:
         (B, C_out, H, W), channels last in memory.
@@ -43,8 +43,8 @@ def fast_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, tile: int, *, tr
 
 
 def transformed_weight(weight: Tensor, tile: int, transposed: bool = False) -> Tensor:
-    """The weight in the transform domain, (K, C_in, C_out), from the last call where it still holds."""
-    if weight.is_inference():  # has no version
+    """Return the weight in the transform domain, (K, C_in, C_out), from the cache if it is still valid."""
+    if weight.is_inference():  # has no version to check the cache by
         return _transform_weight(weight, tile, transposed)
     with_graph = torch.is_grad_enabled() and weight.requires_grad
     entries: dict[bool, tuple[int, int, Tensor]] = _TRANSFORMED.setdefault(weight, {})  # type: ignore[no-untyped-call]
@@ -52,7 +52,8 @@ def transformed_weight(weight: Tensor, tile: int, transposed: bool = False) -> T
     if before is not None and before[:2] == (tile, weight._version):
         return before[2]
     entries.clear()
-    # Kept out of the books of an activation checkpoint around the call: its second run finds the weight transformed.
+    # identity hooks: a surrounding activation checkpoint must not count these tensors, since its recomputation finds
+    # the weight in the cache and saves none
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor):
         made = _transform_weight(weight, tile, transposed)
     if with_graph:
@@ -70,13 +71,13 @@ def _transform_weight(weight: Tensor, tile: int, transposed: bool) -> Tensor:
 
 @cache
 def _on_tiles(part: str, tile: int, kernel: int, dtype: torch.dtype) -> Tensor:
-    """One of the three transforms for both axes at once, as the matrix of flattened tiles."""
+    """Return one of the three transforms for both axes at once, as a matrix on flattened tiles."""
     matrix: Tensor = getattr(transforms(tile, kernel), part)
     return torch.kron(matrix, matrix).to(dtype)
 
 
 class _Convolve(torch.autograd.Function):
-    """The convolution with a transformed weight; the backward pass transforms the input again."""
+    """Convolution with a transformed weight; the backward pass transforms the input again instead of storing it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_KIO: Tensor, tile: int, kernel: int) -> Tensor:
@@ -98,7 +99,7 @@ class _Convolve(torch.autograd.Function):
 
 
 class _Grid:
-    """How a batch of frames falls into overlapping tiles of inputs and adjoining tiles of outputs."""
+    """Layout of a batch of frames as overlapping input tiles and adjacent output tiles."""
 
     def __init__(self, x: Tensor, tile: int, kernel: int) -> None:
         self.batch, _, self.height, self.width = x.shape
@@ -107,7 +108,7 @@ class _Grid:
         self.rows, self.columns = -(-self.height // tile), -(-self.width // tile)
 
     def transformed(self, x: Tensor) -> Tensor:
-        """Frames (B, C, H, W) -> transformed input tiles (K, P, C)."""
+        """Map frames (B, C, H, W) to transformed input tiles (K, P, C)."""
         reach = self.kernel // 2
         height, width = self.rows * self.tile + 2 * reach, self.columns * self.tile + 2 * reach
         padding = (0, 0, reach, width - reach - self.width, reach, height - reach - self.height)
@@ -118,7 +119,7 @@ class _Grid:
         return products.reshape(self.side**2, -1, x.shape[1])
 
     def gathered(self, tiles_KPC: Tensor) -> Tensor:
-        """The transpose of :meth:`transformed`: gradients of transformed tiles -> of frames (B, C, H, W)."""
+        """Map gradients of transformed tiles to those of frames (B, C, H, W): the transpose of :meth:`transformed`."""
         flat = tiles_KPC.reshape(self.side**2, -1)
         pixels = _on_tiles("input", self.tile, self.kernel, flat.dtype).T @ flat
         channels, m, n = tiles_KPC.shape[2], self.tile, self.side
@@ -135,7 +136,7 @@ class _Grid:
         return frames[:, reach : reach + self.height, reach : reach + self.width].permute(0, 3, 1, 2)
 
     def joined(self, matrix: Tensor, products_KPO: Tensor) -> Tensor:
-        """Products of tiles -> outputs (B, C_out, H, W)."""
+        """Map products of tiles to outputs (B, C_out, H, W)."""
         m, channels = self.tile, products_KPO.shape[2]
         tiles = (matrix @ products_KPO.reshape(self.side**2, -1)).reshape(
             m, m, self.batch, self.rows, self.columns, channels
@@ -144,7 +145,7 @@ class _Grid:
         return frames[:, : self.height, : self.width].permute(0, 3, 1, 2)
 
     def split(self, matrix: Tensor, gradient: Tensor) -> Tensor:
-        """The transpose of :meth:`joined`: gradients of outputs -> of products (K, P, C_out)."""
+        """Map gradients of outputs to those of products (K, P, C_out): the transpose of :meth:`joined`."""
         m, channels = self.tile, gradient.shape[1]
         padding = (0, 0, 0, self.columns * m - self.width, 0, self.rows * m - self.height)
         padded_BHWC = F.pad(gradient.permute(0, 2, 3, 1), padding)

@@ -24,7 +24,7 @@ Initial = Literal["block", "framework"]
 
 
 class DecomposedConv(nn.Module):
-    """A 21×21 depth-wise receptive field: 5×5 depth-wise → 7×7 depth-wise with dilation 3 → 1×1 to ``c_out``."""
+    """A 21×21 receptive field: 5×5 depth-wise → 7×7 depth-wise with dilation 3 → 1×1 to ``c_out``."""
 
     def __init__(self, channels: int, c_out: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class DecomposedConv(nn.Module):
         self.mix = nn.Conv2d(channels, c_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C_out, H, W)."""
+        """Map (B, C, H, W) to (B, C_out, H, W)."""
         return self.mix(self.dilated(self.local(x)))  # type: ignore[no-any-return]
 
 
@@ -48,11 +48,11 @@ class GatedAttention(nn.Module):
         self.proj_2 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, u: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         return u + recompute(self._gated, self.proj_1(u))
 
     def _gated(self, v: Tensor) -> Tensor:
-        """The depth-wise convs and what is elementwise, of which training keeps ``v`` alone."""
+        """Apply all but the first conv; recomputed in the backward pass, which stores only ``v``."""
         return self.proj_2(self.gate(self.act(v)))  # type: ignore[no-any-return]
 
 
@@ -71,11 +71,11 @@ class ConvFeedForward(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         return self.drop(recompute(self._shrunk, self.expand(x), draws=self.drop.p > 0))  # type: ignore[no-any-return]
 
     def _shrunk(self, wide: Tensor) -> Tensor:
-        """What follows the wide conv, of which training keeps ``wide`` alone."""
+        """Apply what follows the wide conv; recomputed in the backward pass, which stores only ``wide``."""
         return self.shrink(self.drop(self.act(self.depthwise(wide))))  # type: ignore[no-any-return]
 
 
@@ -97,17 +97,17 @@ class GatedBlock(StackBlock):
         self.apply(lambda module: None if module in kept else _init_block(module))
 
     def mix(self, z: Tensor) -> Tensor:
-        """(B, C, H, W), same shape."""
+        """Map (B, C, H, W) to the same shape."""
         z = z + self.drop_path(self.gamma1[:, None, None] * self.attention(self.norm1(z)))
         return z + self.drop_path(self.gamma2[:, None, None] * self.feed_forward(self.norm2(z)))  # type: ignore[no-any-return]
 
 
 class GatedStack(BlockStack):
-    """A stack of gated blocks; arguments and errors as :class:`BlockStack`'s.
+    """A stack of gated blocks; other arguments and errors as in :class:`BlockStack`.
 
     Args:
-        gate: makes the gate of a block of the given width.
-        initial_gate: whether a gate starts as the rest of its block, or keeps the framework's default weights.
+        gate: builds the gate of a block of a given width.
+        initial_gate: whether a gate is initialised as its block, or keeps the framework's default weights.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Hyperparameters that show in the shapes of a state dict in the field's published layout."""
+"""Hyperparameters inferred from the tensor shapes of a state dict in the published layout."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ State = Mapping[str, Tensor]
 
 
 def size(state: State, key: str, dim: int) -> int | None:
-    """Length of one axis of a tensor; None where the tensor or the axis is missing."""
+    """Return the length of one axis of a tensor; None if the tensor or the axis is missing."""
     tensor = state.get(key)
     return int(tensor.shape[dim]) if tensor is not None and tensor.ndim > dim else None
 
 
 def depth(state: State, prefix: str) -> int | None:
-    """How many numbered parts ``prefix.0``, ``prefix.1`` … there are; None for none."""
+    """Count the numbered parts ``prefix.0``, ``prefix.1`` …; None if there are none."""
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     return len({found[1] for key in state if (found := pattern.match(key))}) or None
 
 
 def known(**values: Any) -> dict[str, Any]:
-    """The values that are not None."""
+    """Return the values that are not None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def strided_config(state: State) -> dict[str, Any]:
-    """Width, depth and kernels of the strided encoder and decoder."""
+    """Infer width, depth and kernels of the strided encoder and decoder."""
     n_s = depth(state, "enc.enc")
     first, last = "enc.enc.0.conv.conv.weight", f"dec.dec.{(n_s or 1) - 1}.conv.conv.weight"
     return known(
@@ -39,7 +39,7 @@ def strided_config(state: State) -> dict[str, Any]:
 
 
 def gated_config(state: State) -> dict[str, Any]:
-    """Width, depth and feed-forward ratio of the gated stack; the second block computes at the stack's own width."""
+    """Infer width, depth and feed-forward ratio of the gated stack from its second block, which has the full width."""
     wide, narrow = (size(state, "hid.enc.0.block.mlp.fc1.weight", dim) for dim in (0, 1))
     return known(
         hid_t=size(state, "hid.enc.1.block.norm1.weight", 0),
@@ -49,9 +49,9 @@ def gated_config(state: State) -> dict[str, Any]:
 
 
 def cells_config(state: State, cells: str, channels: int) -> dict[str, Any]:
-    """Widths, kernel, patch and layer norm of a stack of gate-convolution cells named ``cells.{l}``.
+    """Infer widths, kernel, patch and layer norm of a stack of gate-convolution cells named ``cells.{l}``.
 
-    A layer without a ``conv_h`` of its own is as wide as the first; the patch p follows from the p²·C channels read.
+    A layer without ``conv_h`` is as wide as the first. The patch p follows from the p²·C input channels.
     """
     first = f"{cells}.0.conv_x.0.weight"
     inputs = size(state, first, 1)

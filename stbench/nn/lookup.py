@@ -1,4 +1,4 @@
-"""Methods by name: the registry of the entry-point group ``stbench.methods``, and building one."""
+"""Look-up and construction of methods by name (entry-point group ``stbench.methods``)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ METHODS: Registry[type[Method]] = Registry("method", "stbench.methods", _check_m
 
 
 def list_methods() -> list[str]:
-    """Names of all installed methods."""
+    """Return the names of all installed methods."""
     return METHODS.names()
 
 
 def variant_settings(name: str) -> dict[str, Any]:
-    """Hyperparameters that the modifiers of a method's name stand for; ``key=value`` reads the value as YAML does.
+    """Return the hyperparameters set by the modifiers of a method's name; ``key=value`` parses the value as YAML.
 
     Raises:
         UserError: the method or a variant is unknown, or a value cannot be read.

@@ -1,4 +1,4 @@
-"""The contract every method keeps; ``lookup.py`` builds one by name.
+"""The contract of methods; ``lookup.py`` builds one by name.
 
 Axes: B batch, T time, C channels, H height, W width.
 """
@@ -18,18 +18,18 @@ from stbench.nn.public import PublicLayout
 from stbench.schema import Benchmark, ClipShape, Record
 
 Times: TypeAlias = Tensor
-"""When frames were taken, (B, T): int64 minutes since 1970-01-01 00:00 on the data's own clock."""
+"""Times of frames (B, T): int64 minutes since 1970-01-01 00:00 in the time zone of the data."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands; schedules inside a method are functions of it alone, so a resumed run is exact.
+    """Progress of training. A method's schedules depend on nothing else, so a resumed run is exact.
 
     Attributes:
         step: optimiser steps done so far.
         epoch: epochs done so far.
         total_steps, total_epochs: length of the whole run.
-        generator: source of every random draw of a method (on the CPU); None means torch's default one.
+        generator: CPU generator for all random draws of a method; None means torch's default one.
     """
 
     step: int = 0
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a method comes from."""
+    """The publication of a method."""
 
     title: str
     authors: str
@@ -53,13 +53,13 @@ class Paper:
 
 
 class MethodConfig(Record):
-    """Hyperparameters of a method; a method's own ``Config`` adds its fields, each with a default."""
+    """Hyperparameters of a method; its ``Config`` derives from this and gives each field a default."""
 
 
 class EncoderConfig(MethodConfig):
-    """Hyperparameters of a method that can run on the shared strided encoder/decoder.
+    """Hyperparameters of a method that can run on the shared strided codec.
 
-    ``encoder`` "paper" is the method's own encoder; "shared" is :class:`stbench.nn.StridedEncoder` with
+    ``encoder``: "paper" is the encoder of the method's paper; "shared" is :class:`stbench.nn.StridedEncoder` with
     ``n_s`` blocks of ``hid_s`` channels.
     """
 
@@ -73,8 +73,8 @@ class EncoderConfig(MethodConfig):
 class Method(nn.Module):
     """A spatiotemporal predictor.
 
-    A subclass declares ``Config``, ``paper`` and ``summary``, and writes ``forward`` and, when the loss is not plain
-    MSE, ``training_losses``. It keeps no rollout state on the module.
+    A subclass declares ``Config``, ``paper`` and ``summary``. It implements ``forward`` and, unless the loss is MSE,
+    ``training_losses``. It keeps no rollout state on the module.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -83,24 +83,24 @@ class Method(nn.Module):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named settings of Config: ``method:variant``."""
     public_layout: ClassVar[PublicLayout] = PublicLayout()
-    """How the field's published checkpoints name the parameters."""
+    """Parameter names in published checkpoints."""
     small: ClassVar[Mapping[str, Any]] = {}
-    """Settings of Config that make the method cheap to build and train; ``stbench check`` and tests use them."""
+    """Settings of Config that make the method cheap to build and train, for ``stbench check`` and tests."""
     ask_for: ClassVar[tuple[str, ...]] = ()
-    """Settings of Config that several values of fit one published file: who scores the file has to give them."""
+    """Settings of Config that a published file does not determine; the user has to give them to score the file."""
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     """Recommended settings: protocol name -> key -> ``{"config": {...}, "training": {...}}``.
 
-    A key is ``"*"``, a benchmark's family (``"traffic"``) or its name; they are merged in this order. Then come the
-    same keys with a variant (``"traffic:VARIANT"``), for runs whose method name has it. A protocol that extends another
-    gets the other's presets first. What a benchmark's own file says about the method ranks above.
+    A key is ``"*"``, a benchmark's family (``"traffic"``) or its name; they are merged in this order. The same keys
+    with a variant (``"traffic:VARIANT"``) follow, for runs of that variant. A protocol that extends another gets the
+    other's presets first. Settings in a benchmark's own files override presets.
 
-    ``"published_for": ["taxibj"]`` beside them names the benchmarks that the values were published for: on any other
-    one, the origin of each value says that none were published for it.
+    ``"published_for": ["taxibj"]`` beside them names the benchmarks for which the values were published. On any other
+    benchmark, the origin of each value says that none were published for it.
     """
 
     activation_checkpointing: bool = False
-    """Whether training keeps as little of a rollout as it can; set where a run is set up."""
+    """Whether training recomputes each rollout step in the backward pass; set when a run is set up."""
 
     def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
         super().__init__()
@@ -109,38 +109,38 @@ class Method(nn.Module):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:  # noqa: ARG003 - the default answer needs no look
-        """Reason why this method cannot run on a benchmark, or None."""
+        """Return the reason why this method cannot run on a benchmark, or None."""
         return None
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:  # noqa: ARG003 - the default answer needs no look
-        """Hyperparameters that fit a benchmark's value range; they rank above Config's defaults only."""
+        """Return hyperparameters that fit the method to a benchmark; they override only the defaults of Config."""
         return {}
 
     @property
     def trainable(self) -> bool:
-        """Whether there is anything to train."""
+        """True if the method has parameters to train."""
         return any(p.requires_grad for p in self.parameters())
 
     def fit(self, clips: Iterable[Tensor]) -> None:
-        """Look at the training clips (B, T, C, H, W) once; only methods without trained parameters are asked to.
+        """Fit to training clips (B, T, C, H, W), read once; called only for methods without trained parameters.
 
-        What a method finds belongs in buffers, so that it is saved with the weights.
+        Store results in buffers, which are saved with the weights.
         """
 
     def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
-        """What the harness calls: :meth:`fit` with the clips' times (B, T), None where the data have no dates.
+        """Fit to training clips and their times (B, T), or None for data without dates. The harness calls this.
 
-        A method that uses dates overrides this and :meth:`predict_at`; any other never hears of them.
+        By default it calls :meth:`fit`. A method that uses dates overrides this and :meth:`predict_at`.
         """
         self.fit(clip for clip, _ in batches)
 
     def idle_macs(self) -> int:
-        """Multiply-adds of one clip's published count that this forward leaves out.
+        """Return the multiply-adds per clip that published counts include and this forward pass does not.
 
-        Published counts include convolutions of states that are known to be all zero, and terms that only training
-        needs; what an operator counter sees of :meth:`forward` plus this number is the published convention. Negative
-        where published counts leave out, or round down, what this forward does.
+        Published counts include convolutions of zero states and terms that only training needs. The count of
+        :meth:`forward` plus this number follows the published convention. It is negative if published counts leave out,
+        or round down, what this forward pass does.
         """
         return 0
 
@@ -149,11 +149,13 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def predict_at(self, past: Tensor, times: Times | None) -> Tensor:  # noqa: ARG002 - the default uses no dates
-        """What the harness calls: :meth:`forward` with the dates of the past and the future frames, known beforehand.
+        """Predict with the times of past and future frames, which are known beforehand. The harness calls this.
+
+        By default it calls :meth:`forward`.
 
         Args:
             past: (B, T_in, C, H, W).
-            times: (B, T_in+T_out), or None where the data have no dates.
+            times: (B, T_in+T_out), or None for data without dates.
 
         Returns:
             (B, T_out, C, H, W).
@@ -161,17 +163,17 @@ class Method(nn.Module):
         return self(past)  # type: ignore[no-any-return]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Run :meth:`forward` through torch.compile from now on; arguments are torch.compile's.
+        """Run :meth:`forward` through torch.compile from now on; takes torch.compile's arguments.
 
-        A forecaster compiles the part that it repeats.
+        Feed-forward and recurrent methods compile the part that they repeat.
         """
         self.forward = torch.compile(self.forward, *args, **kwargs)  # type: ignore[method-assign]
 
     def check_past(self, past: Tensor) -> None:
-        """Refuse a past that is not a tensor (B, T_in, C, H, W) of this method's shape and number type.
+        """Check that a past is a tensor (B, T_in, C, H, W) of this method's shape and dtype.
 
         Raises:
-            UserError: with what was seen and what was expected.
+            UserError: it is not.
         """
         name, kind = type(self).__name__, type(cast("Any", past)).__name__
         if not isinstance(past, Tensor):
@@ -189,31 +191,31 @@ class Method(nn.Module):
             raise UserError(f"{name} computes in {wanted}, got {past.dtype}. Convert the past with .to({wanted}).")
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
-        """Named scalar loss terms, their sum under ``"loss"``; by default the mean squared error of the prediction."""
+        """Return named scalar loss terms, with the total under ``"loss"``; by default the MSE of the prediction."""
         mse = nn.functional.mse_loss(self(past), future)
         return {"loss": mse, "mse": mse}
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """Hyperparameters that show in the shapes of a published state dict (public layout); the rest is left out."""
+        """Infer hyperparameters from the tensor shapes of a published state dict; leave out those that do not show."""
         return {}
 
     def public_key_map(self) -> dict[str, str]:
-        """Own state-dict key -> key in the field's published checkpoints."""
+        """Return a map from own state-dict keys to those in published checkpoints."""
         return self.public_layout.key_map(self.state_dict().keys())
 
     def load_public_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Load weights in the field's published layout.
+        """Load weights in the published layout.
 
-        Known dead parameters and derived buffers are accepted and dropped; second copies must equal the first.
+        Known dead parameters and derived buffers are dropped; duplicates must be equal.
 
         Raises:
-            UserError: keys are missing or unexpected, shapes differ, or two copies of one tensor disagree.
+            UserError: keys are missing or unexpected, shapes differ, or duplicates disagree.
         """
         self.load_state_dict(self.public_layout.to_own(state_dict, self.state_dict(), type(self).__name__))
 
     def public_state_dict(self) -> dict[str, Tensor]:
-        """The weights in the field's published layout (without its dead parameters)."""
+        """Return the weights in the published layout, without its dead parameters."""
         keys = self.public_key_map()
         return {keys[own]: tensor for own, tensor in self.state_dict().items()}
 
@@ -230,7 +232,7 @@ class Method(nn.Module):
             return cls(shape, config)
         except UserError:
             raise
-        except Exception as error:  # whatever a constructor, the plugin's or torch's, makes of unusual sizes
+        except Exception as error:  # a plugin's or torch's constructor may raise anything for unusual sizes
             raise _unbuildable(name, config, error) from error
 
 

@@ -1,4 +1,4 @@
-"""The two-layer perceptron of transformer and convolutional blocks."""
+"""Two-layer perceptron of transformer and convolutional blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stbench.nn.recompute import recompute
 
 
 class MLP(nn.Module):
-    """Map C→hidden, GELU (the exact one), map hidden→C; dropout after the GELU and at the end.
+    """Linear map C→hidden, exact GELU, linear map hidden→C; dropout after the GELU and at the end.
 
     Args:
         channels: C.
@@ -25,9 +25,9 @@ class MLP(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """Apply the perceptron; same shape."""
         return self.drop(recompute(self._narrow, self.fc1(x), draws=self.drop.p > 0))  # type: ignore[no-any-return]
 
     def _narrow(self, wide: Tensor) -> Tensor:
-        """What follows the wide map, of which training keeps ``wide`` alone."""
+        """Apply what follows the wide map; recomputed in the backward pass, which stores only ``wide``."""
         return self.fc2(self.drop(F.gelu(wide)))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Names of methods as users write them: ``plugin``, ``plugin:variant``, ``plugin:key=value``."""
+"""Parsing of method names: ``plugin``, ``plugin:variant``, ``plugin:key=value``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     ('tau', ())
 
     Raises:
-        UserError: nothing stands beside a colon.
+        UserError: the part before or after a colon is empty.
     """
     plugin, *modifiers = name.split(":")
     if modifiers and not all((plugin, *modifiers)):
-        raise UserError(
-            f"Method {name!r}: nothing stands beside a colon. Write the name alone, NAME:VARIANT or NAME:KEY=VALUE."
-        )
+        raise UserError(f"Method {name!r}: a part beside a colon is empty. Write NAME, NAME:VARIANT or NAME:KEY=VALUE.")
     return plugin, tuple(modifiers)
 
 
 def modifier_settings(name: str, modifiers: Iterable[str], variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Hyperparameters that the modifiers of the method ``name`` stand for; later ones win.
+    """Return the hyperparameters set by the modifiers of the method ``name``; later ones win.
 
     Raises:
         UserError: a variant is unknown, or a value cannot be read as YAML.

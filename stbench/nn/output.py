@@ -1,4 +1,4 @@
-"""The head of methods whose published form ties predictions to [0, 1]."""
+"""Output activation of methods whose published form limits predictions to [0, 1]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OutputActivation = Literal["sigmoid", "none"]
 
 
 def fitting_activation(benchmark: Benchmark) -> dict[str, Any]:
-    """``output_activation`` "none" where the benchmark's values leave [0, 1]; nothing where they stay inside."""
+    """Return ``output_activation`` "none" if the benchmark has values outside [0, 1], else no setting."""
     values = benchmark.value_range
     inside = values is not None and values[0] >= 0 and values[1] <= 1
     return {} if inside else {"output_activation": "none"}

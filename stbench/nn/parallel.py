@@ -1,4 +1,4 @@
-"""Methods that see all past frames at once and return the future in one pass. Axes: B, T, C, H, W."""
+"""Feed-forward methods, which predict a block of frames in one pass. Axes: B, T, C, H, W."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from stbench.nn.method import Method
 
 
 class ParallelForecaster(Method):
-    """Repeats :meth:`one_pass` until T_out frames exist and keeps the first T_out."""
+    """Base of feed-forward methods: repeats :meth:`predict_block` as needed and keeps the first T_out frames."""
 
-    def one_pass(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> the next T_in frames, same shape."""
+    def predict_block(self, past: Tensor) -> Tensor:
+        """Predict the next T_in frames after ``past`` (B, T_in, C, H, W), same shape."""
         raise NotImplementedError
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile :meth:`one_pass`."""
-        self.one_pass = torch.compile(self.one_pass, *args, **kwargs)  # type: ignore[method-assign]
+        """Compile :meth:`predict_block`."""
+        self.predict_block = torch.compile(self.predict_block, *args, **kwargs)  # type: ignore[method-assign]
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> (B, T_out, C, H, W) in its precision; each further pass reads the pass before."""
+        """Map (B, T_in, C, H, W) to (B, T_out, C, H, W) in its dtype; each pass reads the previous pass."""
         self.check_past(past)
-        passes = [self.one_pass(past)]
+        passes = [self.predict_block(past)]
         while len(passes) * self.shape.t_in < self.shape.t_out:
-            passes.append(self.one_pass(passes[-1]))
+            passes.append(self.predict_block(passes[-1]))
         future = passes[0] if len(passes) == 1 else torch.cat(passes, dim=1)
         return future[:, : self.shape.t_out].to(past.dtype)

@@ -1,4 +1,4 @@
-"""Space-to-depth "encoder" of the ConvLSTM family: a p×p patch becomes channels, ordered row, column, channel."""
+"""Space-to-depth of the ConvLSTM family: a p×p patch becomes channels, ordered by row, column, channel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def space_to_depth(x: Tensor, patch: int) -> Tensor:
-    """(N, C, H, W) -> (N, p·p·C, H/p, W/p), channel index (row·p + column)·C + channel."""
+    """Map (N, C, H, W) to (N, p·p·C, H/p, W/p), channel index (row·p + column)·C + channel."""
     if patch == 1:
         return x
     n, c, h, w = x.shape
@@ -15,7 +15,7 @@ def space_to_depth(x: Tensor, patch: int) -> Tensor:
 
 
 def depth_to_space(x: Tensor, patch: int) -> Tensor:
-    """Inverse of :func:`space_to_depth`: (N, p·p·C, H/p, W/p) -> (N, C, H, W)."""
+    """Invert :func:`space_to_depth`: (N, p·p·C, H/p, W/p) -> (N, C, H, W)."""
     if patch == 1:
         return x
     n, pc, h, w = x.shape

@@ -1,4 +1,4 @@
-"""Settings that a method recommends (:attr:`Method.presets`): checked, and merged for one benchmark and protocol."""
+"""Presets of methods (:attr:`Method.presets`): checks, and merging for one benchmark and protocol."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ PUBLISHED_FOR = "published_for"
 
 
 def preset(method: type[Method], name: str, benchmark: Benchmark, protocol: str) -> MethodSettings:
-    """A method's preset for one protocol name: ``"*"``, then the benchmark's family, then its name; later ones win.
+    """Return a method's preset for one protocol: ``"*"``, the benchmark's family, its name; later ones win.
 
-    Behind them come the same keys with ``:VARIANT`` appended, for each variant in the method's name.
+    The same keys with ``:VARIANT`` follow, for each variant in the method's name.
 
     Args:
         method: the class.
-        name: its registered name, with the variants asked for.
-        benchmark: what it will run on.
-        protocol: a protocol's name; presets of the protocols it extends are not in it.
+        name: its registered name, with variants.
+        benchmark: the benchmark to run on.
+        protocol: a protocol's name; presets of the protocols that it extends are not included.
 
     Raises:
-        UserError: some preset of the method has an unknown key.
+        UserError: a preset of the method has an unknown key.
     """
     plugin = name.split(":")[0]
     check_presets(method, plugin)
@@ -39,7 +39,7 @@ def preset(method: type[Method], name: str, benchmark: Benchmark, protocol: str)
 
 
 def preset_origin(method: type[Method], name: str, benchmark: Benchmark, protocol: str) -> str:
-    """Where a preset's values come from, for people; says so where they were published for other data only."""
+    """Describe where a preset's values come from, and whether they were published for other data only."""
     plugin = name.split(":")[0]
     published = _merged(method, name, benchmark, protocol).get(PUBLISHED_FOR)
     if not published or benchmark.name in published:
@@ -50,14 +50,14 @@ def preset_origin(method: type[Method], name: str, benchmark: Benchmark, protoco
 def protocol_layers(
     method: type[Method], name: str, benchmark: Benchmark, protocol: str, section: Literal["config", "training"]
 ) -> Iterator[tuple[Origin, Mapping[str, Any]]]:
-    """What a benchmark's protocol and a method's presets say about the method's settings, weakest first.
+    """Return the settings that a benchmark's protocol and a method's presets give, weakest first.
 
-    For each protocol of the lineage (``paper`` before the ``quick`` that extends it): the training settings for all
-    methods, the method's preset, then what the benchmark's files say about this method. So a preset wins over settings
-    for all methods, and a protocol's own length of training over a preset for the protocol it extends.
+    For each protocol of the lineage (``paper`` before a ``quick`` that extends it) they are: the training settings for
+    all methods, the method's preset, the settings for this method in the benchmark's files. A preset thus overrides
+    settings for all methods, and a protocol's length of training overrides presets of the protocol that it extends.
 
     Raises:
-        UserError: some preset of the method has an unknown key.
+        UserError: a preset of the method has an unknown key.
     """
     plugin = name.split(":")[0]
     definition = benchmark.protocols[protocol]
@@ -74,10 +74,10 @@ def protocol_layers(
 
 
 def check_presets(method: type[Method], plugin: str) -> None:
-    """Check that every key of a method's presets exists; values are checked with the settings they become part of.
+    """Check that every key of a method's presets exists; values are checked when settings are merged.
 
     Raises:
-        UserError: a preset has an unknown key, or something in it is no mapping; names the preset.
+        UserError: a preset has an unknown key, or a value that is not a mapping where one is expected.
     """
     for protocol, by_key in _mapping(method.presets, f"presets of {plugin}").items():
         for key, values in _mapping(by_key, f"presets of {plugin}, protocol {protocol!r}").items():

@@ -1,4 +1,4 @@
-"""Translation between a method's own parameter names and the layout of the field's published checkpoints."""
+"""Translation between a method's parameter names and those of published checkpoints."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class PublicLayout:
 
     Attributes:
         renames: (pattern, replacement) pairs for ``re.sub`` on an own key; every pair is applied, in order.
-        dead: patterns of published keys that the forward never uses; dropped.
-        copies: (pattern, replacement) pairs that take a second copy's key to the first one's.
+        dead: patterns of published keys that the forward pass never uses; they are dropped.
+        copies: (pattern, replacement) pairs that map the key of a duplicate to that of the original.
     """
 
     renames: tuple[tuple[str, str], ...] = ()
@@ -27,13 +27,13 @@ class PublicLayout:
     copies: tuple[tuple[str, str], ...] = ()
 
     def public_key(self, own: str) -> str:
-        """Published name of an own state-dict key."""
+        """Return the published name of an own state-dict key."""
         for pattern, replacement in self.renames:
             own = re.sub(pattern, replacement, own)
         return own
 
     def key_map(self, own_keys: Iterable[str]) -> dict[str, str]:
-        """Own key -> published key."""
+        """Map own keys to published keys."""
         return {key: self.public_key(key) for key in own_keys}
 
     def to_own(
@@ -42,7 +42,7 @@ class PublicLayout:
         """Rename a published state dict to own keys, strictly.
 
         Raises:
-            UserError: missing or unexpected keys, shapes that differ, second copies that disagree.
+            UserError: keys are missing or unexpected, shapes differ, or duplicates disagree.
         """
         if not isinstance(published, Mapping):
             raise UserError(f"A state dict of {method} must map keys to tensors, got {type(published).__name__}.")

@@ -1,4 +1,4 @@
-"""What keeps the memory of a training step small: activations computed twice, frames computed in groups.
+"""Less memory per training step: recomputation in the backward pass, and frames processed in groups.
 
 Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
 """
@@ -14,20 +14,21 @@ from torch.utils.checkpoint import checkpoint
 
 Output = TypeVar("Output")
 WORTHWHILE = 1 << 16
-"""Values of a tensor from which on keeping less is worth the bookkeeping; below, it took PhyDNet a fourth longer."""
+"""Minimum tensor size (elements) worth recomputing; with smaller ones PhyDNet's training took a fourth longer."""
 GROUP = 1 << 21
-"""Values of the largest tensor of a group of frames: enough work for every thread, little to hold at a time."""
+"""Size (elements) of the largest tensor of a group of frames: enough work for all threads, little memory."""
 
 
 def recompute(function: Callable[..., Output], *inputs: Any, draws: bool = False, least: int = WORTHWHILE) -> Output:
-    """``function(*inputs)``, keeping only the inputs for its backward pass, which runs the function again.
+    """Return ``function(*inputs)`` and store only the inputs; the backward pass calls the function again.
 
-    It stops as soon as everything is there that the backward pass needs, so a convolution at the end of ``function``
-    is not computed twice. The function must not change anything outside itself, such as running statistics.
+    The second call stops once it has computed all tensors that the backward pass needs. A convolution at the end of
+    ``function`` needs only its input, so it is not computed twice: cut functions so that they end with a convolution.
+    The function must not have side effects, such as updates of running statistics, which would happen twice.
 
     Args:
-        draws: whether the function draws random numbers, which must then be the same again.
-        least: where no input has this many values, everything is kept.
+        draws: whether the function draws random numbers; the generator's state is then restored for the second call.
+        least: without an input of at least this many elements, nothing is recomputed.
     """
     largest = max((value.numel() for value in inputs if isinstance(value, Tensor)), default=0)
     if not torch.is_grad_enabled() or largest < least:
@@ -36,10 +37,10 @@ def recompute(function: Callable[..., Output], *inputs: Any, draws: bool = False
 
 
 def in_groups(function: Callable[..., Tensor], *frames: Tensor) -> Tensor:
-    """``function(*frames)`` of tensors (N, …) whose N frames do not depend on each other, a group of frames at a time.
+    """Return ``function(*frames)``, computed for groups of the N independent frames of tensors (N, …).
 
-    A backward pass then needs its temporary tensors for one group only. On a CPU this takes no longer; elsewhere, and
-    where the whole is compiled, all frames go together.
+    The backward pass then needs temporary tensors for one group only, at no cost in time on a CPU. On other devices,
+    and in compiled code, all frames are processed together.
     """
     size = max(1, GROUP * len(frames[0]) // max(frame.numel() for frame in frames))
     together = frames[0].device.type != "cpu" or torch.compiler.is_compiling()

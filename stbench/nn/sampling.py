@@ -1,4 +1,4 @@
-"""Which frames a recurrent method is fed while it trains: functions of the step number, so resuming is exact.
+"""Input sampling of recurrent methods in training: true frames or emissions, as a function of the step number.
 
 Sources: Bengio et al., "Scheduled Sampling", NeurIPS 2015; Wang et al., "PredRNN: A Recurrent Neural Network for
 Spatiotemporal Predictive Learning", TPAMI 2022, §3.5 (reverse scheduled sampling).
@@ -22,7 +22,7 @@ REVERSE_SCALE = 5_000.0
 
 
 def scheduled_rate(step: int) -> float:
-    """Probability of the true frame at a future step: 1 at first, 2e-5 less per step, 0 from step 50 000 on.
+    """Return the probability of the true frame at a future step: 1, then 2e-5 less per step, 0 from step 50 000 on.
 
     >>> scheduled_rate(0), scheduled_rate(25_000), scheduled_rate(50_000)
     (1.0, 0.5, 0.0)
@@ -31,7 +31,7 @@ def scheduled_rate(step: int) -> float:
 
 
 def reverse_rates(step: int) -> tuple[float, float]:
-    """Probabilities of the true frame at (past, future) steps under reverse scheduled sampling.
+    """Return the probabilities of the true frame at (past, future) steps under reverse scheduled sampling.
 
     >>> reverse_rates(0), reverse_rates(50_000)
     ((0.5, 0.5), (1.0, 0.0))
@@ -47,9 +47,9 @@ def reverse_rates(step: int) -> tuple[float, float]:
 def feed_mask(
     sampling: Sampling, batch: int, t_in: int, t_out: int, step: int, generator: torch.Generator | None
 ) -> Tensor:
-    """Draw (B, T_in+T_out−1) bool, True where the true frame is fed; each sample and step is drawn on its own.
+    """Draw (B, T_in+T_out−1) bool, True where the true frame is fed, independently per sample and step.
 
-    Step 0 is always a true frame. Without sampling, the past is true and the future the model's own.
+    Step 0 always gets a true frame. Without sampling, past steps get true frames and future steps emissions.
     """
     rates = torch.ones(t_in + t_out - 1)
     if sampling == "none":
@@ -62,5 +62,5 @@ def feed_mask(
 
 
 def prediction_mask(batch: int, t_in: int, t_out: int) -> Tensor:
-    """The mask of a prediction: the past is true, everything after it the model's own output."""
+    """Return the mask of a prediction: true frames in the past, emissions after it."""
     return torch.arange(t_in + t_out - 1).expand(batch, -1) < t_in

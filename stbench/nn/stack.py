@@ -1,4 +1,4 @@
-"""A stack of blocks over channel-stacked frames: the temporal module of TAU and of SimVP with any translator block.
+"""A stack of blocks over channel-stacked frames: the temporal module of TAU and of SimVP's MetaFormer translators.
 
 Source: Tan et al., "OpenSTL", NeurIPS 2023. Axes: B, C = T_in·hid_S features of all past frames, H', W'.
 """
@@ -19,12 +19,12 @@ FIRST_DROP_PATH = 1e-2
 
 @dataclass(frozen=True)
 class BlockPlace:
-    """Where in the stack a block stands.
+    """Place of a block in the stack.
 
     Attributes:
         index: 0 for the first block.
-        width: channels at which it computes.
-        width_out: channels that the next block reads.
+        width: input channels.
+        width_out: output channels.
         drop_path: its rate of stochastic depth.
     """
 
@@ -35,34 +35,34 @@ class BlockPlace:
 
 
 class StackBlock(nn.Module):
-    """A block of the stack: :meth:`mix` at its input width, then a 1×1 conv where the width changes."""
+    """A block of the stack: :meth:`mix` at the input width, then a 1×1 conv if the width changes."""
 
     reduction: nn.Module
     """Set by the stack."""
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W), same shape."""
+        """Map (B, C_in, H, W) to the same shape."""
         raise NotImplementedError
 
     def idle_macs(self, height: int, width: int) -> int:  # noqa: ARG002 - the default answer needs no look
-        """Multiply-adds of one pass on one sample that the published count has besides, as :meth:`Method.idle_macs`."""
+        """Return the idle multiply-adds of one pass on one sample, as defined by :meth:`Method.idle_macs`."""
         return 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W)."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         return self.reduction(self.mix(x))  # type: ignore[no-any-return]
 
 
 class TokenBlock(StackBlock):
-    """A block that works on the H·W positions as tokens in row order."""
+    """A block on tokens: the H·W positions in row order."""
 
     def mix(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape; without a copy where ``x`` has the channels last in memory."""
+        """Map (B, C, H, W) to the same shape; makes no copy if the channels are last in memory."""
         tokens = x.permute(0, 2, 3, 1)
         return self.mix_tokens(tokens.flatten(1, 2)).reshape(tokens.shape).permute(0, 3, 1, 2)
 
     def mix_tokens(self, x_BNC: Tensor) -> Tensor:
-        """(B, H·W, C), same shape."""
+        """Map (B, H·W, C) to the same shape."""
         raise NotImplementedError
 
 
@@ -71,9 +71,9 @@ class BlockStack(nn.Module):
 
     Args:
         channels: T_in·hid_S.
-        block: makes the block of a place.
-        drop_path: rate of stochastic depth of the last block; the first one's is 0.01, those between lie on a line.
-        memory_format: what the features are brought into before the first block.
+        block: builds the block for a place.
+        drop_path: rate of stochastic depth of the last block; rates rise linearly from 0.01 at the first.
+        memory_format: memory format of the features before the first block.
 
     Raises:
         UserError: ``n_t`` is below 2.
@@ -104,11 +104,11 @@ class BlockStack(nn.Module):
             self.blocks.append(made)
 
     def idle_macs(self, height: int, width: int) -> int:
-        """Sum over the blocks, as :meth:`StackBlock.idle_macs`, for features (height, width)."""
+        """Sum :meth:`StackBlock.idle_macs` over the blocks, for features (height, width)."""
         return sum(cast("StackBlock", block).idle_macs(height, width) for block in self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H', W'), same shape."""
+        """Map (B, channels, H', W') to the same shape."""
         if self.memory_format is not torch.preserve_format:
             x = x.contiguous(memory_format=self.memory_format)
         for block in self.blocks:

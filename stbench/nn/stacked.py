@@ -1,4 +1,4 @@
-"""SimVP's frame: strided encoder per frame → temporal module over the stacked frames → strided decoder.
+"""SimVP's architecture: strided encoder per frame → temporal module over stacked frames → strided decoder.
 
 Source: Gao et al., "SimVP: Simpler yet Better Video Prediction", CVPR 2022. Axes: B, T, C, H, W.
 """
@@ -21,7 +21,7 @@ STRIDED_RENAMES = (
     (r"^decoder\.blocks\.(\d+)\.", r"dec.dec.\1.conv."),
     (r"^decoder\.readout\.", "dec.readout."),
 )
-"""Published names of the strided pair's parameters."""
+"""Published parameter names of the strided codec."""
 
 GATED_STACK_RENAMES = (
     (r"^temporal\.blocks\.(\d+)\.reduction\.", r"hid.enc.\1.reduction."),
@@ -36,14 +36,14 @@ GATED_STACK_RENAMES = (
     (r"\.dilated\.", ".conv_spatial."),
     (r"\.mix\.", ".conv1."),
 )
-"""Published names of the gated stack's parameters."""
+"""Published parameter names of the gated stack."""
 
 
 def feature_size(shape: ClipShape, n_s: int) -> tuple[int, int]:
-    """(H', W') of the frames that the strided encoder of ``n_s`` blocks has shrunk.
+    """Return (H', W') of the features of a strided encoder with ``n_s`` blocks.
 
     Raises:
-        UserError: the frame does not divide.
+        UserError: the frame's sides do not divide by its stride.
     """
     factor = downsampling(n_s)
     check_divisible(shape.height, shape.width, factor, "n_s")
@@ -51,7 +51,7 @@ def feature_size(shape: ClipShape, n_s: int) -> tuple[int, int]:
 
 
 class StackedForecaster(ParallelForecaster):
-    """Encoder, ``temporal`` over (B, T_in·hid_S, H', W'), decoder."""
+    """Encoder, module ``temporal`` on (B, T_in·hid_S, H', W'), decoder."""
 
     temporal: nn.Module
     small = {"hid_s": 8, "hid_t": 16, "n_t": 2}
@@ -65,11 +65,11 @@ class StackedForecaster(ParallelForecaster):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """The strided pair's sizes; a subclass adds its temporal module's."""
+        """Infer the sizes of the strided codec; a subclass adds those of its temporal module."""
         return strided_config(state_dict)
 
-    def one_pass(self, past: Tensor) -> Tensor:
-        """(B, T_in, C, H, W) -> the next T_in frames."""
+    def predict_block(self, past: Tensor) -> Tensor:
+        """Predict the next T_in frames after ``past`` (B, T_in, C, H, W)."""
         batch, t_in = past.shape[:2]
         features, skip = self.encoder(past.flatten(0, 1))
         stacked = features.reshape(batch, -1, *features.shape[2:])

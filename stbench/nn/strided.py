@@ -1,4 +1,4 @@
-"""The strided convolutional encoder/decoder of SimVP and TAU, and the shared one of controlled comparisons.
+"""Strided convolutional codec of SimVP and TAU, shared by other methods in controlled comparisons.
 
 Source: Gao et al., "SimVP: Simpler yet Better Video Prediction", CVPR 2022. Axes: N frames (B·T), C, H, W.
 """
@@ -17,7 +17,7 @@ GROUPS = 2
 
 
 def strides(blocks: int) -> list[int]:
-    """Stride of each encoder block: every second one halves the frame.
+    """Return the stride of each encoder block; every second one halves the frame.
 
     >>> strides(4)
     [1, 2, 1, 2]
@@ -26,7 +26,7 @@ def strides(blocks: int) -> list[int]:
 
 
 class ConvBlock(nn.Module):
-    """conv k×k → GroupNorm(2) → SiLU; ``stride`` 2 halves the frame, ``upsample`` doubles it by PixelShuffle."""
+    """k×k conv → GroupNorm(2) → SiLU; ``stride`` 2 halves the frame, ``upsample`` doubles it by PixelShuffle."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, upsample: bool = False) -> None:
         super().__init__()
@@ -39,20 +39,20 @@ class ConvBlock(nn.Module):
         self.act = nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, H, W) -> (N, C_out, H/stride, W/stride) or the doubled frame."""
+        """Map (N, C_in, H, W) to (N, C_out, H/stride, W/stride) or the doubled frame."""
         return self.activate(self.convolve(x))
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The block up to its normalisation."""
+        """Apply the conv, and PixelShuffle if the block upsamples."""
         return self.conv(x)  # type: ignore[no-any-return]
 
     def activate(self, features: Tensor) -> Tensor:
-        """The conv's output, normalised and activated; same shape."""
+        """Normalise and activate the conv's output; same shape."""
         return self.act(self.norm(features))  # type: ignore[no-any-return]
 
 
 class StridedEncoder(nn.Module):
-    """``n_s`` blocks C→hid_s→…→hid_s; returns the features and the first block's output (the skip)."""
+    """``n_s`` blocks C→hid_s→…→hid_s; returns the features and, as skip, the first block's output."""
 
     def __init__(self, channels: int, hid_s: int, n_s: int, kernel: int) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ class StridedEncoder(nn.Module):
         )
 
     def forward(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) -> features (N, hid_s, H', W') and skip (N, hid_s, H, W)."""
+        """Map (N, C, H, W) to features (N, hid_s, H', W') and skip (N, hid_s, H, W)."""
         first, *rest = cast("list[ConvBlock]", list(self.blocks))
         skip = recompute(first, x_NCHW)
         return (run_chain(rest, skip) if rest else skip), skip
 
 
 class StridedDecoder(nn.Module):
-    """The encoder mirrored; the skip is added to the last block's input, a 1×1 conv reads out the frame."""
+    """Mirror of the encoder; the skip is added to the last block's input, and a 1×1 conv outputs the frame."""
 
     def __init__(self, hid_s: int, channels: int, n_s: int, kernel: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class StridedDecoder(nn.Module):
         self.readout = nn.Conv2d(hid_s, channels, 1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Features (N, hid_s, H', W') and skip (N, hid_s, H, W) -> frames (N, C, H, W)."""
+        """Map features (N, hid_s, H', W') and skip (N, hid_s, H, W) to frames (N, C, H, W)."""
         return in_groups(self._decode, x, skip)
 
     def _decode(self, x: Tensor, skip: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class StridedDecoder(nn.Module):
 
 
 def downsampling(n_s: int) -> int:
-    """Factor by which ``n_s`` blocks shrink a frame."""
+    """Return the factor by which ``n_s`` blocks shrink a frame."""
     return 1 << (n_s // 2)
 
 

@@ -1,4 +1,4 @@
-"""The matrices of Toom–Cook (Winograd) convolution F(m, r): m outputs of an r-tap filter in m+r−1 products.
+"""Matrices of Toom–Cook (Winograd) convolution F(m, r): m outputs of an r-tap filter from m+r−1 products.
 
 Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-"""Where the polynomials are evaluated, besides infinity: the first m+r−2 of them."""
+"""Evaluation points of the polynomials; F(m, r) uses the first m+r−2 and infinity."""
 
 
 class Transforms(NamedTuple):
@@ -28,7 +28,7 @@ class Transforms(NamedTuple):
 
 @cache
 def transforms(m: int, r: int) -> Transforms:
-    """F(m, r) by evaluation at m+r−2 points and infinity.
+    """Return the matrices of F(m, r) by evaluation at m+r−2 points and infinity.
 
     The product of polynomials is V⁻¹((V_r g) ⊙ (V_m y)), V the Vandermonde matrix; its transpose is the correlation
     that a convolution layer computes. Each row of ``input`` is scaled to the coefficients of ∏(x − a_j), and that of
@@ -38,7 +38,7 @@ def transforms(m: int, r: int) -> Transforms:
     [[-1, 0, 1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]]
 
     Raises:
-        ValueError: more points are needed than :data:`POINTS` holds.
+        ValueError: it needs more points than :data:`POINTS` has.
     """
     n = m + r - 1
     if n - 1 > len(POINTS):
@@ -51,7 +51,7 @@ def transforms(m: int, r: int) -> Transforms:
 
 
 def _vandermonde(points: Tensor, columns: int) -> Tensor:
-    """Rows 1, a, a², … for each point a; infinity takes the highest power alone."""
+    """Return rows 1, a, a², … for each point a; the row of infinity has only the highest power."""
     powers = points[:, None] ** torch.arange(columns, dtype=torch.float64)
     infinity = torch.zeros(1, columns, dtype=torch.float64)
     infinity[0, -1] = 1.0

@@ -16,16 +16,16 @@ from stbench.nn.attention import attend, split_heads
 
 BIAS_STD = 0.02
 BLOCKED = -100.0
-"""Added where query and key come from opposite edges of the grid; published weights were trained with this number."""
+"""Bias between query and key from opposite edges of the grid; published weights were trained with this number."""
 
 
 def fit_window(size: tuple[int, int], window: int, shift: int, what: str) -> tuple[int, int]:
-    """Window side and shift on a grid: a window as large as the grid's shorter side is that side, never shifted.
+    """Return window side and shift on a grid; a window of at least the grid's shorter side is that side, unshifted.
 
     Args:
         size: (H, W) of the token grid.
-        window, shift: as wished.
-        what: name of the setting to change, for the message.
+        window, shift: requested values.
+        what: name of the setting, for the error message.
 
     Raises:
         UserError: the windows do not tile the grid.
@@ -43,8 +43,8 @@ def fit_window(size: tuple[int, int], window: int, shift: int, what: str) -> tup
 class WindowAttention(nn.Module):
     """Attention of every token over the tokens of its window.
 
-    The grid is rolled by (−shift, −shift), cut into w×w windows, attended window by window with
-    softmax(q·kᵀ/√e + bias)·v, put together and rolled back.
+    The grid is rolled by (−shift, −shift) and cut into w×w windows. Each window is mapped to
+    softmax(q·kᵀ/√e + bias)·v. The windows are joined and rolled back.
 
     Args:
         channels: C.
@@ -52,7 +52,7 @@ class WindowAttention(nn.Module):
         size: (H, W) of the token grid; w divides both.
         window: w.
         shift: tokens by which the grid is rolled.
-        masked: whether a window on the border of a rolled grid keeps tokens of opposite edges apart.
+        masked: whether tokens of opposite edges do not attend to each other in windows at the border of a rolled grid.
         head_width: e; by default C // heads.
         drop: rate of the dropout at the end.
     """
@@ -83,8 +83,9 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(inner, channels)
         self.drop = nn.Dropout(drop)
         self.in_order = shift == 0 and size[1] == window
-        """Whether row order is the windows' order already."""
-        order = _window_order(size, window, shift)
+        """Whether tokens in row order are already in window order."""
+        tokens = torch.arange(size[0] * size[1]).reshape(size).roll((-shift, -shift), (0, 1))
+        order = _cut(tokens, window).flatten()  # row-order index of each token, window by window
         derived: dict[str, Tensor | None] = {
             "order": order,
             "inverse": order.argsort(),
@@ -95,7 +96,7 @@ class WindowAttention(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, x_BNC: Tensor) -> Tensor:
-        """(B, H·W, C), same shape."""
+        """Map (B, H·W, C) to the same shape."""
         windows = x_BNC if self.in_order else reorder(x_BNC, self.order, self.inverse)
         qkv = self.qkv(windows).reshape(-1, self.length, 3 * self.proj.in_features)
         bias = self.bias_table[self.relative].reshape(self.length, self.length, -1).permute(2, 0, 1)
@@ -104,7 +105,7 @@ class WindowAttention(nn.Module):
         return self.drop(out if self.in_order else reorder(out, self.inverse, self.order))  # type: ignore[no-any-return]
 
     def _masked(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """As :func:`attend` with another bias per window, (windows, heads, L, L): windows count as heads there."""
+        """Attend with one bias per window (windows, heads, L, L): the windows of a sample are treated as heads."""
         each = (-1, bias.shape[0] * self.heads, *qkv.shape[1:2], self.proj.in_features // self.heads)
         q, k, v = (part.reshape(each) for part in split_heads(qkv, self.heads))
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.flatten(0, 1)[None])
@@ -112,7 +113,7 @@ class WindowAttention(nn.Module):
 
 
 class _Reorder(torch.autograd.Function):
-    """A permutation of tokens; its gradient is the inverse one, which torch's own indexing would scatter."""
+    """A permutation of tokens. Its gradient is an index by the inverse; torch's own indexing would scatter."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
@@ -126,33 +127,27 @@ class _Reorder(torch.autograd.Function):
 
 
 def reorder(x_BNC: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    """Token i of the result is token ``order[i]``; ``inverse`` is the inverse permutation. A tracer sees an index."""
+    """Permute tokens: token i of the result is token ``order[i]``. Tracing and compiling see a plain index."""
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined, no-untyped-call]
         return x_BNC.index_select(1, order)
     return _Reorder.apply(x_BNC, order, inverse)  # type: ignore[no-any-return]
 
 
 def _cut(grid_HW: Tensor, window: int) -> Tensor:
-    """(H, W) -> (windows, L), windows and their tokens in row order."""
+    """Cut (H, W) into (windows, L), with windows and their tokens in row order."""
     rows, columns = (length // window for length in grid_HW.shape)
     return grid_HW.reshape(rows, window, columns, window).transpose(1, 2).reshape(-1, window * window)
 
 
-def _window_order(size: tuple[int, int], window: int, shift: int) -> Tensor:
-    """Row-order index of every token of the rolled grid, window by window, (N,)."""
-    tokens = torch.arange(size[0] * size[1]).reshape(size).roll((-shift, -shift), (0, 1))
-    return _cut(tokens, window).flatten()
-
-
 def _relative_positions(window: int) -> Tensor:
-    """Row of the bias table for every pair of query and key in a window, (L·L,)."""
+    """Return the row of the bias table for every pair of query and key in a window, (L·L,)."""
     row, column = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
     down, right = (axis.flatten()[:, None] - axis.flatten()[None, :] + window - 1 for axis in (row, column))
     return (down * (2 * window - 1) + right).flatten()
 
 
 def _edge_mask(size: tuple[int, int], window: int, shift: int) -> Tensor:
-    """0, or :data:`BLOCKED` where query and key were not neighbours before the roll, (windows, 1, L, L)."""
+    """Return 0, or :data:`BLOCKED` where query and key come from opposite edges, (windows, 1, L, L)."""
 
     def bands(length: int) -> Tensor:
         place = torch.arange(length)

@@ -1,4 +1,4 @@
-"""Typed records that every layer shares."""
+"""Typed records shared by all layers."""
 
 from stbench.schema.base import Record
 from stbench.schema.budget import Budget

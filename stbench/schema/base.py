@@ -1,4 +1,4 @@
-"""The base of every record: frozen, unknown keys refused, errors that name the key and a near miss."""
+"""Base of all records: frozen, rejects unknown keys, and names the key and a near miss in errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stbench.settings import origin_of
 
 
 class Record(BaseModel):
-    """A frozen pydantic model that refuses unknown keys."""
+    """A frozen pydantic model that rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, ser_json_inf_nan="constants")
 
@@ -22,11 +22,11 @@ class Record(BaseModel):
 
         Args:
             values: a mapping of the record's fields.
-            where: what holds them (a file, a flag), for messages.
-            origins: dotted key -> where its value comes from, for messages.
+            where: source of the values (a file, a flag), for messages.
+            origins: dotted key -> origin of its value, for messages.
 
         Raises:
-            UserError: one line per problem, with ``where``, the key, the value seen, its origin and the fix.
+            UserError: a value is invalid; one line per problem, with key, value, origin and fix.
         """
         try:
             return cls.model_validate(values)
@@ -41,7 +41,7 @@ def explain(
     origins: Mapping[str, str] | None = None,
     values: Any = None,
 ) -> str:
-    """Turn a pydantic error on ``values`` into one line per problem, with the known keys for an unknown one."""
+    """Format a pydantic error on ``values``: one line per problem, with the known keys for an unknown one."""
     lines = []
     for problem in error.errors(include_url=False):
         parts, known = _locate(model, problem["loc"], values)
@@ -62,15 +62,16 @@ def explain(
 
 
 def _locate(model: type[BaseModel], location: tuple[int | str, ...], values: Any) -> tuple[list[str], list[str]]:
-    """The keys that lead to a problem, without pydantic's tags of unions, and the fields beside the last one."""
+    """Return the keys that lead to a problem, without pydantic's union tags, and the siblings of the last key."""
     keys: list[str] = []
     beside: list[str] = []
     current: Any = model
     for part in location:
-        if _is_model(current) and hasattr(current, "resolve"):  # one of several registered kinds
+        if _is_model(current) and hasattr(current, "resolve"):  # a record of a registered kind
             current = current.resolve(values)
         members = [current] if _is_model(current) else [member for member in get_args(current) if _is_model(member)]
-        tagged = [member for member in members if _tag(member) == part]
+        kinds = [(member, member.model_fields.get("kind")) for member in members]
+        tagged = [member for member, field in kinds if field is not None and field.default == part]
         if tagged and not _is_model(current):
             current = tagged[0]
             continue
@@ -84,11 +85,6 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...], values: Any
         current = fields[part].annotation if part in fields else None
         values = values.get(part) if isinstance(values, Mapping) else None
     return keys, beside
-
-
-def _tag(model: Any) -> Any:
-    """What tells a member of a union from the others: the one value of its field ``kind``."""
-    return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
 def _is_model(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a run may spend: wall-clock time, multiply-adds or epochs."""
+"""Budget of a run: wall-clock time, multiply-adds or epochs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TEXT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]+)\s*", re.IG
 
 
 class Budget(Record):
-    """The same for every method of a comparison; ``amount`` is in seconds of training, multiply-adds, or epochs.
+    """A training budget, equal for all methods of a comparison; ``amount`` in seconds, multiply-adds or epochs.
 
-    Read from text too: ``10min``, ``1e15MACs``, ``20 epochs``.
+    It can be parsed from text: ``10min``, ``1e15MACs``, ``20 epochs``.
 
     >>> Budget.model_validate("1.5 h").amount
     5400.0

@@ -1,6 +1,6 @@
-"""A run's folder on disk: names of its files, and writes that a kill cannot tear.
+"""A run's folder on disk: names of its files, and atomic writes.
 
-A folder with a ``result.json`` is complete; anything else is resumed or redone.
+A folder with a ``result.json`` is complete; any other is resumed or repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 from stbench.schema.base import Record
 from stbench.schema.run import RunResult, RunSpec
 from stbench.settings import load_yaml
@@ -25,7 +25,7 @@ R = TypeVar("R", bound=Record)
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, flush it to the disk, then rename it into place."""
+    """Let ``write`` fill a temporary file beside ``path``, flush it to disk, then rename it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         write(temporary)
@@ -48,21 +48,21 @@ class RunFolder:
         self.path = path
 
     def file(self, name: str) -> Path:
-        """A file of the run: ``per_sequence.parquet``, ``samples.npz``, ``learning_rate.npy`` …"""
+        """Return the path of a file of the run: ``per_sequence.parquet``, ``samples.npz``, ``learning_rate.npy`` …"""
         return self.path / name
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
+        """Path of the folder of checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run finished or failed for good."""
+        """True if the run finished or failed permanently."""
         return self.file("result.json").is_file()
 
     def create(self, spec: RunSpec) -> None:
-        """Make the folder and record the spec.
+        """Create the folder and write the spec.
 
         Raises:
             UserError: the folder cannot be written.
@@ -75,14 +75,14 @@ class RunFolder:
         except OSError as error:
             raise UserError(
                 f"Cannot write the run folder {self.path}: {error.strerror or error}. "
-                "Choose another place with --out, or free space and permissions there."
+                "Choose another folder with --out, or free space and check its permissions."
             ) from error
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Hold the run for this process; a kill releases the lock.
+        """Lock the run for this process; a kill releases the lock.
 
-        Yields False when somebody else holds it.
+        Yields False if another process holds it.
         """
         with self.file(".lock").open("w") as handle:
             try:
@@ -96,7 +96,7 @@ class RunFolder:
         """The resolved spec.
 
         Raises:
-            UserError: it is missing or not a spec.
+            UserError: it is missing or invalid.
         """
         return _one_line(RunSpec, self._load("spec.yaml", load_yaml), self.file("spec.yaml"))
 
@@ -104,42 +104,42 @@ class RunFolder:
         """The result of a complete run.
 
         Raises:
-            UserError: it is missing or not a result.
+            UserError: it is missing or invalid.
         """
         return _one_line(RunResult, self._load("result.json", json.loads), self.file("result.json"))
 
     def environment(self) -> dict[str, Any]:
-        """What the run ran on; empty when it was not recorded."""
+        """The run's environment; empty if it was not recorded."""
         if not self.file("environment.json").is_file():
             return {}
         return cast("dict[str, Any]", self._load("environment.json", json.loads))
 
     def history(self) -> list[dict[str, Any]]:
-        """One record per finished epoch; empty for an untrained method."""
+        """Records of finished epochs; empty for an untrained method."""
         path = self.file("history.jsonl")
         return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
     def put_aside(self, name: str) -> None:
-        """Rename a damaged file, so that it is neither read nor lost."""
+        """Rename a damaged file, so that it is not read and not lost."""
         self.file(name).replace(self.file(f"{name}.damaged"))
 
     def write_result(self, result: RunResult) -> None:
-        """Complete the run; written last."""
+        """Write the result, which completes the run."""
         write_text(self.file("result.json"), result.model_dump_json(indent=2))
 
     def write_history(self, epochs: Iterable[dict[str, Any]]) -> None:
-        """Replace the history by these records."""
+        """Replace the history with these records."""
         write_text(self.file("history.jsonl"), "".join(json.dumps(epoch) + "\n" for epoch in epochs))
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        """Record what the run runs on; what an earlier part of it ran on, where it differs, stays under ``earlier``."""
+        """Record the environment; that of an earlier part of the run is kept under ``earlier`` if it differs."""
         try:
             before = self.environment()
         except UserError:
             self.put_aside("environment.json")
             before = {}
         earlier = before.pop("earlier", [])
-        if before and {**before, **environment} == before:  # the same, and perhaps what a run added
+        if before and {**before, **environment} == before:  # equal except for facts that the run added
             environment = before
         elif before:
             earlier = [*earlier, before]
@@ -147,7 +147,7 @@ class RunFolder:
         write_text(self.file("environment.json"), json.dumps(record, indent=2))
 
     def add_to_environment(self, **facts: Any) -> None:
-        """Record what a run found out about where it runs."""
+        """Add facts about the run to its recorded environment."""
         before = self.environment()
         if {**before, **facts} != before:
             write_text(self.file("environment.json"), json.dumps({**before, **facts}, indent=2))
@@ -157,27 +157,27 @@ class RunFolder:
         try:
             return read(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}. Put it right, or move its run folder away.") from error
+            raise UserError(f"{path} cannot be read: {error}. Repair it, or move its run folder away.") from error
 
 
 def _one_line(record: type[R], values: Any, path: Path) -> R:
-    """Parse a file that stbench wrote: of many problems the first says enough, the file is torn or of another version.
+    """Parse a file that stbench wrote; report only the first problem, since the file is torn or of another version.
 
     Raises:
-        UserError: it is no such record.
+        UserError: the values are not a valid record.
     """
     try:
         return record.parse(values, str(path))
     except UserError as error:
         first, *others = str(error).splitlines()
-        raise UserError(f"{first} {len(others)} more problems of this kind." if others else first) from None
+        raise UserError(f"{first} {counted(len(others), 'more problem')} of this kind." if others else first) from None
 
 
 def finished_run(path: Path) -> RunFolder:
-    """A run folder with numbers in it.
+    """Return a run folder that has a result.
 
     Raises:
-        UserError: it is no run folder, not finished, or failed.
+        UserError: it is not a run folder, not finished, or failed.
     """
     folder = RunFolder(path)
     if not folder.file("spec.yaml").is_file():

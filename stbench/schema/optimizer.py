@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Parameters:
-    """The parameters of a method, in the order of its modules; iterating gives the tensors, as torch's optimisers ask.
+    """The parameters of a method in the order of its modules; iterating yields tensors, as torch's optimisers expect.
 
     Args:
         module: the placed method.
@@ -28,14 +28,14 @@ class Parameters:
         return self.module.parameters()
 
     def named(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Name and tensor of each parameter."""
+        """Return name and tensor of each parameter."""
         return self.module.named_parameters()
 
     def split_by_decay(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Parameters that weight decay should shrink, and those that it should leave alone.
+        """Split parameters into those with weight decay and those without.
 
-        Left alone are parameters called ``bias``, those with fewer than two axes, and those of a normalisation (a
-        module whose class name contains "Norm"). They set offsets and scales, and shrinking them does not regularise.
+        Without decay are parameters called ``bias``, those with fewer than two axes, and those of normalisations
+        (modules with "Norm" in their class name). They set offsets and scales; shrinking them does not regularise.
         """
         spared = {
             id(parameter)
@@ -48,14 +48,14 @@ class Parameters:
 
 
 class Optimizer(PluginRecord):
-    """Settings of an optimiser; a plugin adds fields and :meth:`build`."""
+    """Settings of an optimiser. A plugin adds fields and implements :meth:`build`."""
 
     registry: ClassVar[Registry[type[Optimizer]]]
     default_kind = "adam"
 
     @abstractmethod
     def build(self, parameters: Parameters, lr: float) -> torch.optim.Optimizer:
-        """The optimiser of a method's parameters at a learning rate, which a schedule then sets before every step."""
+        """Build the optimiser of a method's parameters; a schedule sets the learning rate before every step."""
 
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer", "stbench.optimizers", record_check(Optimizer))

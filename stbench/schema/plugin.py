@@ -1,4 +1,4 @@
-"""Records of which there are several registered kinds, told apart by their ``kind``."""
+"""Records of registered kinds, identified by their field ``kind``."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from stbench.schema.base import Record
 
 
 class PluginRecord(Record):
-    """A record that a mapping becomes by the plugin that its ``kind`` names.
+    """A record that is parsed by the plugin named in the mapping's ``kind``.
 
-    A base class (one per kind of plugin) sets ``registry``; every plugin below it sets a default for ``kind``, which is
+    A base class (one per kind of plugin) sets ``registry``. Each plugin derived from it sets the default of ``kind`` to
     the name of its entry point.
     """
 
     registry: ClassVar[Registry[Any]]
     default_kind: ClassVar[str | None] = None
-    """Kind of a mapping that names none; None: it must name one."""
+    """Kind of a mapping without ``kind``; None if ``kind`` is required."""
 
     kind: str
 
     @classmethod
     def resolve(cls, values: Any) -> type[PluginRecord]:
-        """The class that describes ``values``: on a base class the plugin that its ``kind`` names.
+        """Return the class of ``values``: called on a base class, the plugin that their ``kind`` names.
 
         Raises:
             UserError: the kind is unknown, or its plugin cannot be loaded.
@@ -44,12 +44,12 @@ class PluginRecord(Record):
 
 
 def record_check(base: type[PluginRecord]) -> Any:
-    """A registry's check that a plugin is a subclass of ``base`` with a ``kind`` of its own."""
+    """Return a registry's check that a plugin is a subclass of ``base`` with a default for ``kind``."""
 
     def check(plugin: Any) -> None:
         if not (isinstance(plugin, type) and issubclass(plugin, base) and plugin is not base):
             raise TypeError(f"expected a subclass of stbench.schema.{base.__name__}, got {plugin!r}")
         if plugin.model_fields["kind"].is_required():
-            raise TypeError(f'{plugin.__name__} gives its kind no value; write kind: Literal["…"] = "…"')
+            raise TypeError(f'{plugin.__name__} has no default for kind; write kind: Literal["…"] = "…"')
 
     return check

@@ -1,4 +1,4 @@
-"""What a benchmark is and how it is run: the typed form of ``benchmarks/<name>/protocol.yaml``."""
+"""Benchmarks and protocols: the typed form of ``benchmarks/<name>/protocol.yaml``."""
 
 from __future__ import annotations
 
@@ -31,24 +31,23 @@ Latitude = Annotated[float, Field(ge=-90, le=90)]
 
 
 class Training(Record):
-    """How a method is trained; one source of defaults for every protocol and method.
+    """Settings of training, with the defaults of all protocols and methods.
 
-    ``batch_size`` is the global batch of one optimiser step; ``accumulate`` splits it into that many forward passes.
-    ``train_clips`` caps the clips of one epoch (a seeded subset, drawn anew each epoch). ``patience`` stops early after
-    that many epochs without a better validation MSE.
+    ``batch_size``: global batch of one optimiser step. ``accumulate``: number of forward passes into which a batch is
+    split. ``train_clips``: maximum number of clips per epoch, a seeded subset drawn each epoch. ``patience``: number of
+    epochs without a better validation MSE after which training stops.
 
-    ``activation_checkpointing`` keeps only the state between the steps of a rollout and computes each step twice, for
-    horizons that would not fit; methods of one pass are as they were. ``compile`` runs passes and rollout steps through
-    torch.compile, on CUDA as CUDA graphs. ``fast_conv`` lets convolutions on a CPU in float32 take an algorithm
-    of fewer multiplications where that is faster; results then differ by a few rounding errors, and between machines.
+    ``activation_checkpointing``: stores only the state between the steps of a rollout and computes each step twice, for
+    horizons that do not fit in memory; feed-forward methods are unaffected. ``compile``: runs passes and rollout steps
+    through torch.compile, as CUDA graphs on CUDA. ``fast_conv``: lets float32 convolutions on a CPU use an algorithm
+    with fewer multiplications where it is faster; results differ by a few rounding errors, and between machines.
 
-    ``ema``, where given, is the decay of an exponential moving average of the weights. The averaged weights are the
-    ones that are validated, selected and scored.
+    ``ema``: decay of an exponential moving average of the weights, which is then validated, selected and scored.
 
-    ``steps``, where given, is the length of training in optimiser steps, and ``epochs`` is not used. A ``budget`` of
-    time ends training with the step that exceeds it; a schedule by steps follows the share that is spent, one by
-    epochs the number that fit by the first. A budget of multiply-adds or epochs is resolved into ``steps`` or
-    ``epochs`` when the run is planned.
+    ``steps``: length of training in optimiser steps, in place of ``epochs``. ``budget``: of time, ends training with
+    the step that exceeds it. A schedule by steps then follows the share of time spent, a schedule by epochs the number
+    of epochs that fit, judged by the first. A budget of multiply-adds or epochs is resolved to ``steps`` or ``epochs``
+    when the run is planned.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -72,12 +71,12 @@ class Training(Record):
 
     @property
     def time_limit(self) -> float | None:
-        """Seconds of training that end it; None where something else does."""
+        """Seconds after which training ends; None without a budget of time."""
         return self.budget.amount if self.budget is not None and self.budget.kind == "time" else None
 
     @property
     def extent(self) -> str:
-        """How long training is, for people."""
+        """Length of training as text."""
         if self.time_limit is not None:
             return str(self.budget)
         if self.steps is not None:
@@ -86,7 +85,7 @@ class Training(Record):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is optional and not asked for, so that a run without it keeps its name."""
+        """Leave out optional fields that are unset, so that run ids without them do not change."""
         unset = {
             "steps": None,
             "budget": None,
@@ -106,9 +105,10 @@ class Training(Record):
 
 
 class Evaluation(Record):
-    """How predictions are scored; ``val_clips`` and ``test_clips`` cap a split to its evenly spaced clips.
+    """Settings of scoring.
 
-    ``latitudes`` are those of a frame's first and last row in degrees, for metrics that weight the rows between them.
+    ``val_clips``, ``test_clips``: maximum number of clips of a split, evenly spaced. ``latitudes``: of a frame's first
+    and last row in degrees, for metrics that weight rows.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -119,27 +119,27 @@ class Evaluation(Record):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave latitudes out where there are none, so that a run without them keeps its name."""
+        """Leave out latitudes that are unset, so that run ids without them do not change."""
         values: dict[str, Any] = dump(self)
         return {key: value for key, value in values.items() if value is not None or key != "latitudes"}
 
 
 class MethodSettings(Record):
-    """Settings of one method: hyperparameters (``config``) and training keys that differ (``training``)."""
+    """Settings of one method: hyperparameters (``config``) and overrides of training (``training``)."""
 
     config: dict[str, Any] = {}
     training: dict[str, Any] = {}
 
 
 class Stated(NamedTuple):
-    """Who states a value of a protocol: the protocol (it may be one that is extended) and the file, for people."""
+    """Origin of a value: the protocol that states it (possibly an extended one) and the file as text."""
 
     protocol: str
     origin: str
 
 
 class Part(NamedTuple):
-    """The values that one protocol of a lineage states: its name, the origin of each dotted key, the values."""
+    """Values that one protocol of a lineage states: its name, the origin of each dotted key, the values."""
 
     protocol: str
     origins: dict[str, str]
@@ -147,7 +147,7 @@ class Part(NamedTuple):
 
 
 class SharedEncoder(Record):
-    """Sizes of the strided encoder/decoder that every method gets under ``--encoder shared``."""
+    """Sizes of the strided codec that all methods use under ``--encoder shared``."""
 
     hid_s: PositiveInt = 32
     n_s: PositiveInt = 2
@@ -156,8 +156,8 @@ class SharedEncoder(Record):
 class Protocol(Record):
     """One way to run a benchmark: ``paper``, ``legacy`` or ``quick``.
 
-    ``selection`` says which split picks the checkpoint; ``baselines`` are run beside every method;
-    ``shape`` replaces the benchmark's, for a setting that must be small.
+    ``selection``: the split that selects the checkpoint. ``baselines``: run beside every method. ``shape``: overrides
+    the benchmark's, for settings that must be small.
     """
 
     description: str
@@ -171,27 +171,27 @@ class Protocol(Record):
     dataset: dict[str, Any] = {}
 
     def settings(self, method: str) -> MethodSettings:
-        """What the benchmark's files say about one method; empty for a method they do not name."""
+        """Return the settings of one method in the benchmark's files; empty if they do not name it."""
         return self.methods.get(method, MethodSettings())
 
     _lineage: tuple[str, ...] = PrivateAttr(default=())
     _stated: dict[str, Stated] = PrivateAttr(default_factory=dict)
 
     def with_sources(self, lineage: tuple[str, ...], stated: Mapping[str, Stated]) -> Self:
-        """The protocol with what its file says about it.
+        """Return the protocol with the origins of its values.
 
         Args:
-            lineage: the protocols it extends, the most distant first, then its own name.
-            stated: dotted key -> who states its value.
+            lineage: the protocols that it extends, the most distant first, then its own name.
+            stated: dotted key -> origin of its value.
         """
         copy = self.model_copy()
         copy._lineage, copy._stated = lineage, dict(stated)
         return copy
 
     def parts(self, section: str, values: Mapping[str, Any], own: Stated) -> Iterator[Part]:
-        """Split values of the section at the dotted key ``section`` by the protocol that states them, weakest first.
+        """Split the values of a section (a dotted key) by the protocol that states them, weakest first.
 
-        A value that no file states (changed in memory) counts as ``own``, whose protocol comes last.
+        A value that no file states (changed in memory) belongs to ``own``, whose protocol comes last.
         """
         lineage = self._lineage or (own.protocol,)
         found = {name: Part(name, {}, {}) for name in lineage}
@@ -205,17 +205,18 @@ class Protocol(Record):
 
 
 class DatasetSpec(Record):
-    """Which reader makes the clips (entry-point group ``stbench.datasets``) and its options."""
+    """The dataset reader (entry-point group ``stbench.datasets``) and its options."""
 
     reader: str
     options: dict[str, Any] = {}
 
 
 class Benchmark(Record):
-    """A dataset under its protocols. ``value_range`` is the model space; ``data_range`` the peak for PSNR and SSIM.
+    """A dataset under its protocols.
 
-    ``family`` names benchmarks that are run alike (``traffic``, ``video``), by which methods key their presets. It
-    decides no number by itself, so no dump and no hash holds it.
+    ``value_range``: range of values in model space. ``data_range``: peak value for PSNR and SSIM. ``family``: name for
+    benchmarks with shared settings (``traffic``, ``video``), by which methods key presets. It decides no number, so it
+    is not part of dumps and hashes.
     """
 
     name: str
@@ -232,12 +233,12 @@ class Benchmark(Record):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def with_origins(self, origins: Mapping[str, str]) -> Self:
-        """The benchmark with the origin of values by dotted key, over those that it has."""
+        """Return the benchmark with more origins, by dotted key, which override those that it has."""
         copy = self.model_copy()
         copy._origins = {**self._origins, **origins}
         return copy
 
     def origins(self, section: str, values: Mapping[str, Any], otherwise: str) -> dict[str, str]:
-        """Origin of each leaf of ``values``, those of a section (dotted); ``otherwise`` where no file states it."""
+        """Return the origin of each leaf of ``values`` of a section; ``otherwise`` if none is known."""
         keys = (".".join(path) for path, _ in leaves(values))
         return {key: self._origins.get(f"{section}.{key}", otherwise) for key in keys}

@@ -1,4 +1,4 @@
-"""What one run is (RunSpec) and what it gave (RunResult)."""
+"""The record of a run: its spec (RunSpec) and its result (RunResult)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ NAME_LENGTH = 80
 
 
 class RunSpec(Record):
-    """Everything that decides a run's numbers, fully resolved; ``origins`` says where each value came from.
+    """All settings that decide a run's numbers, fully resolved; ``origins`` records where each value came from.
 
-    ``method`` is the name as the user gave it (it may carry a variant), ``plugin`` the registered method it means.
-    ``training`` is None for a method that has nothing to learn, and for published ``weights`` (the file's sha256) that
-    are scored as they are.
+    ``method``: the name that the user gave, with variants. ``plugin``: the registered method. ``training``: None for an
+    untrained method, and for scoring published ``weights`` (the file's sha256).
     """
 
     method: str
@@ -45,46 +44,46 @@ class RunSpec(Record):
 
     @property
     def trained(self) -> bool:
-        """Whether somebody trained what is scored."""
+        """True if the scored weights were trained, here or elsewhere."""
         return self.training is not None or self.weights is not None
 
     @property
     def run_id(self) -> str:
-        """Hash of every value that decides the numbers (``origins`` does not)."""
+        """Hash of all values that decide the numbers; ``origins`` is not one of them."""
         left_out = {"origins"} if self.weights is not None else {"origins", "weights"}
         text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
     @property
     def folder(self) -> str:
-        """Name of the run's folder: readable parts, then the hash."""
+        """Name of the run's folder: readable parts and the hash."""
         method = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.method)
         return f"{self.benchmark}-{self.protocol}-{method[:NAME_LENGTH]}-s{self.seed}-{self.run_id}"
 
 
 class Score(Record):
-    """One metric on one split: the total and its value at each lead time (T_out numbers)."""
+    """One metric on one split: the total, and the value at each lead time (T_out numbers)."""
 
     total: float
     lead_times: tuple[float, ...]
 
 
 class Failure(Record):
-    """Why a run has no numbers."""
+    """The reason why a run has no numbers."""
 
     kind: Literal["diverged", "out_of_memory", "crashed", "unsupported"]
     reason: str
 
 
 class RunResult(Record):
-    """What a finished (or failed) run gave. Times are in seconds.
+    """Result of a finished or failed run. Times are in seconds.
 
-    ``optimism`` is filled where the checkpoint was selected on test: each metric's selected minus last-epoch value.
-    ``skimage_difference`` is the largest difference to scikit-image over a re-scored sample of frames.
-    ``method_source`` is a hash of the source file of the method. ``unavailable`` names metrics that could not be
-    computed, with the reason. ``best_epoch`` counts from 0. ``scaling`` takes model space to physical units.
-    ``macs`` are the multiply-adds of predicting one clip over the whole horizon; None where they cannot be counted.
-    Scored test sequences share frames only with neighbours fewer than ``test_overlap`` places away; 1: with none.
+    ``optimism``: value at the selected minus that at the last epoch, per metric, if test selected the checkpoint.
+    ``skimage_difference``: largest difference to scikit-image over a re-scored sample of frames. ``method_source``:
+    hash of the method's source file. ``unavailable``: metrics that could not be computed, with the reason.
+    ``best_epoch``: counts from 0. ``scaling``: from model space to physical units. ``macs``: multiply-adds of one
+    prediction over the whole horizon; None if they cannot be counted. ``test_overlap``: scored test sequences share
+    frames only with neighbours fewer than this number of places away; 1 means that they share none.
     """
 
     run_id: str

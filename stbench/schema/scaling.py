@@ -1,4 +1,4 @@
-"""How model space maps to physical units: one record, kept with a run, that both directions derive from."""
+"""Mapping between model space and physical units, stored with each run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PerChannel = Annotated[tuple[float, ...], Field(min_length=1)]
 
 
 class Scaling(Record):
-    """physical = offset + scale · model, with one number for all channels or one for each; the default changes nothing.
+    """physical = offset + scale · model, with one number for all channels or one per channel; by default the identity.
 
     Axes: … any, C channels, H, W.
     """
@@ -26,15 +26,15 @@ class Scaling(Record):
     @model_validator(mode="after")
     def _invertible(self) -> Scaling:
         if 0.0 in self.scale:
-            raise ValueError("a scale of 0 cannot be undone")
+            raise ValueError("a scale of 0 cannot be inverted")
         return self
 
     def to_physical(self, x: Tensor) -> Tensor:
-        """Model space (…, C, H, W) -> physical units, same shape."""
+        """Convert model space (…, C, H, W) to physical units, same shape."""
         return x if self == Scaling() else x * _column(self.scale, x) + _column(self.offset, x)
 
     def to_model(self, x: Tensor) -> Tensor:
-        """Physical units (…, C, H, W) -> model space, same shape."""
+        """Convert physical units (…, C, H, W) to model space, same shape."""
         return x if self == Scaling() else (x - _column(self.offset, x)) / _column(self.scale, x)
 
 

@@ -11,7 +11,7 @@ from stbench.schema.plugin import PluginRecord, record_check
 
 
 class Position(NamedTuple):
-    """Where training stands before a step; ``step`` and ``epoch`` count from 0, ``peak`` is the run's learning rate."""
+    """Position in training before a step; ``step`` and ``epoch`` count from 0, ``peak`` is the run's learning rate."""
 
     peak: float
     step: int
@@ -21,18 +21,18 @@ class Position(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """What the optimiser gets for one step; ``momentum`` (Adam's beta1) None leaves the optimiser's own."""
+    """Learning rate and momentum (Adam's beta1) of one step; momentum None keeps that of the optimiser."""
 
     lr: float
     momentum: float | None = None
 
 
 class Schedule(PluginRecord):
-    """Settings of a schedule; a plugin adds fields and :meth:`rate`.
+    """Settings of a schedule. A plugin adds fields and implements :meth:`rate`.
 
-    The rate is a closed form of the position, so that a resumed run continues exactly. ``follows`` says what it depends
-    on: under a budget of time, a schedule that follows steps gets the share of the budget that is spent as its step,
-    one that follows epochs the number of epochs that fit.
+    The rate is a closed form of the position, so that a resumed run continues exactly. ``follows`` says whether it
+    depends on steps or epochs. Under a budget of time, a schedule by steps gets a step proportional to the time spent;
+    a schedule by epochs gets the number of epochs that fit the budget.
     """
 
     registry: ClassVar[Registry[type[Schedule]]]
@@ -40,7 +40,7 @@ class Schedule(PluginRecord):
 
     @abstractmethod
     def rate(self, position: Position) -> Rate:
-        """The rate of the step at a position."""
+        """Return the rate of the step at a position."""
 
 
 SCHEDULES: Registry[type[Schedule]] = Registry("schedule", "stbench.schedules", record_check(Schedule))
@@ -48,7 +48,7 @@ Schedule.registry = SCHEDULES
 
 
 def half_cosine(start: float, end: float, part: float) -> float:
-    """Half a cosine from ``start`` (part 0) to ``end`` (part 1).
+    """Interpolate along half a cosine from ``start`` (part 0) to ``end`` (part 1).
 
     >>> half_cosine(2.0, 0.0, 0.5)
     1.0

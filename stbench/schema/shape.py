@@ -1,4 +1,4 @@
-"""The one description of a clip's shape that data, methods and the harness share."""
+"""The shape of clips, shared by data, methods and the harness."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from stbench.schema.base import Record, explain
 
 
 class ClipShape(Record):
-    """Lengths and frame size of a prediction task: ``t_in`` past frames in, ``t_out`` future frames out.
+    """Lengths and frame size of a prediction task: ``t_in`` past frames, ``t_out`` future frames.
 
     >>> ClipShape(t_in=4, t_out=4, channels=2, height=32, width=32).frame
     (2, 32, 32)
 
     Raises:
-        UserError: a length or a size is not a positive whole number, is missing, or is unknown.
+        UserError: a length or size is missing or not a positive integer, or a key is unknown.
     """
 
     t_in: PositiveInt
@@ -26,7 +26,7 @@ class ClipShape(Record):
     height: PositiveInt
     width: PositiveInt
 
-    if not TYPE_CHECKING:  # type checkers see a constructor of the fields
+    if not TYPE_CHECKING:  # type checkers use the constructor generated from the fields
 
         def __init__(self, **values: Any) -> None:
             try:
@@ -44,13 +44,13 @@ class ClipShape(Record):
 
     @property
     def length(self) -> int:
-        """Frames of a whole clip, past and future."""
+        """Number of frames of a clip, past and future."""
         return self.t_in + self.t_out
 
     def past(self, batch: int) -> tuple[int, ...]:
-        """Shape of a batch of pasts, (B, T_in, C, H, W)."""
+        """Return the shape of a batch of pasts, (B, T_in, C, H, W)."""
         return batch, self.t_in, *self.frame
 
     def future(self, batch: int) -> tuple[int, ...]:
-        """Shape of a batch of futures, (B, T_out, C, H, W)."""
+        """Return the shape of a batch of futures, (B, T_out, C, H, W)."""
         return batch, self.t_out, *self.frame

@@ -69,7 +69,7 @@ def test_stack_rates_start_at_a_hundredth() -> None:
 class Adder(ParallelForecaster):
     """Adds 10 to what it reads."""
 
-    def one_pass(self, past: Tensor) -> Tensor:
+    def predict_block(self, past: Tensor) -> Tensor:
         return past + 10
 
 

@@ -76,7 +76,7 @@ def test_one_frame_in_one_frame_out() -> None:
     [
         (torch.ones(1, 3).bool(), r"feed_true is \(1, 3\); expected .* \(1, 4\)"),
         (torch.tensor([[0, 1, 1, 0]]).bool(), "must be True at step 0"),
-        (torch.ones(1, 4).bool(), "asks for true frame 3, but the clip has 3 frames"),
+        (torch.ones(1, 4).bool(), "selects true frame 3, but the clip has 3 frames"),
     ],
 )
 def test_masks_that_cannot_be(feed: Tensor, message: str) -> None:

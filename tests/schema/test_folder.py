@@ -40,7 +40,7 @@ def test_a_torn_spec_is_one_line(kept: int, tmp_path: Path, spec: RunSpec) -> No
         folder.spec()
     assert "\n" not in str(raised.value)
     file.write_text("method: [persistence\nconfig: }")
-    with pytest.raises(UserError, match=r"spec\.yaml cannot be read: .*\(line 2\)\. Put it right") as raised:
+    with pytest.raises(UserError, match=r"spec\.yaml cannot be read: .*\(line 2\)\. Repair it") as raised:
         folder.spec()
     assert "\n" not in str(raised.value)
 

@@ -169,7 +169,7 @@ def test_value_range_switches_the_sigmoid_off(monkeypatch: pytest.MonkeyPatch) -
         ({"overrides": [("evaluation.metrics", "[mse]")]}, "Unknown metric 'mse'. Did you mean 'mse_frame'?"),
         ({"overrides": [("evaluation.metrics", "[rmse_latitude]")]}, "latitudes of the rows are not known"),
         ({"overrides": [("evaluation.latitudes", "[91, 0]")]}, "latitudes.0 = 91"),
-        ({"methods": ("tau:",)}, "Method 'tau:': nothing stands beside a colon"),
+        ({"methods": ("tau:",)}, "Method 'tau:': a part beside a colon is empty"),
         ({"overrides": [("tau.mlp_ratio", "0.001")]}, "mlp_ratio = 0.001"),
         ({"overrides": [("tau.n_s", "12")]}, "does not divide by 64"),
     ],

@@ -16,5 +16,5 @@ class BatchStatistics(Tiny):
         super().__init__(shape, config)
         self.norm = nn.BatchNorm2d(shape.t_in * shape.channels, track_running_stats=False)
 
-    def one_pass(self, past: Tensor) -> Tensor:
-        return super().one_pass(self.norm(past.flatten(1, 2)).unflatten(1, past.shape[1:3]))
+    def predict_block(self, past: Tensor) -> Tensor:
+        return super().predict_block(self.norm(past.flatten(1, 2)).unflatten(1, past.shape[1:3]))

@@ -11,6 +11,6 @@ CAUGHT_BY = "autocast"
 
 
 class Float32Only(Tiny):
-    def one_pass(self, past: Tensor) -> Tensor:
+    def predict_block(self, past: Tensor) -> Tensor:
         hidden = torch.relu(self.middle(torch.relu(self.enter(past.flatten(1, 2)))))
         return torch.lerp(past, self.leave(hidden).unflatten(1, past.shape[1:3]), 0.5)

@@ -17,5 +17,5 @@ class ForgetsToSave(Tiny):
         super().__init__(shape, config)
         self.mask = torch.rand(shape.channels, 1, 1)
 
-    def one_pass(self, past: Tensor) -> Tensor:
-        return super().one_pass(past * self.mask)
+    def predict_block(self, past: Tensor) -> Tensor:
+        return super().predict_block(past * self.mask)

@@ -19,7 +19,7 @@ class Tiny(ParallelForecaster):
         self.middle = nn.Conv2d(32, 32, 3, padding=1)
         self.leave = nn.Conv2d(32, width, 3, padding=1)
 
-    def one_pass(self, past: Tensor) -> Tensor:
+    def predict_block(self, past: Tensor) -> Tensor:
         hidden = torch.relu(self.enter(past.flatten(1, 2)))
         change = self.leave(torch.relu(self.middle(hidden)))
         return past[:, -1:] + change.unflatten(1, past.shape[1:3])

@@ -175,7 +175,7 @@ class Stacked(EagerModel):
         blocks = [MetaBlock(a, b, mlp_ratio, gate, rate) for a, b, rate in zip(widths, widths[1:], rates, strict=False)]
         self.hid = Levels("enc", blocks)
 
-    def one_pass(self, past: Tensor) -> Tensor:
+    def predict_block(self, past: Tensor) -> Tensor:
         batch, t_in, channels, height, width = past.shape
         x = past.reshape(batch * t_in, channels, height, width)
         skip = x = self.enc.enc[0](x)
@@ -190,9 +190,9 @@ class Stacked(EagerModel):
         return self.dec.readout(self.dec.dec[-1](x + skip)).reshape(past.shape)
 
     def forward(self, past: Tensor) -> Tensor:
-        passes = [self.one_pass(past)]
+        passes = [self.predict_block(past)]
         while len(passes) * self.t_in < self.t_out:
-            passes.append(self.one_pass(passes[-1]))
+            passes.append(self.predict_block(passes[-1]))
         return torch.cat(passes, 1)[:, : self.t_out]
 
     def loss(self, clip: Tensor, feed: Tensor) -> Tensor:
