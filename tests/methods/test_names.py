@@ -81,14 +81,14 @@ def test_a_given_hyperparameter_beats_the_name() -> None:
         ("simvp", {"hid_s": 8, "hid_t": 17}, "hid_t = 17"),
         ("simvp", {"hid_s": 2, "hid_t": 16}, "width 6 does not divide into 8 groups"),
         ("tau", {"n_t": 1}, "n_t = 1"),
-        ("simvp:vit", {"mlp_ratio": 1.0}, "mlp_ratio = 1.0: the blocks of 'vit' widen inside"),
+        ("simvp:vit", {"mlp_ratio": 1.0}, "mlp_ratio = 1.0: the blocks of 'vit' need more than 1"),
         *(
             (f"simvp:{kind}", {"hid_s": 8, "hid_t": 12}, "width 12 does not divide by 8")
             for kind in ("vit", "hornet", "moga")
         ),
         ("simvp:uniformer", {"hid_s": 8, "hid_t": 12, "n_t": 3}, "width 12 does not divide by 8"),
-        ("simvp:swin", {"hid_s": 2, "hid_t": 16}, "width 6 has nothing for 8 heads"),
-        ("simvp:mlp", {"hid_s": 8, "hid_t": 1}, "width 1 leaves nothing of its token MLP"),
+        ("simvp:swin", {"hid_s": 2, "hid_t": 16}, "width 6 is too narrow for 8 heads"),
+        ("simvp:mlp", {"hid_s": 8, "hid_t": 1}, "width 1 leaves no width for its token MLP"),
         ("swinlstm:b", {"num_heads": (3,)}, "3 heads do not divide the width 128"),
         ("swinlstm:b", {"window": 3}, "8×4 tokens does not divide into windows of 3×3"),
         ("swinlstm:d", {"num_heads": (4,)}, "need one number per level each, got 1, 2 and 2"),

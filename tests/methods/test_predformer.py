@@ -217,8 +217,8 @@ def test_initial_weights(name: str) -> None:
     [
         ({"variant": "binary"}, "variant = 'binary'"),
         ({"patch": 5}, "A frame of 8×12 does not divide by 5, which patch needs"),
-        ({"variant": "quadruplet_tsst", "blocks": 3}, "blocks = 3: a layer of quadruplet_tsst has 4"),
-        ({"variant": "binary_ts", "blocks": 3, "depth": 2}, "blocks = 3: a layer of binary_ts has 4"),
+        ({"variant": "quadruplet_tsst", "blocks": 3}, "blocks = 3: a layer of quadruplet_tsst needs 4"),
+        ({"variant": "binary_ts", "blocks": 3, "depth": 2}, "blocks = 3: a layer of binary_ts needs 4"),
         ({"variant": "facst", "layer_skip": True}, "layer_skip: facst has no layers"),
         ({"token_order": "mixed"}, "token_order = 'mixed'"),
         ({"encoder": "shared", "n_s": 8}, "does not divide by 16, which n_s needs"),
