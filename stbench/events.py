@@ -1,6 +1,6 @@
-"""What happens in a sweep, and who hears about it: the listener protocols and a fan-out.
+"""Events of a sweep: the listener protocols and a fan-out.
 
-The terminal's progress is one listener, a logger (entry-point group ``stbench.loggers``) another.
+The terminal's progress display is a listener, and so is each logger (entry-point group ``stbench.loggers``).
 """
 
 from __future__ import annotations
@@ -18,79 +18,79 @@ Outcome = Literal["finished", "failed", "already done", "busy"]
 
 
 class RunListener:
-    """Who watches one run; every event may be ignored."""
+    """Base of listeners to one run; by default every event is ignored."""
 
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
-        """Some steps of an epoch are done (not called for every one); ``step`` counts within the epoch."""
+        """React to progress within an epoch, not called for every step; ``step`` counts within the epoch."""
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """An epoch and its validation are done; ``record`` is its line of ``history.jsonl``."""
+        """React to the end of an epoch and its validation; ``record`` is its line of ``history.jsonl``."""
 
     def on_evaluate(self) -> None:
-        """Training is over, the test split is being scored."""
+        """React to the start of scoring on the test split."""
 
 
 class SweepListener:
-    """Who watches a sweep; every event may be ignored. Events come from the main process only."""
+    """Base of listeners to a sweep; by default every event is ignored. Events come from the main process only."""
 
     def data_opened(self, report: str) -> None:
-        """A dataset was read; ``report`` says in one line what was read and dropped."""
+        """React to an opened dataset; ``report`` is one line on what was read and dropped."""
 
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunListener:  # noqa: ARG002 - what a listener may use
-        """Run ``number`` (from 1) of ``runs`` starts; returns who watches it."""
+        """React to the start of run ``number`` (from 1) of ``runs``; return its listener."""
         return RunListener()
 
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
-        """A run ended, or was found done or in another process's hands; ``note`` is what a reader should know."""
+        """React to a run that ended, was already done or runs in another process; ``note`` is for the reader."""
 
     def close(self) -> None:
-        """The sweep is over, also when it was stopped or failed."""
+        """React to the end of the sweep, also if it was stopped or failed."""
 
 
 class RunFanOut(RunListener):
-    """Tells several listeners of a run, in order."""
+    """Forward the events of a run to several listeners, in order."""
 
     def __init__(self, listeners: Sequence[RunListener]) -> None:
         self._listeners = tuple(listeners)
 
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
-        """Pass it on."""
+        """Forward the event."""
         for listener in self._listeners:
             listener.on_step(epoch=epoch, step=step, steps=steps, loss=loss, lr=lr)
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """Pass it on."""
+        """Forward the event."""
         for listener in self._listeners:
             listener.on_epoch(record)
 
     def on_evaluate(self) -> None:
-        """Pass it on."""
+        """Forward the event."""
         for listener in self._listeners:
             listener.on_evaluate()
 
 
 class SweepFanOut(SweepListener):
-    """Tells several listeners of a sweep, in order."""
+    """Forward the events of a sweep to several listeners, in order."""
 
     def __init__(self, listeners: Sequence[SweepListener]) -> None:
         self._listeners = tuple(listeners)
 
     def data_opened(self, report: str) -> None:
-        """Pass it on."""
+        """Forward the event."""
         for listener in self._listeners:
             listener.data_opened(report)
 
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunListener:
-        """One listener for those of all."""
+        """Return a fan-out to the run listeners of all."""
         return RunFanOut([listener.run_listener(spec, number, runs) for listener in self._listeners])
 
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
-        """Pass it on."""
+        """Forward the event."""
         for listener in self._listeners:
             listener.run_done(spec, outcome, result, note)
 
     def close(self) -> None:
-        """Pass it on, to all of them even where one raises."""
+        """Close all listeners, even if one raises."""
         try:
             if self._listeners:
                 self._listeners[0].close()
@@ -100,10 +100,10 @@ class SweepFanOut(SweepListener):
 
 
 class Logger(Protocol):
-    """A logger plugin: called with the output folder of a sweep, it gives a listener; a class is called to be made."""
+    """A logger plugin: a class or function that takes the output folder of a sweep and returns a listener."""
 
     def __call__(self, out: Path) -> SweepListener:
-        """The listener of one sweep whose results go to ``out``."""
+        """Return the listener of a sweep that writes results to ``out``."""
 
 
 def _check_logger(plugin: Any) -> None:

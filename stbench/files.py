@@ -1,4 +1,4 @@
-"""Files that several layers write or check in the same way: hashes of content, animated pictures."""
+"""Helpers for files that several layers use: hashes of content, animated GIFs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK = 1 << 20
 
 
 def file_hash(*paths: Path, kind: str = "sha256") -> str:
-    """Hash the contents of one or several files, one after the other, and return the hexadecimal digest.
+    """Hash the contents of one or more files in order and return the hexadecimal digest.
 
     Raises:
         OSError: a file cannot be read.
@@ -30,10 +30,10 @@ def file_hash(*paths: Path, kind: str = "sha256") -> str:
 
 
 def write_gif(path: Path, frames: Sequence[Image], durations: int | Sequence[int]) -> None:
-    """Write pictures of equal size as one endless animation.
+    """Write pictures of equal size as an endless GIF.
 
     Args:
-        path: the file; it appears whole or not at all.
+        path: the file, written atomically.
         frames: at least one picture.
         durations: milliseconds of each frame, or one number for all.
 

@@ -1,4 +1,4 @@
-"""Names of a package that load on first use, so that importing the package stays cheap."""
+"""Names of a package that are loaded on first use, so that importing the package is cheap."""
 
 from __future__ import annotations
 

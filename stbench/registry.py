@@ -1,4 +1,4 @@
-"""Plugin look-up: one lazy registry per kind, filled from entry points."""
+"""Plugin look-up: one lazy registry per kind of plugin, filled from entry points."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names of one kind of plugin, loaded only when asked for.
+    """Plugins of one kind by name, loaded on first use.
 
     Args:
-        kind: what a plugin is called in messages ("method").
+        kind: name of the kind in messages ("method").
         group: entry-point group that declares them.
-        check: raises ``TypeError`` when a loaded object is not such a plugin.
-        hidden: names that can be loaded and are listed nowhere.
+        check: raises ``TypeError`` if a loaded object is not such a plugin.
+        hidden: names that can be loaded but are not listed.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class Registry(Generic[T]):
         return entries
 
     def names(self) -> list[str]:
-        """Every known name, sorted; loads nothing."""
+        """Return all known names, sorted; loads nothing."""
         return sorted({*self._entries, *self._loaded} - self.hidden)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a name is known; loads nothing."""
+        """Return whether a name is known; loads nothing."""
         return name in self._entries or name in self._loaded
 
     def add(self, name: str, plugin: T) -> None:
-        """Register an object directly (a plugin read from a file, or in a test)."""
+        """Register an object directly, such as a plugin read from a file."""
         self._loaded[name] = plugin
 
     def get(self, name: str) -> T:

@@ -1,6 +1,6 @@
-"""One grammar of settings: YAML, ``--set KEY=VALUE``, dotted keys, and layers that remember where each value is from.
+"""The grammar of settings: YAML, ``--set KEY=VALUE``, dotted keys, and layers with the origin of each value.
 
-Every file and flag that holds settings is read, merged and reported here, so that a key means the same everywhere.
+All files and flags with settings are read, merged and reported here, so a key means the same everywhere.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import yaml
 from stbench.errors import UserError
 
 LARGEST_FILE = 1_000_000
-"""Bytes that a settings file may have."""
+"""Maximum size of a settings file in bytes."""
 DEEPEST = 32
-"""Levels of nesting that a settings file may have."""
+"""Maximum nesting of a settings file."""
 MOST_VALUES = 200_000
-"""Values that a settings file may stand for once its aliases are expanded."""
+"""Maximum number of values in a settings file after its aliases are expanded."""
 
 Origin = str | Mapping[str, str]
-"""Where a layer's values come from: one text, or one for each dotted key."""
+"""Origin of a layer's values: one text, or one per dotted key."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_KEY = re.compile(r"[^.:=\s]+(\.[^.:=\s]+)*")
@@ -30,20 +30,20 @@ _KEY_OF_VARIANT = re.compile(r"[^.:=\s]+(:[^:]+)+(\.[^.:=\s\]}]+)+")
 
 
 class Override(NamedTuple):
-    """One ``--set KEY=VALUE``: the dotted key and the value's text, not yet read."""
+    """One ``--set KEY=VALUE``: the dotted key and the unparsed text of the value."""
 
     key: str
     text: str
 
     @property
     def value(self) -> Any:
-        """The value, read as in a YAML file.
+        """The value, parsed as in a YAML file.
 
         >>> Override("stride", "5").value
         5
 
         Raises:
-            UserError: it cannot be read.
+            UserError: it cannot be parsed.
         """
         try:
             return load_yaml(self.text)
@@ -54,7 +54,7 @@ class Override(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """Merged layers, and the origin of every leaf by its dotted key."""
+    """Merged layers, and the origin of every leaf by dotted key."""
 
     values: dict[str, Any]
     origins: dict[str, str]
@@ -63,7 +63,7 @@ class Resolved(NamedTuple):
 def parse_override(text: str) -> Override:
     """Split ``KEY=VALUE`` at the first "=" that has a complete key before it.
 
-    A key is dotted words; behind a method's variant it needs at least one, because the variant may hold "=" itself.
+    A key is dotted words. After a method's variant, which may contain "=" itself, at least one more word must follow.
 
     >>> parse_override("dataset.split.train=a=b")
     Override(key='dataset.split.train', text='a=b')
@@ -71,7 +71,7 @@ def parse_override(text: str) -> Override:
     Override(key='tau:hid_t=48.lr', text='1e-3')
 
     Raises:
-        UserError: there is no "=" behind a key.
+        UserError: there is no "=" after a key.
     """
     for found in re.finditer("=", text):
         key = text[: found.start()].strip()
@@ -81,18 +81,18 @@ def parse_override(text: str) -> Override:
 
 
 def parse_overrides(texts: Iterable[str] | None) -> list[Override]:
-    """Every ``--set`` of a command, None where there is none; see :func:`parse_override`."""
+    """Parse the ``--set`` options of a command, which may be None; see :func:`parse_override`."""
     return [parse_override(text) for text in texts or ()]
 
 
 def below(overrides: Sequence[tuple[str, str]], section: str) -> dict[str, Any]:
-    """Values of the overrides whose key begins with ``section.``, nested as the rest of their keys says.
+    """Return the values of overrides whose key begins with ``section.``, nested by the rest of their keys.
 
     >>> below([("dataset.augment.crop", "0.9"), ("lr", "1")], "dataset")
     {'augment': {'crop': 0.9}}
 
     Raises:
-        UserError: a value cannot be read, or one key is set both to a value and to a mapping.
+        UserError: a value cannot be parsed, or a key is set both to a value and to a mapping.
     """
     values: dict[str, Any] = {}
     for override in overrides:
@@ -103,10 +103,10 @@ def below(overrides: Sequence[tuple[str, str]], section: str) -> dict[str, Any]:
 
 
 def put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set a nested value, making the mappings on the way.
+    """Set a nested value, creating mappings as needed.
 
     Raises:
-        UserError: a part of the path already holds a plain value.
+        UserError: a part of the path already has a plain value.
     """
     for part in path[:-1]:
         target = target.setdefault(part, {})
@@ -116,7 +116,7 @@ def put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value that is not a mapping with keys, with the keys that lead to it.
+    """Yield every value that is not a non-empty mapping, with the keys that lead to it.
 
     >>> list(leaves({"a": {"b": 1}, "c": [2]}))
     [(('a', 'b'), 1), (('c',), [2])]
@@ -129,7 +129,9 @@ def leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def origin_of(origins: Mapping[str, str], key: str) -> str:
-    """Origin of a dotted key: its own, that of the mapping it lies in, or those of the values in it; else empty.
+    """Return the origin of a dotted key: its own, that of the mapping around it, or those of the values in it.
+
+    Empty if none is known.
 
     >>> origin_of({"schedule.kind": "--set", "schedule.warmup": "fragment video"}, "schedule")
     '--set, fragment video'
@@ -143,7 +145,7 @@ def origin_of(origins: Mapping[str, str], key: str) -> str:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge: ``over`` wins. Where both say ``kind`` and differ, ``over`` replaces the whole mapping.
+    """Merge deeply; ``over`` wins. If both have different values of ``kind``, ``over`` replaces the whole mapping.
 
     >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
     {'a': {'x': 1, 'y': 3}}
@@ -154,7 +156,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> Resolved:
-    """Merge layers of settings, the weakest first, and remember which one gave each leaf. No layer is changed.
+    """Merge layers of settings, the weakest first, and record the origin of each leaf. Layers are not changed.
 
     >>> resolve([("protocol", {"lr": 1, "schedule": {"kind": "cosine"}}), ("--set", {"lr": 2})]).origins
     {'schedule.kind': 'protocol', 'lr': '--set'}
@@ -168,10 +170,14 @@ def resolve(layers: Iterable[tuple[Origin, Mapping[str, Any]]]) -> Resolved:
 def _lay(values: dict[str, Any], origins: dict[str, str], over: Mapping[str, Any], origin: Origin, prefix: str) -> None:
     for key, value in over.items():
         path, old = f"{prefix}{key}", values.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_kind(old, value):
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and old.get("kind", value.get("kind")) == value.get("kind", old.get("kind"))
+        ):
             values[key] = dict(old)
             if value:
-                origins.pop(path, None)  # an empty mapping has an origin of its own until it is filled
+                origins.pop(path, None)  # an empty mapping has an origin until a value is set in it
             _lay(values[key], origins, value, origin, f"{path}.")
             continue
         for known in [known for known in origins if known == path or known.startswith(f"{path}.")]:
@@ -182,15 +188,11 @@ def _lay(values: dict[str, Any], origins: dict[str, str], over: Mapping[str, Any
             origins[leaf] = origin if isinstance(origin, str) else origin_of(origin, leaf)
 
 
-def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return bool(old.get("kind", new.get("kind")) == new.get("kind", old.get("kind")))
-
-
 def read_yaml(file: Traversable, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
-    """Read a file that holds a mapping (``dict``) or a list.
+    """Read a YAML file that contains a mapping (``dict``) or a list.
 
     Raises:
-        UserError: it cannot be opened, is no YAML, exceeds the bounds of :func:`load_yaml`, or holds something else.
+        UserError: it cannot be opened or parsed, exceeds the bounds of :func:`load_yaml`, or contains something else.
     """
     try:
         with file.open("rb") as stream:
@@ -210,10 +212,10 @@ def read_yaml(file: Traversable, kind: type[dict[str, Any]] | type[list[Any]]) -
 def load_yaml(text: str | bytes) -> Any:
     """Parse one YAML document, safely and within bounds.
 
-    Aliases are counted as what they stand for before anything is built, so that a small file cannot fill the memory.
+    Expanded aliases are counted before any value is built, so that a small file cannot fill the memory.
 
     Raises:
-        ValueError: it is no YAML, a key occurs twice, or it is too large, too deep or refers to itself.
+        ValueError: it is not valid YAML, a key occurs twice, or it is too large, too deep or refers to itself.
     """
     if len(text) > LARGEST_FILE:
         raise ValueError(f"more than {LARGEST_FILE} bytes, which no file of settings needs")
@@ -237,7 +239,7 @@ def load_yaml(text: str | bytes) -> Any:
 
 
 def _check_bounds(text: str | bytes) -> None:
-    """Walk the parser's events, which expand nothing; every anchor knows how many values it stands for."""
+    """Check nesting and size on the parser's events, which expand no alias; count the values of every anchor."""
     sizes: dict[str, int] = {}
     anchors: list[str | None] = []
     counts = [0]
@@ -266,12 +268,12 @@ def _check_bounds(text: str | bytes) -> None:
 
 
 def _line(place: Any) -> int:
-    """Line of an event or a node, from 1; every one that is parsed has a mark, which the types leave open."""
+    """Return the line of an event or node, from 1; parsed ones always have a mark, which the types do not state."""
     return int(place.start_mark.line) + 1
 
 
 def _refuse_duplicates(root: yaml.Node | None) -> None:
-    """A key that occurs twice in a mapping would silently lose its first value."""
+    """Reject keys that occur twice in a mapping, of which YAML would silently drop the first value."""
     waiting, seen = [root], set()
     while waiting:
         node = waiting.pop()

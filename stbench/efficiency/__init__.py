@@ -1,1 +1,1 @@
-"""What a method costs: parameters, multiply-adds, memory, time, energy — measured alike for every method."""
+"""Cost of methods: parameters, multiply-adds, memory, time and energy."""

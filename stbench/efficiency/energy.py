@@ -1,4 +1,4 @@
-"""Energy of predictions by NVIDIA's on-board counter (NVML); pynvml is optional and imported on use."""
+"""Energy of predictions, from NVIDIA's on-board counter (NVML); pynvml is optional and imported on use."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from stbench.efficiency.records import Energy
 
 SECONDS = 2.0
-"""The counter moves in steps of some 20 ms to 100 ms, so a measurement must be much longer."""
+"""Length of a measurement, much longer than the counter's steps of 20 ms to 100 ms."""
 
 
 def measure_energy(predict: Callable[[], object], *, device: torch.device, batch: int, seconds: float) -> Energy:
-    """Joules per sequence of as many predictions as fill :data:`SECONDS`; ``seconds`` is the time of one.
+    """Measure joules per sequence over :data:`SECONDS` of predictions; ``seconds`` is the time of one.
 
-    The counter is the whole device's: idle power and other users' work are in it.
+    The counter covers the whole device, including idle power and the work of other users.
     """
     if device.type != "cuda":
         return Energy(reason="this device has no energy counter")
@@ -31,13 +31,13 @@ def measure_energy(predict: Callable[[], object], *, device: torch.device, batch
         torch.cuda.synchronize(device)
         return Energy(joules_per_sequence=(counter() - before) / (repeats * batch), batch=batch)
     except ImportError:
-        return Energy(reason="its counter is read by nvidia-ml-py, which is not installed")
+        return Energy(reason="reading its counter needs nvidia-ml-py: pip install nvidia-ml-py")
     except Exception as error:  # NVML's own errors: no permission, no counter on this model
         return Energy(reason=f"the counter cannot be read ({error})")
 
 
 def _counter(device: torch.device) -> Callable[[], float]:
-    """A function that returns the joules since the driver was loaded."""
+    """Return a function that reads the joules since the driver was loaded."""
     nvml: Any = importlib.import_module("pynvml")
     nvml.nvmlInit()
     handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")

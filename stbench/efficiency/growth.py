@@ -1,4 +1,4 @@
-"""How cost grows with horizon, resolution and batch: exponents of power laws, fitted on a log-log line."""
+"""Growth of cost with horizon, resolution and batch: exponents of fitted power laws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIDES = (0.5, 1, 2)
 
 
 def fit_exponent(values: Mapping[float, float]) -> float | None:
-    """The a of the least-squares fit cost = b·factor^a; None for fewer than two points or a cost of 0.
+    """Fit cost = b·factor^a by least squares and return a; None for fewer than two points or a cost of 0.
 
     >>> round(fit_exponent({1: 3.0, 2: 12.0, 4: 48.0}), 6)
     2.0
@@ -26,13 +26,13 @@ def fit_exponent(values: Mapping[float, float]) -> float | None:
 
 
 def horizons(spec: RunSpec) -> dict[float, ClipShape]:
-    """Longer horizons, by the factor of T_out."""
+    """Return longer horizons, by the factor of T_out."""
     shape = spec.shape
     return {float(factor): shape.model_copy(update={"t_out": factor * shape.t_out}) for factor in HORIZONS}
 
 
 def resolutions(spec: RunSpec) -> dict[float, ClipShape]:
-    """Smaller and larger frames, by the factor of H·W; sizes that the method refuses are left out."""
+    """Return smaller and larger frames, by the factor of H·W, without sizes that the method rejects."""
     shape = spec.shape
     found = {}
     for side in SIDES:

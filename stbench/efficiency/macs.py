@@ -1,9 +1,9 @@
-"""Multiply-adds of one prediction over the whole horizon, batch 1; one multiply-add counts 1, FLOPs are twice that.
+"""Multiply-adds (MACs) of one prediction over the whole horizon, batch 1; FLOPs are twice that.
 
-The convention is fvcore's in training mode, which published tables use: every product of convolutions and matrices,
-5 per element of an affine normalisation (4 of one without weights), 1 per element that is pooled; activations, gates
-and additions are free. Beyond fvcore (:mod:`stbench.efficiency.prices`), the two products of a fused attention count,
-Q·Kᵀ and weights·V, as they do where a method writes them out.
+The convention is that of fvcore in training mode, as in published tables. It counts all products of convolutions and
+matrices, 5 per element of an affine normalisation (4 without weights) and 1 per pooled element. Activations, gates and
+additions do not count. In addition, the two products of fused attention count, Q·Kᵀ and weights·V, as they do in
+methods that write them out (:mod:`stbench.efficiency.prices`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from stbench.nn import Method, ParallelForecaster
 from stbench.schema import Record, RunSpec
 
 TRAINING_FACTOR = 3
-"""A training step costs its forward pass and about twice that for the gradients of inputs and weights."""
+"""Cost of a training step in forward passes: one, and about two for the gradients of inputs and weights."""
 
 
 class MacCount(Record):
     """Multiply-adds of one clip's prediction.
 
-    ``executed`` is what fvcore sees this forward do; ``idle`` what the published convention counts besides, or, below
-    zero, leaves out (:meth:`stbench.nn.Method.idle_macs`). ``one_pass`` is the count of a single pass where the horizon
-    needs several. ``modules`` split ``executed`` by the method's parts; ``uncounted`` are calls of operators that
-    have no price; ``torch_counter`` is ``executed`` by torch's own counter.
+    ``executed``: counted by fvcore in the forward pass. ``idle``: what the published convention counts in addition, or
+    leaves out if negative (:meth:`stbench.nn.Method.idle_macs`). ``one_pass``: count of a single pass if the horizon
+    needs several. ``modules``: ``executed`` by part of the method. ``uncounted``: calls of operators not counted.
+    ``torch_counter``: ``executed`` as counted by torch.
     """
 
     executed: int
@@ -44,12 +44,12 @@ class MacCount(Record):
 
     @property
     def total(self) -> int:
-        """By the published convention."""
+        """Multiply-adds by the published convention."""
         return self.executed + self.idle
 
     @property
     def attention(self) -> int:
-        """Share of ``executed`` in fused attention kernels, which fvcore alone counts as 0."""
+        """Multiply-adds of fused attention kernels in ``executed``, which plain fvcore counts as 0."""
         return self.operators.get(ATTENTION, 0)
 
     @property
@@ -76,7 +76,7 @@ def count_macs(spec: RunSpec) -> MacCount:
 
 
 class Analysis(Record):
-    """What fvcore sees of one forward pass."""
+    """fvcore's count of one forward pass."""
 
     total: int
     modules: dict[str, int]
@@ -85,7 +85,7 @@ class Analysis(Record):
 
 
 def analyse(module: nn.Module, *inputs: Tensor) -> Analysis:
-    """Trace a module with fvcore (on a device with real numbers)."""
+    """Trace a module with fvcore; needs a device with real values."""
     with _quiet(), torch.no_grad():
         from fvcore.nn import FlopCountAnalysis
 
@@ -102,18 +102,18 @@ def analyse(module: nn.Module, *inputs: Tensor) -> Analysis:
 
 
 def total_macs(make: Callable[[], Method]) -> int:
-    """The published convention's count of the method that ``make`` builds, without computing anything."""
+    """Count the multiply-adds of the method that ``make`` builds by the published convention, without running it."""
     return by_shape(make, lambda method, clip: operator_macs(method, _past(method, clip)) + method.idle_macs())
 
 
 def training_step_macs(make: Callable[[], Method], batch: int) -> int:
-    """Multiply-adds of one optimiser step on ``batch`` clips."""
+    """Count the multiply-adds of one optimiser step on ``batch`` clips."""
     return TRAINING_FACTOR * total_macs(make) * batch
 
 
 def operator_macs(module: nn.Module, *inputs: Tensor) -> int:
-    """Multiply-adds of a forward pass by torch's operator counter, with the prices that it lacks."""
-    from torch.utils.flop_counter import FlopCounterMode  # brings triton along: 80 MB
+    """Count the multiply-adds of a forward pass with torch's counter and the prices that it lacks."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton: 80 MB
 
     with FlopCounterMode(display=False, custom_mapping=torch_prices()) as counter:
         module(*inputs)
@@ -125,14 +125,14 @@ def _past(method: Method, clip: Tensor) -> Tensor:
 
 
 def _part(path: str, module: nn.Module, counts: Mapping[str, float]) -> int:
-    """Count of a part; a container that is never called itself has the sum of its own parts."""
+    """Return the count of a part; for a container that is never called, the sum of its parts."""
     own = int(counts.get(path, 0))
     return own or sum(_part(f"{path}.{name}", child, counts) for name, child in module.named_children())
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep fvcore's notes on operators and torch's on tracing off the screen; what they say is in the record."""
+    """Silence warnings of fvcore and torch's tracer; the record holds what they report."""
     log = logging.getLogger("fvcore")
     before = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Peak memory and start-up time, each measured in a process of its own, which nothing else has touched."""
+"""Peak memory and start-up time, measured in fresh processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KILLED = -9
 
 
 class Task(Record):
-    """What the process is to do; ``started`` is the wall-clock time of its start, in seconds since 1970."""
+    """Task of the process; ``started`` is the wall-clock time of its start, in seconds since 1970."""
 
     spec: RunSpec
     mode: Mode
@@ -33,7 +33,7 @@ class Task(Record):
 def measure_memory(
     spec: RunSpec, *, mode: Mode, precision: str, batch: int, device: torch.device, timeout: float = TIMEOUT_SECONDS
 ) -> Memory:
-    """Run a method in a fresh process; a process that dies is a :class:`Memory` that says why."""
+    """Run a method in a fresh process; if it dies, the returned :class:`Memory` gives the reason."""
     task = Task(
         spec=spec,
         mode=mode,
@@ -44,9 +44,10 @@ def measure_memory(
         started=time.time(),
     )
     command = [sys.executable, "-m", "stbench.efficiency.worker"]
+    env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     try:
         done = subprocess.run(
-            command, input=task.model_dump_json(), capture_output=True, text=True, timeout=timeout, env=_environment()
+            command, input=task.model_dump_json(), capture_output=True, text=True, timeout=timeout, env=env
         )
     except subprocess.TimeoutExpired:
         return _failed(task, f"no answer within {timeout:.0f} s")
@@ -60,7 +61,3 @@ def measure_memory(
 
 def _failed(task: Task, reason: str) -> Memory:
     return Memory(mode=task.mode, precision=task.precision, batch=task.batch, failure=reason)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}

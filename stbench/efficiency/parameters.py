@@ -1,4 +1,4 @@
-"""Which parameters a method has, and which of them nothing depends on."""
+"""Numbers of live, dead and shared parameters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stbench.schema import Record, RunSpec
 
 
 class ParameterCount(Record):
-    """Numbers of trainable values, every tensor once.
+    """Numbers of trainable values, counting every tensor once.
 
-    ``live`` ones get a gradient from the training loss; ``dead`` ones do not (``dead_names``); ``shared`` ones are
-    live ones that the module tree holds under several names (``shared_names``, the first of each).
+    ``live``: get a gradient from the training loss. ``dead``: get none (``dead_names``). ``shared``: live tensors that
+    the module tree holds under several names (``shared_names``, the first of each).
     """
 
     live: int
@@ -25,17 +25,17 @@ class ParameterCount(Record):
 
     @property
     def total(self) -> int:
-        """What a plain count of the parameters says."""
+        """Number of all parameters."""
         return self.live + self.dead
 
 
 def count_parameters(spec: RunSpec) -> ParameterCount:
-    """Count a run's method after one backward pass of its training loss (only which gradients exist matters)."""
+    """Count the parameters of a run's method after one backward pass of its training loss."""
     return by_shape(lambda: build(spec), lambda method, clip: classify(_backward(method, clip)))
 
 
 def _backward(method: Method, clip: Tensor) -> Method:
-    """Give every live parameter a gradient."""
+    """Run one backward pass, which gives every live parameter a gradient."""
     if method.trainable:
         past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
         progress = Progress(generator=torch.Generator().manual_seed(SEED))
@@ -44,7 +44,7 @@ def _backward(method: Method, clip: Tensor) -> Method:
 
 
 def classify(method: torch.nn.Module) -> ParameterCount:
-    """Sort parameters by whether they have a gradient and how many names they have."""
+    """Classify parameters by whether they have a gradient and by their number of names."""
     trainable = {name: p for name, p in method.named_parameters() if p.requires_grad}
     names = [id(p) for _, p in method.named_parameters(remove_duplicate=False)]
     dead = {name: p.numel() for name, p in trainable.items() if p.grad is None}

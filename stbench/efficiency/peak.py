@@ -1,4 +1,4 @@
-"""The device's own peak, measured: the best of several matrix products and convolutions in a method's precision."""
+"""Measured peak of the device: the fastest of several matrix products and convolutions in a given precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Probe:
-    """One piece of dense work; time ``run``, then ask :func:`flops_per_second`."""
+    """A dense operation to time, and its FLOPs."""
 
     name: str
     flops: float
@@ -23,9 +23,9 @@ class Probe:
 
 
 def probes(device: torch.device, precision: str) -> list[Probe]:
-    """Matrix products and convolutions whose fastest is the device's peak.
+    """Return matrix products and convolutions, the fastest of which defines the device's peak.
 
-    No single one will do: a library may multiply matrices more slowly than it convolves, or the other way round.
+    Several are needed: libraries differ in whether matrix products or convolutions run faster.
 
     Args:
         precision: "32" or "bf16".
@@ -41,7 +41,7 @@ def probes(device: torch.device, precision: str) -> list[Probe]:
 
 
 def peak_flops(probes: Iterable[Probe], seconds: dict[str, Spread]) -> float:
-    """Floating-point operations per second of the fastest probe, by its best time."""
+    """Return the floating-point operations per second of the fastest probe, by its best time."""
     return max(probe.flops / seconds[probe.name].best for probe in probes)
 
 
@@ -71,6 +71,6 @@ def _convolution(
 
 
 def _random(*shape: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Noise: on some devices products of constants run at a clock that real numbers never see."""
+    """Return noise; on some devices products of constants run at a higher clock than those of real data."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(*shape, generator=generator).to(device=device, dtype=dtype)

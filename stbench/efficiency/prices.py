@@ -1,11 +1,11 @@
-"""Prices of operators that a counter lacks: fvcore's traces, torch's dispatch. One multiply-add counts 1 in fvcore's.
+"""Costs of operators that fvcore or torch's counter lack, in multiply-adds (fvcore) and FLOPs (torch).
 
-* Fused attention (0 in fvcore, and on a CPU in torch's): its two products, whatever is masked.
-* Contractions of two tensors by ``einsum``: fvcore rounds most of them to four digits; here they are exact.
-* Layer normalisation of more than 5 axes, which fvcore refuses.
-* In torch's counter: normalisation, pooling and resizing at fvcore's prices.
+* Fused attention, which counts 0 in fvcore, and in torch on a CPU: its two products, masked or not.
+* Contractions of two tensors by ``einsum``: exact, where fvcore rounds most of them to four digits.
+* Layer normalisation of more than 5 axes, which fvcore rejects.
+* In torch's counter: normalisation, pooling and resizing, as in fvcore.
 
-A normalisation written out in elementary operators is not recognised: its sums and products are free like all others.
+A normalisation written out in elementary operators is not recognised and does not count.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import torch
 
 ATTENTION = "scaled_dot_product_attention"
 NORM_COST, PLAIN_NORM_COST = 5, 4
-"""Per element of a normalisation with and without weights."""
+"""Multiply-adds per element of a normalisation with and without weights."""
 BILINEAR_COST = 4
 
 Shape = list[int] | torch.Size
 
 
 def attention_macs(query: Shape, key: Shape, value: Shape) -> int:
-    """Q·Kᵀ and weights·V of query (…, L, E), key (…, S, E) and value (…, S, E_v)."""
+    """Return the multiply-adds of Q·Kᵀ and weights·V for query (…, L, E), key (…, S, E) and value (…, S, E_v)."""
     return math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
 def fvcore_prices() -> dict[str, Any]:
-    """Handlers for :meth:`fvcore.nn.FlopCountAnalysis.set_op_handle`, by operator."""
+    """Return handlers for :meth:`fvcore.nn.FlopCountAnalysis.set_op_handle`, by operator."""
     from fvcore.nn.jit_handles import einsum_flop_jit, get_shape
 
     def attention(inputs: list[Any], _outputs: list[Any]) -> int:
@@ -53,7 +53,7 @@ def fvcore_prices() -> dict[str, Any]:
 
 
 def torch_prices() -> dict[Any, Callable[..., int]]:
-    """FLOPs, two per multiply-add, for :class:`torch.utils.flop_counter.FlopCounterMode`, from shapes."""
+    """Return functions from shapes to FLOPs for :class:`torch.utils.flop_counter.FlopCounterMode`, by operator."""
     aten = torch.ops.aten
 
     def norm(shape: Shape, weight: Shape | None = None, *_: Any, **__: Any) -> int:
@@ -75,7 +75,7 @@ def torch_prices() -> dict[Any, Callable[..., int]]:
         **dict.fromkeys((aten.native_batch_norm, aten._native_batch_norm_legit, aten.native_group_norm), norm),
         aten.native_layer_norm: layer_norm,
         **dict.fromkeys((aten.mean, aten._adaptive_avg_pool2d), pool),
-        # by overload too, or torch's counter would take the operator apart into indexing
+        # also by overload, or torch's counter would decompose the operator into indexing
         **dict.fromkeys((aten.upsample_nearest2d, aten.upsample_nearest2d.default), resize(1)),
         **dict.fromkeys((aten.upsample_bilinear2d, aten.grid_sampler_2d), resize(BILINEAR_COST)),
         aten._scaled_dot_product_flash_attention_for_cpu: attention,

@@ -1,9 +1,10 @@
-"""The whole efficiency profile of several methods: counts, memory, speed, stages, growth, energy."""
+"""Efficiency profile of several methods: counts, memory, speed, stages, growth, energy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stbench.efficiency.energy import measure_energy
@@ -27,9 +28,9 @@ STAGE_REPEATS = 5
 class Settings:
     """What to measure.
 
-    ``budget`` is the time in seconds that each measurement may take after warm-up (one repeat at least);
-    ``training`` adds the speed of optimiser steps; ``growth`` the scaling of the prediction; ``memory_batch`` None
-    takes each method's training batch.
+    ``budget``: seconds per measurement after warm-up (at least one repeat). ``training``: also measure optimiser steps.
+    ``growth``: also measure how the cost of predictions grows. ``memory_batch``: None means the method's training
+    batch.
     """
 
     device: DeviceName = "cpu"
@@ -44,15 +45,15 @@ class Settings:
 
     @property
     def inference_batches(self) -> tuple[int, ...]:
-        """Batch 1 is always among them: it is the latency."""
+        """Batch sizes of predictions; always include 1, for the latency."""
         return tuple(sorted({1, *self.batch_sizes}))
 
 
 def profile(specs: Sequence[RunSpec], settings: Settings, say: Callable[[str], None]) -> tuple[Cost, ...]:
-    """Measure every method; ``say`` hears what is being done.
+    """Measure every method; ``say`` is called with a line about each measurement.
 
     Raises:
-        UserError: the device is absent.
+        UserError: the device does not exist.
     """
     return _Profiler(specs, settings, say).run()
 
@@ -109,7 +110,7 @@ class _Profiler:
                 self._add(name, stages=self._stages(runner), energy=self._energy(name, runner, precision))
 
     def _peak(self, precision: str) -> float:
-        """FLOP/s of the fastest probe, in a budget for all of them together."""
+        """Return the FLOP/s of the fastest probe; all probes share one budget."""
         self.say(f"timing the device's peak, precision {precision}")
         work = probes(self.device, precision)
         times = interleave({probe.name: probe.run for probe in work}, self.clock, self.settings.budget / len(work))
@@ -158,7 +159,9 @@ class _Profiler:
             times = interleave(works, self.clock, self.settings.budget / len(horizons(next(iter(self.specs.values())))))
             for name, spec in self.specs.items():
                 seconds = {f: t.p50 for (n, f), t in times.items() if n == name and isinstance(t, Spread)}
-                macs = {f: self._macs(spec, shape) for (n, f), shape in shapes.items() if n == name}
+                macs = {
+                    f: float(total_macs(partial(build, spec, shape))) for (n, f), shape in shapes.items() if n == name
+                }
                 self._grown(name, axis, seconds, macs)
         for name, cost in self.costs.items():
             batches = {
@@ -167,10 +170,6 @@ class _Profiler:
                 if s.seconds and (s.mode, s.precision) == ("inference", self.settings.precisions[0])
             }
             self._grown(name, "batch", batches, {batch: batch * float(cost.macs.total) for batch in batches})
-
-    @staticmethod
-    def _macs(spec: RunSpec, shape: ClipShape) -> float:
-        return float(total_macs(lambda: build(spec, shape)))
 
     def _grown(self, name: str, axis: Axis, seconds: dict[float, float], macs: dict[float, float]) -> None:
         growth = Growth(

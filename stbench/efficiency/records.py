@@ -1,4 +1,4 @@
-"""What a profile finds, in plain units (seconds, bytes, joules, multiply-adds); a missing value says why."""
+"""Records of a profile, in seconds, bytes, joules and multiply-adds; a missing value has a reason."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Axis = Literal["horizon", "pixels", "batch"]
 
 
 class Speed(Record):
-    """Repeated predictions, or optimiser steps, on one batch size.
+    """Speed of repeated predictions, or optimiser steps, at one batch size.
 
-    ``seconds`` is None where ``failure`` says why. ``peak_flops`` is the device's measured peak in FLOP/s: the fastest
-    of several matrix products and convolutions in this precision (:mod:`stbench.efficiency.peak`). ``share_of_peak``
-    is what the method's FLOPs (published convention; thrice the forward's for a training step) reach of it.
-    ``gemm_flops`` stands in older records for a peak of square matrix products alone.
+    ``seconds``: None if the measurement failed, with the reason in ``failure``. ``peak_flops``: the device's measured
+    peak in FLOP/s in this precision (:mod:`stbench.efficiency.peak`). ``share_of_peak``: the method's FLOP/s relative
+    to it, with FLOPs by the published convention, times three for a training step. ``gemm_flops``: in older records, a
+    peak of square matrix products alone.
     """
 
     mode: Mode
@@ -35,12 +35,11 @@ class Speed(Record):
 
 
 class Memory(Record):
-    """Peak memory of a prediction, or of an optimiser step with the moments in place, in a fresh process.
+    """Peak memory of a prediction, or of an optimiser step with allocated moments, in a fresh process.
 
-    On a CPU ``peak`` is the process's resident set (libraries included), on CUDA what the allocator handed out.
-    ``before`` is the same with the method built and nothing run; ``activations`` the difference.
-    ``start_up`` is the time from the process's start until the method is ready, ``first`` that of its first call, on
-    one clip.
+    ``peak``: on a CPU the process's resident set with libraries, on CUDA the memory given out by the allocator.
+    ``before``: the same after the method is built. ``activations``: the difference. ``start_up``: time from the start
+    of the process until the method is ready. ``first``: time of its first call, on one clip.
     """
 
     mode: Mode
@@ -54,12 +53,12 @@ class Memory(Record):
 
     @property
     def activations(self) -> int | None:
-        """Bytes that running the method adds to holding it."""
+        """Bytes that running the method needs in addition to the method itself."""
         return None if self.peak is None or self.before is None else self.peak - self.before
 
 
 class Stages(Record):
-    """Where the time of a prediction at batch 1 goes, as shares; the temporal module is what the others leave."""
+    """Shares of the time of a prediction at batch 1; the temporal module is the rest."""
 
     encoder: float
     temporal: float
@@ -67,7 +66,7 @@ class Stages(Record):
 
 
 class Growth(Record):
-    """How cost grows along one axis: fitted exponents of seconds and of multiply-adds, and the points behind them.
+    """Growth of cost along one axis: fitted exponents of seconds and of multiply-adds, and the measured points.
 
     An exponent of 1 is proportional growth. ``points`` are (factor, seconds).
     """
@@ -79,7 +78,7 @@ class Growth(Record):
 
 
 class Energy(Record):
-    """Joules per predicted sequence by the device's counter; ``reason`` where there is none."""
+    """Joules per predicted sequence from the device's counter, or the ``reason`` why they are missing."""
 
     joules_per_sequence: float | None = None
     batch: int | None = None
@@ -87,7 +86,7 @@ class Energy(Record):
 
 
 class Cost(Record):
-    """Everything measured of one method on one benchmark."""
+    """All measurements of one method on one benchmark."""
 
     method: str
     plugin: str
@@ -102,13 +101,13 @@ class Cost(Record):
     energy: Energy = Energy(reason="not asked for")
 
     def speed(self, mode: Mode, precision: str, batch: int) -> Speed | None:
-        """One cell of the speed table."""
+        """Return one cell of the speed table."""
         keys = mode, precision, batch
         return next((s for s in self.speeds if (s.mode, s.precision, s.batch) == keys), None)
 
 
 class Profile(Record):
-    """Costs of several methods, and what they were measured on."""
+    """Costs of several methods, and the machine on which they were measured."""
 
     benchmark: str
     version: int
@@ -119,7 +118,7 @@ class Profile(Record):
 
     @property
     def key(self) -> str:
-        """Hardware, torch version and threads as a file name's part."""
+        """Hardware, torch version and threads, for use in file names."""
         environment = self.environment
         words = f"{environment['device']}-torch{environment['libraries']['torch']}-t{environment['threads']}"
         kept = "".join(c if c.isalnum() or c in ".-" else "-" for c in words)

@@ -1,4 +1,4 @@
-"""A method on an engine, ready to be timed: predictions and optimiser steps as work without arguments."""
+"""Predictions and optimiser steps of a method on an engine, as functions without arguments to be timed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stbench.train.engine import Engine, TrainingModule
 
 
 class Runner:
-    """One placed method. Axes of its clips: B, T, C, H, W.
+    """A method on an engine. Axes of its clips: B, T, C, H, W.
 
     Args:
-        spec: which method, and how it is trained.
+        spec: the method and its training settings.
         engine: device and precision.
-        shape: instead of the run's.
-        compiled: run the method through torch.compile, whether its training says so or not.
+        shape: overrides the shape of the spec.
+        compiled: run the method through torch.compile, whatever its training settings.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Runner:
         self._module: TrainingModule | None = None
 
     def work(self, mode: Mode, batch: int) -> Callable[[], object]:
-        """A prediction in eval mode, or an optimiser step, on a batch that already lies on the device.
+        """Return a prediction in evaluation mode, or an optimiser step, on a batch that is already on the device.
 
-        Each call sets the mode it needs, so that both kinds may run in turns.
+        Each call sets the mode that it needs, so both kinds may alternate.
         """
         return self._prediction(batch) if mode == "inference" else self._step(batch)
 
@@ -56,7 +56,7 @@ class Runner:
 
     def _step(self, batch: int) -> Callable[[], object]:
         training = self.spec.training
-        assert training is not None, "a method without training has no training step"
+        assert training is not None, "an untrained method has no training step"
         module, method = self._training_module(training), self.method
         clip = random_clip(method.shape, batch, self.engine.device)
 

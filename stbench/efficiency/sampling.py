@@ -1,4 +1,4 @@
-"""Timing that noise cannot easily fool: warm-up, interleaved rounds, synchronised clocks, order statistics."""
+"""Robust timing: warm-up, interleaved rounds, synchronised clocks, order statistics."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ OUT_OF_MEMORY = "out of memory"
 
 
 class Clock(Protocol):
-    """Where time comes from; tests bring their own."""
+    """A clock; tests supply their own."""
 
     def now(self) -> float:
-        """Seconds on a clock that never goes back, once everything queued on the device is done."""
+        """Return monotonic seconds after all work queued on the device is done."""
 
 
 @dataclass(frozen=True)
 class DeviceClock:
-    """Wall clock of a device."""
+    """The wall clock, synchronised with a device."""
 
     device: torch.device
 
     def now(self) -> float:
-        """Seconds, once everything queued on the device is done."""
+        """Return seconds after all work queued on the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
@@ -51,7 +51,7 @@ class Spread(Record):
 
 
 def summarise(seconds: Sequence[float]) -> Spread:
-    """Statistics of at least one timing.
+    """Return the statistics of one or more timings.
 
     >>> summarise([1.0, 2.0, 3.0, 4.0, 5.0]).iqr
     2.0
@@ -62,7 +62,7 @@ def summarise(seconds: Sequence[float]) -> Spread:
 
 @dataclass
 class _Series:
-    """Timings of one piece of work so far."""
+    """Timings of one task so far."""
 
     work: Work
     spent: float = 0.0
@@ -83,13 +83,13 @@ class _Series:
 
 
 def interleave(works: Mapping[Key, Work], clock: Clock, budget: float, at_least: int = 1) -> dict[Key, Spread | str]:
-    """Time pieces of work in turns, so that a slow moment of the machine hits all of them alike.
+    """Time tasks in turns, so that slow moments of the machine affect all of them equally.
 
-    Each is warmed up first (at least once; compilation happens here), then run until ``budget`` seconds are spent on
-    it; at least ``at_least`` and at most 200 times.
+    Each task is warmed up at least once, which includes compilation. It is then run until it has used ``budget``
+    seconds, at least ``at_least`` and at most 200 times.
 
     Returns:
-        Statistics by key, or the reason, for work that ran out of memory.
+        Statistics by key, or the reason if a task ran out of memory.
     """
     series = {key: _Series(work) for key, work in works.items()}
     for one in series.values():

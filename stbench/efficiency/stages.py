@@ -17,12 +17,12 @@ _CODEC_CALLS = {"encoder": "encode", "decoder": "decode"}
 
 
 def has_stages(method: Method) -> bool:
-    """Whether a method keeps its frame encoder and decoder where the split can see them."""
+    """Return whether a method has a frame encoder and decoder that :func:`split_time` can find."""
     return all(_target(method, name) is not None for name in NAMES)
 
 
 def split_time(method: Method, predict: Callable[[], object], clock: Clock, repeats: int) -> Stages:
-    """Shares of ``repeats`` predictions; a method has ``encoder`` and ``decoder`` modules, or a ``codec`` with both."""
+    """Split the time of ``repeats`` predictions of a method with ``encoder`` and ``decoder``, or a ``codec``."""
     spent = dict.fromkeys(NAMES, 0.0)
     predict()
     with ExitStack() as stack:
@@ -37,7 +37,7 @@ def split_time(method: Method, predict: Callable[[], object], clock: Clock, repe
 
 
 def _target(method: Method, stage: str) -> tuple[Any, str] | None:
-    """Object and attribute whose calls make a stage."""
+    """Return the object and attribute whose calls form a stage."""
     if isinstance(getattr(method, stage, None), nn.Module):
         return getattr(method, stage), "forward"
     codec = getattr(method, "codec", None)

@@ -1,4 +1,4 @@
-"""A method as a benchmark's protocol sets it up, and inputs to run it on. Axes: B, T, C, H, W."""
+"""A method as a run's spec defines it, and inputs for it. Axes: B, T, C, H, W."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 def build(spec: RunSpec, shape: ClipShape | None = None) -> Method:
-    """The method of a run, its weights drawn anew; another ``shape`` replaces the benchmark's.
+    """Build the method of a run with new weights; ``shape`` overrides the benchmark's.
 
     Raises:
         UserError: the shape does not fit the method.
@@ -27,16 +27,16 @@ def build(spec: RunSpec, shape: ClipShape | None = None) -> Method:
 
 
 def random_clip(shape: ClipShape, batch: int, device: torch.device | None = None) -> Tensor:
-    """Uniform noise in [0, 1), (batch, T_in+T_out, C, H, W): shapes decide the cost, values do not."""
+    """Return uniform noise in [0, 1), (batch, T_in+T_out, C, H, W); the cost does not depend on values."""
     clip = torch.rand(batch, shape.length, *shape.frame, generator=torch.Generator().manual_seed(SEED))
     return clip.to(device) if device is not None else clip
 
 
 def by_shape(make: Callable[[], Method], ask: Callable[[Method, Tensor], Answer]) -> Answer:
-    """Ask something that only shapes decide of the method that ``make`` builds, and of one clip for it.
+    """Evaluate a function of shapes on the method that ``make`` builds and one clip for it.
 
-    Uses torch's "meta" device, where nothing is computed; a method that looks at values on its way runs on the CPU.
-    Torch's own random state is left as it was.
+    Uses torch's "meta" device, which computes nothing; a method that reads values runs on the CPU instead. Restores
+    torch's random state.
     """
     try:
         return _on("meta", make, ask)

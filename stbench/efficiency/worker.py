@@ -1,4 +1,4 @@
-"""The process of :mod:`stbench.efficiency.memory`: a task on standard input, a measurement on standard output."""
+"""The process of :mod:`stbench.efficiency.memory`: reads a task from stdin, writes a measurement to stdout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def measure(task: Task) -> Memory:
-    """Build the method, run it on one clip (which also makes the optimiser's moments), then on the batch."""
+    """Build the method, run it on one clip, which also allocates the optimiser's moments, then on the batch."""
     engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision)
     runner = Runner(task.spec, engine)
     one, all_ = runner.work(task.mode, 1), runner.work(task.mode, task.batch)
@@ -58,7 +58,7 @@ def _peak(device: torch.device) -> int:
 
 
 def _from_proc(field: str) -> int | None:
-    """Bytes of a field of Linux's own account of this process; unlike getrusage it forgets the parent at exec."""
+    """Read a field of /proc/self/status in bytes; unlike getrusage it excludes the parent process."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return None

@@ -1,1 +1,1 @@
-"""The shipped loggers, one file each: listeners of :mod:`stbench.events` that write what they hear."""
+"""The shipped loggers, one file each: listeners of :mod:`stbench.events` that write events to a file."""

@@ -1,4 +1,4 @@
-"""``--log csv``: one line per epoch of every run in OUT/epochs.csv, appended as training goes."""
+"""``--log csv``: appends one line per epoch of every run to OUT/epochs.csv."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("run", "method", "seed", "epoch", "step", "lr", "train_loss", "val_ms
 
 
 class CsvLogger(SweepListener):
-    """Appends to ``epochs.csv`` in the output folder; the file is closed between epochs, so that it can be read."""
+    """Append to ``epochs.csv`` in the output folder; the file is closed between epochs, so that it can be read."""
 
     def __init__(self, out: Path) -> None:
         self.file = out / "epochs.csv"
@@ -32,7 +32,7 @@ class _Epochs(RunListener):
         self._run = run
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """Append a line; the first one of a new file is the header."""
+        """Append a line, after the header in a new file."""
         is_new = not self._file.exists()
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a", newline="", encoding="utf-8") as stream:

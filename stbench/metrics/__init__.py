@@ -1,4 +1,4 @@
-"""Metrics whose names carry their convention. Listing them imports no torch; computing does, when first asked for."""
+"""Metrics; a metric's name states its convention. Listing them does not import torch; computing does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the statistics of frames to a score: streamed, in float64, of constant size, summable over processes.
+"""Accumulation of frame statistics to scores: streaming, in float64, of constant size, summable over processes.
 
 Axes: B batch, T time (lead times), K statistics of all metrics.
 """
@@ -17,7 +17,7 @@ from stbench.schema import Score
 
 
 class MetricAccumulator:
-    """Sums of statistics, and counts, per lead time; exact whatever the batch sizes and the number of processes.
+    """Sums of statistics and counts per lead time, independent of batch sizes and number of processes.
 
     >>> accumulator = MetricAccumulator(["mse_frame"], t_out=2, data_range=None)
     >>> accumulator.update({"mse_frame": (torch.tensor([[1.0, 3.0], [2.0, 4.0]]),)})
@@ -28,8 +28,8 @@ class MetricAccumulator:
     Args:
         names: metrics to accumulate.
         t_out: number of lead times.
-        data_range: checked here, before any work is done.
-        device: where the sums are kept.
+        data_range: peak of the data; checked here, before any work is done.
+        device: device of the sums.
 
     Raises:
         UserError: an unknown metric, or a missing data range.
@@ -45,39 +45,39 @@ class MetricAccumulator:
         self._state = torch.zeros(rows + 1, t_out, dtype=torch.float64, device=device)
 
     def update(self, statistics: Mapping[str, Sequence[Tensor]]) -> None:
-        """Add a batch: of every metric its statistics (:func:`stbench.metrics.frame_statistics`), (B, T) per part."""
+        """Add a batch: the statistics of every metric, (B, T) per part (:func:`stbench.metrics.frame_statistics`)."""
         parts = [part.double().sum(0) for name in self.names for part in statistics[name]]
         batch = len(statistics[self.names[0]][0]) if self.names else 0
         count = torch.full((self.t_out,), batch)
         self._state += torch.stack([row.to(self._state) for row in (*parts, count)])
 
     def merge(self, other: MetricAccumulator) -> None:
-        """Add what another accumulator of the same metrics and lead times has seen."""
+        """Add the sums of another accumulator with the same metrics and lead times."""
         if (self.names, self.t_out) != (other.names, other.t_out):
             raise ValueError(f"cannot merge {self.names}, {self.t_out} with {other.names}, {other.t_out}")
         self._state += other.state().to(self._state)
 
     def state(self) -> Tensor:
-        """(K+1, T) float64: one row of sums per statistic, then the counts. Adding states adds what they have seen."""
+        """Sums per statistic, then counts: (K+1, T) float64. States can be added."""
         return self._state
 
     def load(self, state: Tensor) -> Self:
-        """Take over a state, such as the sum of every process's."""
+        """Replace the state, for example with the sum over processes."""
         if state.shape != self._state.shape:
             raise ValueError(f"state of shape {tuple(state.shape)}, expected {tuple(self._state.shape)}")
         self._state = state.to(self._state)
         return self
 
     def compute(self) -> dict[str, Score]:
-        """Total and per-lead-time score of each metric.
+        """Return the total and per-lead-time score of each metric.
 
         Raises:
-            UserError: nothing has been scored yet.
+            UserError: no frame was scored.
         """
         state = self._state.cpu()
         counts = state[-1]
         if not bool((counts > 0).all()):
-            raise UserError("No frame was scored: the split holds no clips.")
+            raise UserError("No frame was scored: the split has no clips.")
         scores, row = {}, 0
         for metric in self.metrics:
             sums = state[row : row + len(metric.parts)]

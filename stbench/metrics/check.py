@@ -1,4 +1,4 @@
-"""An independent second opinion: a sample of frames scored again by scikit-image."""
+"""Independent check: scores a sample of frames again with scikit-image."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _CHECKED = ("ssim", "psnr", "mse_pixel")
 def check_against_skimage(
     pred_BTCHW: Tensor, true_BTCHW: Tensor, *, data_range: float, sample: int, seed: int
 ) -> float:
-    """Largest absolute difference between our SSIM, PSNR and pixel MSE and scikit-image's over a sample of frames.
+    """Return the largest absolute difference of SSIM, PSNR and pixel MSE to scikit-image over a sample of frames.
 
     Args:
         pred_BTCHW: predicted frames.
         true_BTCHW: true frames.
         data_range: peak R of the data.
-        sample: number of frames drawn without replacement (all of them when there are fewer).
-        seed: decides which.
+        sample: number of frames drawn without replacement, or all if there are fewer.
+        seed: seed of the sample.
 
     Returns:
-        The largest difference; NaN where only one of the two gives a number. SSIM is left out for frames
-        under 7×7, which neither side scores.
+        The largest difference; NaN if only one of the two returns a number. SSIM is left out for frames below 7×7,
+        which neither scores.
     """
     frames = pred_BTCHW.shape[0] * pred_BTCHW.shape[1]
     chosen = np.random.default_rng(seed).choice(frames, min(sample, frames), replace=False)
@@ -57,7 +57,7 @@ def _skimage_values(names: tuple[str, ...], pred_CHW: Frame, true_CHW: Frame, da
 
 
 def _difference(ours: float, theirs: float) -> float:
-    """|ours − theirs|; 0 where both are the same infinity or both NaN."""
+    """Return |ours − theirs|; 0 if both are the same infinity or both NaN."""
     if ours == theirs or (np.isnan(ours) and np.isnan(theirs)):
         return 0.0
     return abs(ours - theirs)

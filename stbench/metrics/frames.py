@@ -1,4 +1,4 @@
-"""Every requested metric of every frame of a batch, in one pass.
+"""Computation of all requested metrics on every frame of a batch, in one pass.
 
 Axes: B batch, T time, C channels, H height, W width, F = B·T frames.
 """
@@ -18,18 +18,18 @@ from stbench.metrics.statistics import shared_statistics
 
 
 class Frames:
-    """Predicted and true frames of a batch, and what metrics may take from them.
+    """Predicted and true frames of a batch, and derived values that metrics share.
 
     Args:
-        pred_BTCHW: predicted frames in the space they are to be scored in.
+        pred_BTCHW: predicted frames in model space.
         true_BTCHW: true frames, same shape and device.
-        data_range: peak R of the data; None where it has none.
+        data_range: peak R of the data; None if unknown.
         physical: (predicted, true) frames in physical units, same shape.
-        row_weights: (H,) weights of the rows, of mean 1 (:func:`latitude_weights`).
+        row_weights: (H,) weights of the rows, with mean 1 (:func:`latitude_weights`).
         shared: names of the shared statistics to compute.
 
     Raises:
-        UserError: shapes that differ, or frames too small for a shared statistic.
+        UserError: shapes differ, or frames are too small for a shared statistic.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Frames:
 
     @property
     def peak(self) -> float:
-        """The data range R of a metric that needs one; NaN where it is not known."""
+        """Data range R of a metric that needs one; NaN if unknown."""
         return self.data_range or float("nan")
 
     @cached_property
@@ -66,12 +66,10 @@ class Frames:
         """Predicted minus true in physical units, (B, T, C, H, W) float64.
 
         Raises:
-            UserError: no frames in physical units were given, or they have another shape.
+            UserError: no frames in physical units were given, or their shape differs.
         """
         if self._physical is None:
-            raise UserError(
-                "Metrics in physical units: no frames in such units were given. Pass physical=(pred, true)."
-            )
+            raise UserError("Metrics in physical units need frames in these units. Pass physical=(pred, true).")
         pred, true = self._physical
         _check_shapes(pred, true)
         if pred.shape != self.pred_BTCHW.shape:
@@ -81,10 +79,10 @@ class Frames:
 
     @cached_property
     def row_weights(self) -> Tensor:
-        """Weights of the rows, (H,) float64; 1 where none were given.
+        """Weights of the rows, (H,) float64; 1 if none were given.
 
         Raises:
-            UserError: there are more or fewer of them than rows.
+            UserError: their number differs from that of the rows.
         """
         rows = self.pred_BTCHW.shape[-2]
         weights = torch.ones(rows) if self._row_weights is None else self._row_weights
@@ -103,23 +101,23 @@ def frame_statistics(
     physical: tuple[Tensor, Tensor] | None = None,
     row_weights: Tensor | None = None,
 ) -> dict[str, tuple[Tensor, ...]]:
-    """Statistics of each metric on each frame, which :class:`stbench.metrics.MetricAccumulator` sums up.
+    """Compute the statistics of each metric on each frame, for :class:`stbench.metrics.MetricAccumulator`.
 
     Args:
-        names: metrics, as ``stbench list metrics`` shows them.
-        pred_BTCHW: predicted frames in the space they are to be scored in.
+        names: metrics, as in ``stbench list metrics``.
+        pred_BTCHW: predicted frames in model space.
         true_BTCHW: true frames, same shape and device.
-        data_range: peak R of the data, for the metrics that clip or normalise; None where it has none.
+        data_range: peak R of the data, for metrics that clip or normalise; None if unknown.
         physical: (predicted, true) frames in physical units, same shape, for the ``*_physical`` metrics.
-        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, of mean 1 (:func:`latitude_weights`).
+        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, with mean 1 (:func:`latitude_weights`).
 
     Returns:
-        Per name one (B, T) float64 tensor for each of the metric's parts, on the frames' device. A frame with a NaN
-        scores NaN; others are untouched.
+        By name, one (B, T) float64 tensor for each part of the metric, on the frames' device. A frame with a NaN scores
+        NaN; other frames are unaffected.
 
     Raises:
-        UserError: an unknown metric, shapes that differ, a missing data range or missing weights, frames too small for
-            a metric, or a metric that gives something else than its parts.
+        UserError: a metric is unknown, shapes differ, the data range or weights are missing, frames are too small for a
+            metric, or a metric does not return its parts.
     """
     metrics = check_metrics(names, data_range=data_range, latitudes_known=row_weights is not None)
     frames = Frames(
@@ -140,8 +138,9 @@ def _measure(metric: Metric, frames: Frames) -> tuple[Tensor, ...]:
     if [tuple(part.shape) for part in parts] != expected:
         seen = [tuple(part.shape) for part in parts]
         raise UserError(
-            f"The metric {metric.name!r} gives statistics of shapes {seen}, expected {expected}: one (B, T) tensor for "
-            f"each of its parts ({', '.join(metric.parts)}). Check it with: stbench check --kind metrics {metric.name}"
+            f"The metric {metric.name!r} returned statistics of shapes {seen}, expected {expected}: one (B, T) tensor "
+            f"for each of its parts ({', '.join(metric.parts)}). "
+            f"Check it with: stbench check --kind metrics {metric.name}"
         )
     return tuple(part.double() for part in parts)
 
@@ -155,7 +154,7 @@ def frame_values(
     physical: tuple[Tensor, Tensor] | None = None,
     row_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Value of each metric on each frame, (B, T) float64 on the CPU; arguments as :func:`frame_statistics`'."""
+    """Return each metric's value on each frame, (B, T) float64 on the CPU; arguments as :func:`frame_statistics`."""
     found = frame_statistics(
         names, pred_BTCHW, true_BTCHW, data_range=data_range, physical=physical, row_weights=row_weights
     )
@@ -163,8 +162,8 @@ def frame_values(
 
 
 def finish_frames(name: str, parts: Sequence[Tensor]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Value of a metric on each frame, (B, T), from the frame's own statistics."""
-    with np.errstate(all="ignore"):  # a frame may have no value
+    """Return the value of a metric on each frame, (B, T), from the frame's statistics."""
+    with np.errstate(all="ignore"):  # the value of a frame may be undefined
         return np.asarray(get_metric(name).finish([part.cpu().numpy() for part in parts]), dtype=np.float64)
 
 
@@ -177,6 +176,6 @@ def _check_shapes(pred: Tensor, true: Tensor) -> None:
 
 
 def latitude_weights(degrees_H: Tensor) -> Tensor:
-    """Cosine-of-latitude weights of grid rows, scaled to mean 1: (H,) degrees -> (H,) float64."""
+    """Return cosine-of-latitude weights of grid rows, scaled to mean 1: (H,) degrees -> (H,) float64."""
     cosine = torch.cos(torch.deg2rad(degrees_H.double()))
     return cosine / cosine.mean()

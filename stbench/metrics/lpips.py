@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., CVPR 2018) with its three trunks; the network is in ``perceptual.py``."""
+"""LPIPS metrics (Zhang et al., CVPR 2018), one per trunk; the network is in ``perceptual.py``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Perceptual(Metric):
-    """Mean perceptual distance of frames under one trunk."""
+    """Mean perceptual distance of frames with one trunk."""
 
     net: str
 
     def statistics(self, frames: Frames) -> Tensor:
-        """The distance of each pair of frames."""
+        """Return the distance of each pair of frames."""
         from stbench.metrics.perceptual import lpips_frames
 
         pred_FCHW, true_FCHW = frames.pred_BTCHW.flatten(0, 1), frames.true_BTCHW.flatten(0, 1)
         return lpips_frames(self.net, pred_FCHW, true_FCHW, frames.peak).view(frames.pred_BTCHW.shape[:2])
 
     def unavailable(self, frame: tuple[int, int, int]) -> str | None:
-        """Frames that are not grey or RGB or too small, or a trunk without weights."""
+        """Return the reason: frames are neither grey nor RGB or too small, or the trunk's weights are missing."""
         from stbench.metrics.perceptual import why_unavailable
 
         return why_unavailable(self.net, frame)

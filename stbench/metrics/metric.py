@@ -1,6 +1,6 @@
 """The contract of a metric plugin (entry-point group ``stbench.metrics``), and look-up by name.
 
-Free of torch and numpy, so that listing metrics is instant: a plugin imports them inside its methods.
+Imports neither torch nor numpy, so that listing metrics is instant; a plugin imports them inside its methods.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Reduction = Literal["mean", "rms", "parts"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
-    """One column of a table: what it means, and how it is computed.
+    """Definition and computation of a metric, one column of a table.
 
-    A metric measures statistics of every frame (one sequence at one lead time). Their means over any set of frames, a
-    lead time or the whole split, are all that :meth:`finish` needs to give the score of that set. The mean of a value
-    has one statistic, the value itself; a root of a mean has its square; a ratio of sums has two, its parts.
+    A metric computes statistics of every frame (one sequence at one lead time). :meth:`finish` turns their means over a
+    set of frames, such as a lead time or a split, into the score of that set. A mean has one statistic, the value; a
+    root of a mean has one, the square; a ratio of sums has two, numerator and denominator.
 
     Attributes:
         name: identifies the convention; two conventions never share a name.
-        formula: of one frame, and how frames are pooled. y is the true frame, ŷ the predicted one, C, H, W its channels
-            and pixels, R the benchmark's ``data_range``, "clip" the restriction of a frame to [0, R].
-        unit: of the value; "model" is the benchmark's model space, "physical" the units of the data.
+        formula: formula of a frame, and how frames are pooled. y is the true frame, ŷ the predicted one, C, H, W its
+            channels and pixels, R the benchmark's ``data_range``, "clip" the restriction of a frame to [0, R].
+        unit: unit of the value; "model" is the benchmark's model space, "physical" the units of the data.
         lower_is_better: direction of improvement.
-        needs: what must be known: the peak of the data, frames in physical units, latitudes of the rows.
-        shared: statistics of :mod:`stbench.metrics.statistics` that it takes from ``frames.shared``; they are computed
+        needs: required inputs: the peak of the data, frames in physical units, latitudes of the rows.
+        shared: statistics of :mod:`stbench.metrics.statistics` that it reads from ``frames.shared``; they are computed
             once for all metrics.
         parts: names of the statistics.
     """
@@ -52,26 +52,26 @@ class Metric(ABC):
 
     @property
     def reduction(self) -> Reduction:
-        """How frames are pooled: their mean, the root of the mean of their squares, or :meth:`finish` of the parts."""
+        """How frames are pooled: mean, root of the mean of squares, or :meth:`finish` of the parts."""
         return "mean" if len(self.parts) == 1 else "parts"
 
     @abstractmethod
     def statistics(self, frames: Frames) -> Tensor | tuple[Tensor, ...]:
-        """The statistics of every frame, one (B, T) tensor per part; NaN where a frame has no value."""
+        """Return the statistics of every frame, one (B, T) tensor per part; NaN where undefined."""
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The score from the mean of each statistic; by default the mean itself.
+        """Return the score from the mean of each statistic; by default the mean itself.
 
         Args:
-            means: one float64 torch tensor or numpy array per part, all of one shape, whatever it is.
+            means: one float64 torch tensor or numpy array per part, all of the same, arbitrary shape.
 
         Returns:
-            The scores, of that shape. Undefined is NaN: a ratio whose denominator is 0 needs no care.
+            The scores, of that shape. Undefined is NaN: a ratio with denominator 0 needs no special treatment.
         """
         return means[0]
 
     def unavailable(self, frame: tuple[int, int, int]) -> str | None:  # noqa: ARG002 - most metrics always can
-        """Why it cannot be computed here on frames (C, H, W); None where it can."""
+        """Return the reason why it cannot be computed here on frames (C, H, W), or None."""
         return None
 
 
@@ -84,10 +84,10 @@ METRICS: Registry[Metric] = Registry("metric", "stbench.metrics", _check)
 
 
 def get_metric(name: str) -> Metric:
-    """Look a metric up by name.
+    """Look up a metric by name.
 
     Raises:
-        UserError: the name is unknown (the message suggests a near miss), or its plugin cannot be loaded.
+        UserError: the name is unknown, or its plugin cannot be loaded.
     """
     return METRICS.get(name)
 
@@ -95,11 +95,11 @@ def get_metric(name: str) -> Metric:
 def check_metrics(
     names: Iterable[str], *, data_range: float | None, latitudes_known: bool = True
 ) -> tuple[Metric, ...]:
-    """Resolve names and check that what they need is stated.
+    """Resolve names and check that required inputs are known.
 
     Raises:
-        UserError: an unknown name, a name given twice, a data range that is needed and absent or not positive, or
-            latitudes that are needed and not known.
+        UserError: a name is unknown or repeated, a required data range is missing or not positive, or required
+            latitudes are missing.
     """
     metrics = tuple(get_metric(name) for name in names)
     listed = [metric.name for metric in metrics]
@@ -122,9 +122,9 @@ def check_metrics(
 
 
 def unavailable(names: Iterable[str], frame: tuple[int, int, int]) -> dict[str, str]:
-    """Which of the metrics cannot be computed here on frames (C, H, W), each with its reason.
+    """Return the metrics that cannot be computed here on frames (C, H, W), each with the reason.
 
-    Looking for weights may download them (:mod:`stbench.metrics.trunks`).
+    This may download weights (:mod:`stbench.metrics.trunks`).
     """
     reasons = {name: get_metric(name).unavailable(frame) for name in names}
     return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., CVPR 2018), version 0.1 of the ``lpips`` package, many frames at once.
+"""LPIPS (Zhang et al., CVPR 2018), version 0.1 of the ``lpips`` package, for batches of frames.
 
 Axes: F frames, C channels, H height, W width.
 """
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 from stbench.metrics.trunks import UnavailableError, find_trunk
 
 SMALLEST_FRAME = {"alex": 31, "vgg": 16, "squeeze": 17}
-"""Pixels per side below which a trunk's pooling has nothing left."""
+"""Smallest side of a frame, in pixels, that a trunk's pooling supports."""
 
 CHUNK_PIXELS_CPU = 1 << 18
 CHUNK_PIXELS_DEVICE = 1 << 22
 
 
 class Lpips(nn.Module):
-    """The package's network with a given trunk; both frames of a pair go through it in one batch."""
+    """The package's network with a given trunk; both frames of a pair pass it in one batch."""
 
     def __init__(self, net: str, trunk: dict[str, Tensor]) -> None:
         super().__init__()
         import lpips
 
-        with torch.device("meta"), warnings.catch_warnings():  # no random start, no download, no deprecation notice
+        with torch.device("meta"), warnings.catch_warnings():  # no random start, no download, no warning
             warnings.simplefilter("ignore")
             self.package: Any = lpips.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
         heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
@@ -41,7 +41,7 @@ class Lpips(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, pred_F3HW: Tensor, true_F3HW: Tensor) -> Tensor:
-        """Distance of each pair, (F,); frames in [−1, 1]."""
+        """Return the distance of each pair, (F,); frames in [−1, 1]."""
         features = self.package.net(self.package.scaling_layer(torch.cat([pred_F3HW, true_F3HW])))
         distance = pred_F3HW.new_zeros(len(pred_F3HW))
         for layer, head in zip(features, self.package.lins, strict=True):
@@ -52,7 +52,7 @@ class Lpips(nn.Module):
 
 @lru_cache
 def _load(net: str, device: torch.device) -> Lpips | str:
-    """The network on a device, or the reason why there is none; asked once per process."""
+    """Return the network on a device, or the reason why there is none; cached per process."""
     try:
         return Lpips(net, find_trunk(net)).to(device)
     except UnavailableError as error:
@@ -60,7 +60,7 @@ def _load(net: str, device: torch.device) -> Lpips | str:
 
 
 def why_unavailable(net: str, frame: tuple[int, int, int]) -> str | None:
-    """Why a trunk cannot score frames (C, H, W) here; None where it can. Looking for weights may download them."""
+    """Return the reason why a trunk cannot score frames (C, H, W) here, or None; may download weights."""
     reason = _undefined(net, frame) or _load(net, torch.device("cpu"))
     return reason if isinstance(reason, str) else None
 
@@ -76,7 +76,7 @@ def _undefined(net: str, frame: tuple[int, int, int]) -> str | None:
 
 
 def lpips_frames(net: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float) -> Tensor:
-    """Distance of each pair of frames, (F,) float64, after clipping to [0, data_range] and mapping to [−1, 1].
+    """Return the distance of each pair of frames, (F,) float64, after clipping and mapping to [−1, 1].
 
     Args:
         net: "alex", "vgg" or "squeeze".
@@ -85,7 +85,7 @@ def lpips_frames(net: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: flo
         data_range: peak R of the data.
 
     Raises:
-        UnavailableError: not defined for such frames, or the trunk's weights cannot be had.
+        UnavailableError: undefined for such frames, or the trunk's weights are not available.
     """
     channels, height, width = pred_FCHW.shape[1:]
     if reason := _undefined(net, (channels, height, width)):
@@ -105,6 +105,6 @@ def lpips_frames(net: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: flo
 
 
 def _to_rgb(x_FCHW: Tensor, data_range: float) -> Tensor:
-    """[0, data_range] -> [−1, 1], float32, three channels."""
+    """Map [0, data_range] to [−1, 1], float32, three channels."""
     scaled = x_FCHW.float().clamp(0, data_range).mul(2 / data_range).sub(1)
     return scaled.expand(-1, 3, -1, -1)

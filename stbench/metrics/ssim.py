@@ -1,4 +1,4 @@
-"""Structural similarity (Wang et al., IEEE TIP 2004) as scikit-image computes it; ``window_sums.py`` has the sums."""
+"""Structural similarity (Wang et al., IEEE TIP 2004) as in scikit-image; ``window_sums.py`` computes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What metrics of a pair of frames are made of: a few numbers per frame, each computed once and shared.
+"""Statistics of pairs of frames, computed once and shared by metrics.
 
 Axes: F frames, C channels, H height, W width.
 """
@@ -17,9 +17,9 @@ from torch import Tensor
 from stbench.metrics.window_sums import Array, WindowSums, check_window
 
 CHUNK_CPU = 1 << 16
-"""Values per chunk: large enough for cheap calls, small enough for a core's cache."""
+"""Values per chunk on a CPU: few calls, but within a core's cache."""
 CHUNK_DEVICE = 1 << 22
-"""Values per chunk on an accelerator: enough to fill it, below 1 GiB of intermediate maps."""
+"""Values per chunk on an accelerator: enough to fill it, with less than 1 GiB of intermediate maps."""
 
 
 _CLIPPED = {"clipped", "signal", "ssim", "ssim_legacy"}
@@ -29,10 +29,10 @@ _WINDOWED = {"ssim", "ssim_legacy"}
 def shared_statistics(
     names: Collection[str], pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float | None
 ) -> dict[str, Tensor]:
-    """Each named statistic (see :class:`_Job`) of each frame, (F,) float64, on the frames' device.
+    """Compute named statistics (see :class:`_Job`) of each frame, (F,) float64, on the frames' device.
 
     Raises:
-        UserError: frames too small for SSIM.
+        UserError: frames are too small for SSIM.
     """
     if not names:
         return {}
@@ -44,22 +44,22 @@ def shared_statistics(
 
 @dataclass(frozen=True)
 class _Job:
-    """The statistics wanted of each frame.
+    """The statistics to compute.
 
-    ``squared`` and ``absolute`` are Σ(ŷ−y)² and Σ|ŷ−y|; of frames clipped to [0, peak], ``clipped`` is Σ(ŷ−y)²,
-    ``signal`` Σy², and ``ssim`` and ``ssim_legacy`` the mean structural similarity at peak and twice the peak.
+    ``squared`` and ``absolute`` are Σ(ŷ−y)² and Σ|ŷ−y|. For frames clipped to [0, peak], ``clipped`` is Σ(ŷ−y)²,
+    ``signal`` is Σy², and ``ssim`` and ``ssim_legacy`` are the mean structural similarity at peak and twice the peak.
     """
 
     needs: frozenset[str]
     peak: float
 
     def on_device(self, pred: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """All frames, on their device."""
+        """Compute all frames on their device."""
         parts = self._chunks(pred, true, max(1, CHUNK_DEVICE // pred[0].numel()))
         return {need: torch.cat([part[need] for part in parts]) for need in self.needs}
 
     def on_cpu(self, pred: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """All frames, by numpy on one thread: its calls are cheap, and a busy second core cannot hold them up."""
+        """Compute all frames with numpy on one thread, whose calls are cheap and do not wait for a busy core."""
         size = max(1, CHUNK_CPU // pred[0].numel())
         with np.errstate(all="ignore"):  # NaN and infinite frames score NaN; columns without window hold anything
             parts = self._chunks(_as_numpy(pred), _as_numpy(true), size)
@@ -74,7 +74,7 @@ class _Job:
         xp: Any = torch if isinstance(pred_FCHW, Tensor) else np
         workspace = memory[: 12 * math.prod(pred_FCHW.shape)].reshape(3, 4, -1)
         pred, true, error, scratch = (_rows(part, pred_FCHW) for part in workspace[2])
-        pred[:], true[:] = (_planes(x).swapaxes(0, 1) for x in (pred_FCHW, true_FCHW))
+        pred[:], true[:] = (x.reshape(-1, *x.shape[-2:]).swapaxes(0, 1) for x in (pred_FCHW, true_FCHW))
         found: dict[str, Array] = {}
         if self.needs & {"squared", "absolute"}:
             xp.subtract(pred, true, out=error)
@@ -88,14 +88,12 @@ class _Job:
         if self.needs & _WINDOWED:
             sums = WindowSums(pred, true, workspace)
             found["clipped"] = sums.squared_difference
-            found |= {name: sums.ssim(peak) for name, peak in self._peaks() if name in self.needs}
+            peaks = {"ssim": self.peak, "ssim_legacy": 2 * self.peak}
+            found |= {name: sums.ssim(peak) for name, peak in peaks.items() if name in self.needs}
         elif "clipped" in self.needs:
             xp.subtract(pred, true, out=error)
             found["clipped"] = _plane_sums(xp.multiply(error, error, out=scratch))
         return {name: self._over_channels(name, values, pred_FCHW.shape[1]) for name, values in found.items()}
-
-    def _peaks(self) -> tuple[tuple[str, float], ...]:
-        return ("ssim", self.peak), ("ssim_legacy", 2 * self.peak)
 
     def _over_channels(self, name: str, values: Array, channels: int) -> Array:
         by_frame = values.reshape(-1, channels)
@@ -103,19 +101,14 @@ class _Job:
 
 
 def _workspace(like_FCHW: Array) -> Array:
-    """Scratch memory for twelve float64 maps of such frames, on their device."""
+    """Allocate twelve float64 maps of such frames, on their device."""
     size = 12 * math.prod(like_FCHW.shape)
     is_tensor = isinstance(like_FCHW, Tensor)
     return like_FCHW.new_empty(size, dtype=torch.float64) if is_tensor else np.empty(size)
 
 
-def _planes(x_FCHW: Array) -> Array:
-    """(F, C, H, W) -> (P, H, W), P = F·C."""
-    return x_FCHW.reshape(-1, *x_FCHW.shape[-2:])
-
-
 def _rows(part: Array, like_FCHW: Array) -> Array:
-    """Memory seen as the rows of all planes together, (H, P, W)."""
+    """View memory as the rows of all planes, (H, P, W)."""
     frames, channels, height, width = like_FCHW.shape
     return part.reshape(height, frames * channels, width)
 
@@ -126,5 +119,5 @@ def _as_numpy(x: Tensor) -> Array:
 
 
 def _plane_sums(x_HPW: Array) -> Array:
-    """Sum of each plane, (P,)."""
+    """Return the sum of each plane, (P,)."""
     return x_HPW.sum(0).sum(1)

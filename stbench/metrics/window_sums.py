@@ -1,4 +1,4 @@
-"""Structural similarity of many frames at once, equal to scikit-image's (7×7 uniform window, sample covariance).
+"""Structural similarity of batches of frames, equal to scikit-image's (7×7 uniform window, sample covariance).
 
 Axes: F frames (planes of one channel), H height, W width.
 
@@ -7,8 +7,8 @@ With u = x + y, v = x − y and N = 49 pixels per window, the index of Wang et a
     S = (Su² − Sv² + k1) (Pu − Pv + k2) / ((Su² + Sv² + k1) (Pu + Pv + k2))
     Su = Σu,   Pu = N Σu² − Su²,   k1 = 2 (0.01 R)² N²,   k2 = 2 (0.03 R)² N (N−1)
 
-so that the window sums of u, v, u², v² are enough. They are float64, whatever the frames are: Pu and Pv cancel on
-nearly constant windows, where float32 (scikit-image's own choice for float32 frames) loses the sixth digit.
+so only the window sums of u, v, u², v² are needed. They are always float64: Pu and Pv cancel on nearly constant
+windows, where float32 (scikit-image's choice for float32 frames) loses the sixth digit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 from stbench.errors import UserError
 
 Array = Any
-"""A numpy array (frames on the CPU, whose loops are single-threaded and cheap to call) or a torch tensor."""
+"""A numpy array (for frames on the CPU, with single-threaded loops that are cheap to call) or a torch tensor."""
 
 WINDOW = 7
 _BORDER = WINDOW - 1
@@ -41,13 +41,13 @@ def check_window(height: int, width: int) -> None:
 class WindowSums:
     """Sums of u, v, u² and v² over every 7×7 window of F pairs of frames, u = x + y, v = x − y.
 
-    All rows of all frames are run together, row by row, so that every operation goes over one long stretch of memory.
-    A window that wraps into the next frame lies in the last six columns, which are cut off in the end.
+    The rows of all frames are adjacent in memory, so that every operation runs over one long stretch. Windows that wrap
+    into the next frame lie in the last six columns, which are cut off at the end.
 
     Args:
         x_HFW: float64 frames of at least 7×7, row by row.
         y_HFW: frames to compare with, same shape.
-        workspace: (3, 4, H·F·W) float64 scratch; the frames themselves may lie in its last part.
+        workspace: (3, 4, H·F·W) float64 scratch memory; its last part may hold the frames themselves.
     """
 
     def __init__(self, x_HFW: Array, y_HFW: Array, workspace: Array) -> None:
@@ -66,9 +66,9 @@ class WindowSums:
         self._shape = (height - _BORDER, frames, width)
 
     def _sum_seven(self, values: Array, *, pairs: Array, out: Array, step: int) -> None:
-        """out[i] = Σ values[i + k·step], k = 0 … 6, along the last axis; its last 6·step entries mean nothing.
+        """Compute out[i] = Σ values[i + k·step], k = 0 … 6, along the last axis; the last 6·step entries are undefined.
 
-        Summing ones to twos, twos to fours, and 4 + 2 + 1 takes four additions in place of six.
+        Sums of two, sums of four, and 4 + 2 + 1 take four additions in place of six.
         """
         size = values.shape[-1]
         twos, fours, sevens = size - step, size - 3 * step, size - 6 * step
@@ -79,7 +79,7 @@ class WindowSums:
         total += values[:, 6 * step :]
 
     def ssim(self, data_range: float) -> Array:
-        """Mean structural similarity of each frame, (F,) float64; NaN for a frame that holds one."""
+        """Return the mean structural similarity of each frame, (F,) float64; NaN for frames with a NaN."""
         first, second = self._scratch
         level, spread, numerator, denominator = first[:2], first[2:], second[:2], second[2:]
         self._xp.multiply(self._sums[:2], self._sums[:2], out=level)
