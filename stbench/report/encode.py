@@ -1,7 +1,7 @@
-r"""Text that a user, a plugin or a run folder supplied, made safe for each output. Every writer encodes here.
+r"""Escaping of untrusted text for each output format; every writer uses it.
 
-A run folder may come from anybody, and so may every name in it. In each format such text is shown literally: it is
-never obeyed as markup, a formula, a command or a link of its own.
+Run folders, plugins and users supply names that may contain anything. Each format shows such text literally, never as
+markup, a formula, a command or a link.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 
 
 def visible(text: str) -> str:
-    r"""Replace what a terminal or an editor obeys but does not show; line breaks become spaces.
+    r"""Escape invisible characters that terminals or editors interpret; line breaks become spaces.
 
-    Control characters (ANSI sequences begin with one), characters that reorder or hide text, and bytes of file names
-    that are not UTF-8 are written as escapes.
+    These are control characters (which start ANSI sequences), characters that reorder or hide text, and bytes of file
+    names that are not UTF-8.
 
     >>> visible("red\x1b[31m\nline"), visible("\u202eevil")
     ('red\\x1b[31m line', '\\u202eevil')
@@ -58,7 +58,7 @@ def visible(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""Text as Markdown shows it, inside a paragraph or a table cell.
+    r"""Escape text for a paragraph or table cell of Markdown.
 
     >>> print(markdown("a|b [x](javascript:y) <b> mse_frame"))
     a\|b \[x\]\(javascript:y) &lt;b&gt; mse_frame
@@ -68,7 +68,7 @@ def markdown(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    r"""Text as LaTeX shows it; characters outside ASCII that have no command become ``?``.
+    r"""Escape text for LaTeX; non-ASCII characters without a command become ``?``.
 
     >>> print(latex("mse_frame ↓ 5 %"))
     mse\_frame $\downarrow$ 5 \%
@@ -77,7 +77,7 @@ def latex(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A value that no spreadsheet takes for a formula: text that begins like one is preceded by an apostrophe.
+    """Prepend an apostrophe to text that a spreadsheet would read as a formula.
 
     >>> csv_cell("=1+1"), csv_cell("-2.5"), csv_cell(-3), csv_cell("- 2")
     ("'=1+1", '-2.5', -3, "'- 2")
@@ -89,7 +89,7 @@ def csv_cell(value: object) -> object:
 
 
 def terminal(text: str) -> str:
-    r"""Text as rich markup that shows it literally.
+    r"""Escape text for rich markup.
 
     >>> print(terminal("[red]x[/red]"))
     \[red]x\[/red]
@@ -98,12 +98,12 @@ def terminal(text: str) -> str:
 
 
 def picture(text: str) -> str:
-    """Text as matplotlib shows it: a dollar sign begins no formula."""
+    """Escape text for matplotlib, where a dollar sign starts a formula."""
     return visible(text).replace("$", r"\$")
 
 
 def link(path: Path, seen_from: Path) -> str:
-    """Relative address of a path for a document in the folder ``seen_from``, percent-encoded: never a scheme or markup.
+    """Return a path relative to the folder ``seen_from``, percent-encoded, so that it cannot be a scheme or markup.
 
     >>> link(Path("/a/runs/javascript:x"), Path("/a/out"))
     '../runs/javascript%3Ax'
@@ -113,7 +113,7 @@ def link(path: Path, seen_from: Path) -> str:
 
 
 def file_name(text: str, most: int = 80) -> str:
-    """A part of a file's name: letters, digits, ``.``, ``-`` and ``_`` stay, anything else becomes ``-``.
+    """Make text safe for a file name: all but letters, digits, ``.``, ``-`` and ``_`` becomes ``-``.
 
     >>> file_name("../a b"), file_name("moving_digits")
     ('..-a-b', 'moving_digits')

@@ -1,4 +1,4 @@
-"""Numbers as text: the one place that decides digits and units."""
+"""Formatting of numbers: digits and units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stbench.metrics import get_metric
 
 
 def format_value(value: float) -> str:
-    """Four significant digits, without an exponent where it can be avoided.
+    """Format with four significant digits, without an exponent if possible.
 
     >>> format_value(0.0123456), format_value(1234.5), format_value(0.34451), format_value(2.0)
     ('0.01235', '1234', '0.3445', '2.000')
@@ -21,7 +21,7 @@ def format_value(value: float) -> str:
 
 
 def format_spread(mean: float, std: float) -> str:
-    """Mean ± std with the same decimals, or two digits of a std that they cannot show.
+    """Format mean ± std with the same decimals, or more for two digits of a small std.
 
     >>> format_spread(0.000177, 4.95e-6), format_spread(2.0, 1.4142), format_spread(250.0, 0.0123)
     ('0.0001770 ± 0.0000050', '2.000 ± 1.414', '250.0 ± 0.012')
@@ -34,12 +34,12 @@ def format_spread(mean: float, std: float) -> str:
 
 
 def _decimals(value: float) -> int:
-    """Decimals of four significant digits."""
+    """Return the number of decimals for four significant digits."""
     return max(3 - int(f"{value:.3e}".partition("e")[2]), 0)
 
 
 def format_count(count: int) -> str:
-    """A parameter count in thousands or millions.
+    """Format a parameter count in thousands or millions.
 
     >>> format_count(9_545_442), format_count(12_300), format_count(0)
     ('9.55 M', '12.3 k', '0')
@@ -50,7 +50,7 @@ def format_count(count: int) -> str:
 
 
 def format_large(value: float) -> str:
-    """Three digits with a decimal prefix.
+    """Format with three digits and a decimal prefix.
 
     >>> format_large(9.24e10), format_large(60_762_700), format_large(812), format_large(0)
     ('92.4 G', '60.8 M', '812', '0')
@@ -62,7 +62,7 @@ def format_large(value: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in the unit that suits it.
+    """Format a duration in a suitable unit.
 
     >>> format_duration(4.23), format_duration(90), format_duration(7300)
     ('4.2 s', '90 s', '2.0 h')
@@ -73,7 +73,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_digits(value: float) -> str:
-    """Three significant digits, more before the decimal point.
+    """Format with three significant digits, or all digits of a larger integer part.
 
     >>> format_digits(12345.6), format_digits(12.345), format_digits(0.5)
     ('12346', '12.3', '0.500')
@@ -82,7 +82,7 @@ def format_digits(value: float) -> str:
 
 
 def format_time(seconds: float) -> str:
-    """A measured time in milliseconds, or in seconds from one second on.
+    """Format a measured time in milliseconds, or in seconds from one second on.
 
     >>> format_time(0.0123), format_time(2.5), format_time(0.00001)
     ('12.3 ms', '2.500 s', '0.010 ms')
@@ -91,7 +91,7 @@ def format_time(seconds: float) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """Bytes in 10⁹, small ones in 10⁶.
+    """Format bytes in GB, or MB if few.
 
     >>> format_bytes(2.6e9), format_bytes(3e6)
     ('2.60 GB', '3 MB')
@@ -100,7 +100,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_work(count: float) -> str:
-    """Multiply-adds in 10⁹, small ones in 10⁶, always with two decimals.
+    """Format multiply-adds in 10⁹, or 10⁶ if few, with two decimals.
 
     >>> format_work(20_737_425_408), format_work(5_000_000), format_work(0)
     ('20.74 G', '5.00 M', '0')
@@ -111,7 +111,7 @@ def format_work(count: float) -> str:
 
 
 def format_printed(value: float) -> str:
-    """A published number with the digits it was printed with.
+    """Format a published number with the digits with which it was printed.
 
     >>> format_printed(0.3108), format_printed(26.0)
     ('0.3108', '26')
@@ -120,5 +120,5 @@ def format_printed(value: float) -> str:
 
 
 def arrow(metric: str) -> str:
-    """Which way a metric is better."""
+    """Return an arrow for a metric's direction of improvement."""
     return "↓" if get_metric(metric).lower_is_better else "↑"

@@ -1,4 +1,4 @@
-"""A report, or a profile, in every format asked for."""
+"""Writing of reports and profiles in the requested formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What a report can be written as."""
+    """Formats of a report."""
 
     MD = "md"
     CSV = "csv"
@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 
 def produce(report: Report, out: Path, formats: Collection[Format]) -> list[Path]:
-    """Write the report into a folder and return the files; pictures first, since the Markdown shows them."""
+    """Write the report into a folder and return the files; pictures come first, because Markdown links them."""
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     if Format.PNG in formats:
@@ -56,7 +56,7 @@ def produce(report: Report, out: Path, formats: Collection[Format]) -> list[Path
 
 
 def write_profile(profile: Profile, folder: Path) -> list[Path]:
-    """Write ``<benchmark>-<protocol>-<hardware>`` with endings json, csv, md, tex and png; returns the paths."""
+    """Write ``<benchmark>-<protocol>-<hardware>`` as json, csv, md, tex and png; return the paths."""
     from stbench.report.figures.profile import draw
 
     stem = f"{file_name(profile.benchmark)}-{file_name(profile.protocol)}-{profile.key}"

@@ -107,7 +107,7 @@ def test_why_it_is_unavailable(weights: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_without_weights_there_is_a_reason_and_the_other_metrics_go_on() -> None:
     reasons = unavailable(["lpips_alex", "ssim"], (1, 64, 64))
     assert set(reasons) == {"lpips_alex"}
-    for part in ("torch's hub cache", "alexnet-owt-7be5be79.pth cannot be fetched", "pip cannot", trunks.ENV):
+    for part in ("torch's hub cache", "alexnet-owt-7be5be79.pth: download failed", "pip cannot", trunks.ENV):
         assert part in reasons["lpips_alex"]
     pred, true = random_frames(1, 1, 1, 40, 40)
     with pytest.raises(trunks.UnavailableError, match="lpips_alex: No verified weights"):

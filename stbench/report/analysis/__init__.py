@@ -1,1 +1,1 @@
-"""Turn collected runs into tables, tests, audits and series; no format is known here."""
+"""Analysis of collected runs: tables, tests, audits and series, independent of output formats."""

@@ -1,4 +1,4 @@
-"""Can a table be right? Checks that need nothing but its numbers.
+"""Consistency checks of a table that need only its numbers.
 
 Notation: R the data range, N = C·H·W the values of a frame, e the squared error of a frame summed over C, H, W.
 """
@@ -19,9 +19,9 @@ Severity = Literal["contradiction", "suspect"]
 Kind = Literal["psnr_low", "psnr_high", "psnr_unusual", "mae_high", "duplicate", "one_cell_apart", "parameters"]
 
 GAP_LIMIT = 6.0
-"""dB above the bound at which the typical (geometric-mean) frame error would be a quarter of the mean one."""
+"""dB above the bound at which the geometric mean of frame errors would be a quarter of the mean."""
 GAP_EXCESS = 1.0
-"""dB by which a row's gap may exceed the median gap of its table before it is worth a look."""
+"""dB by which a row's gap may exceed the median gap of its table before it is reported."""
 MEDIAN_ROWS = 5
 PARAMETER_TOLERANCE = 0.01
 
@@ -30,9 +30,9 @@ PARAMETER_TOLERANCE = 0.01
 class AuditRow:
     """One row of any table.
 
-    ``table`` names the table within its source, ``values`` are printed metric values, ``parameters`` the printed count,
-    ``expected_parameters`` that of the configuration. A row of ``other_setting`` has frames and a configuration that
-    are not the benchmark's: what follows from these is not asked of it.
+    ``table``: name of the table within its source. ``values``: printed metric values. ``parameters``: printed count.
+    ``expected_parameters``: count of the configuration. ``other_setting``: the row has other frames or another
+    configuration than the benchmark, so checks that depend on these are skipped.
     """
 
     label: str
@@ -44,7 +44,7 @@ class AuditRow:
 
     @classmethod
     def of_published(cls, row: PublishedRow, expected_parameters: int | None) -> AuditRow:
-        """Take a published row; ``expected_parameters`` is the count of the configuration it must mean."""
+        """Convert a published row; ``expected_parameters`` is the count of the configuration that it refers to."""
         return cls(
             row.label, row.values, row.table, row.parameters, expected_parameters, other_setting=bool(row.other_setting)
         )
@@ -68,10 +68,10 @@ class Finding:
 def audit(
     rows: Sequence[AuditRow], shape: ClipShape | None, data_range: float | None, *, printed: bool = True
 ) -> list[Finding]:
-    """All checks on all rows. Without a shape or data range the bounds between metrics are left out.
+    """Run all checks on all rows; without a shape or data range, bounds between metrics are skipped.
 
-    ``printed`` tables are all there is of their runs, so that a PSNR far above its bound is worth a look too; where
-    the values of every frame are at hand, frames may differ as much as they do.
+    For a ``printed`` table, a PSNR far above its bound is also reported. For runs whose values of every frame are
+    known, it is not: frames may differ that much.
     """
     found: list[Finding] = []
     if shape is not None:
@@ -84,7 +84,7 @@ def audit(
 
 
 def psnr_floor(mse_frame: float, values: int, data_range: float) -> float:
-    """The least mean PSNR, in dB, that a mean squared error allows.
+    """Return the lowest mean PSNR, in dB, that a mean squared error allows.
 
     PSNR of a frame is -10·log10(e / (N·R²)), convex in e, so by Jensen's inequality the mean of frames is at least the
     PSNR of the mean error: 10·log10(N·R² / mean e). Clipping to [0, R] can only make e smaller and PSNR larger.
@@ -104,7 +104,7 @@ def _psnr_bounds(rows: Sequence[AuditRow], values: int, data_range: float) -> li
         floor = row.values["psnr"] - gap
         said = f"PSNR {row.values['psnr']:g} dB"
         if gap < -_psnr_tolerance(row):
-            text = f"{said} is below {floor:.2f} dB, the least that its MSE allows"
+            text = f"{said} is below {floor:.2f} dB, the lowest that its MSE allows"
             found.append(Finding(row.label, "psnr_low", "contradiction", text, row.table))
         elif gap > GAP_LIMIT:
             text = (
@@ -131,32 +131,32 @@ def _mse(row: AuditRow, values: int) -> float | None:
 
 
 def _psnr_tolerance(row: AuditRow) -> float:
-    """What rounding of the printed MSE and PSNR can do, in dB."""
+    """Return the effect of rounding in the printed MSE and PSNR, in dB."""
     name = "mse_frame" if "mse_frame" in row.values else "mse_pixel"
     mse = row.values[name]
     return _half_unit(row.values["psnr"]) + 10 * math.log10(1 + _half_unit(mse) / mse) + 1e-6
 
 
 def _half_unit(value: float) -> float:
-    """Half a unit of the last digit that a number prints."""
+    """Return half a unit of the last printed digit of a number."""
     _, _, decimals = repr(float(value)).partition(".")
     return 0.0 if "e" in decimals else 0.5 * 10.0 ** -len(decimals)
 
 
 def _mae_bound(row: AuditRow, values: int) -> list[Finding]:
-    """(Σ|d|)² ≤ N·Σd² in every frame (Cauchy-Schwarz), and so for the means (Jensen)."""
+    """Check (Σ|d|)² ≤ N·Σd², which holds for every frame (Cauchy-Schwarz) and for the means (Jensen)."""
     mse, mae = row.values.get("mse_frame"), row.values.get("mae_frame")
     if mse is None or mae is None or not (math.isfinite(mse) and math.isfinite(mae)):
         return []
     most = math.sqrt(values * (mse + _half_unit(mse)))
     if mae - _half_unit(mae) <= most * (1 + 1e-9):
         return []
-    text = f"MAE {mae:g} is above {most:.4g}, the most its MSE allows"
+    text = f"MAE {mae:g} is above {most:.4g}, the highest that its MSE allows"
     return [Finding(row.label, "mae_high", "contradiction", text, row.table)]
 
 
 def _duplicates(rows: Sequence[AuditRow]) -> list[Finding]:
-    """Rows of one table that agree in every one of two or more metrics."""
+    """Find rows of one table that agree in all of two or more metrics."""
     found = []
     for one, other in combinations(rows, 2):
         same = _agreeing(one, other)
@@ -167,7 +167,7 @@ def _duplicates(rows: Sequence[AuditRow]) -> list[Finding]:
 
 
 def _one_cell_apart(rows: Sequence[AuditRow]) -> list[Finding]:
-    """Rows of two tables that agree in all metrics but one: the same model, and one of the two cells is wrong."""
+    """Find rows of two tables that agree in all metrics but one: the same model, with one wrong cell."""
     found = []
     for one, other in combinations(rows, 2):
         common, same = _common(one, other), _agreeing(one, other)

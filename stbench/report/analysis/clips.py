@@ -1,4 +1,4 @@
-"""The kept test clips, the same for every method, as grey or colour frames.
+"""Recorded test clips, the same for every method, as grey or colour frames.
 
 Axes: K clips, T time, C channels, H height, W width.
 """
@@ -18,9 +18,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Clips:
-    """Past and future frames (K, T, C, H, W), their numbers in the split (K,), and every row's prediction.
+    """Past and future frames (K, T, C, H, W), their numbers in the split (K,), and the prediction of every row.
 
-    ``low`` and ``high`` are the values shown as black and white.
+    ``low`` and ``high``: values shown as black and white.
     """
 
     index: Array
@@ -33,7 +33,7 @@ class Clips:
 
 
 def shared_clips(table: Table) -> Clips | None:
-    """Clips of the first finished seed of every row; rows that kept other clips are left out. None without any."""
+    """Return the clips of each row's first finished seed, without rows that have other clips, or None."""
     found = [(row, row.finished[0].samples()) for row in table.rows if row.finished]
     kept = [(row, arrays) for row, arrays in found if {"index", "past", "future", "prediction"} <= set(arrays)]
     if not kept:
@@ -58,13 +58,13 @@ def shared_clips(table: Table) -> Clips | None:
 
 
 def to_image(frame_CHW: Array, low: float, high: float) -> NDArray[np.uint8]:
-    """One frame as 8-bit values: (H, W, 3) for three channels, else the channels side by side, (H, C·W)."""
+    """Convert a frame to 8-bit values: (H, W, 3) for three channels, else channels side by side, (H, C·W)."""
     scaled = np.nan_to_num((frame_CHW - low) / max(high - low, 1e-12)).clip(0, 1)
     bytes_CHW = np.rint(255 * scaled).astype(np.uint8)
     return np.moveaxis(bytes_CHW, 0, -1) if len(bytes_CHW) == 3 else np.concatenate(list(bytes_CHW), axis=1)
 
 
 def to_error(prediction_CHW: Array, truth_CHW: Array) -> Array:
-    """Absolute error averaged over channels where they are colours, else side by side as in :func:`to_image`."""
+    """Return the absolute error: averaged over three channels, else side by side as in :func:`to_image`."""
     error = abs(prediction_CHW - truth_CHW)
     return np.asarray(error.mean(axis=0) if len(error) == 3 else np.concatenate(list(error), axis=1))

@@ -1,4 +1,4 @@
-"""What a row costs, as columns beside its scores: seeds, parameters, multiply-adds, training time, profiled speed."""
+"""Cost columns beside scores: seeds, parameters, multiply-adds, training time, profiled speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``key`` for machines, ``heading`` for people, a row's number (None: unknown) and its text."""
+    """One column: ``key`` for files, ``heading`` for readers, a row's number (None if unknown) and its text."""
 
     key: str
     heading: str
@@ -27,7 +27,7 @@ class Column:
     show: Callable[[float], str]
 
     def text(self, row: Row) -> str:
-        """The number as a table shows it."""
+        """Return the number as shown in a table."""
         if self.key == "n":
             return f"{len(row.seeds)}" if row.trained else f"{len(row.seeds)} (untrained)"
         value = self.number(row)
@@ -35,7 +35,7 @@ class Column:
 
 
 def cost_columns(table: Table) -> list[Column]:
-    """The columns that hold a number for some row."""
+    """Return the columns that have a number for at least one row."""
     known = [
         Column("n", "n", lambda row: len(row.seeds), str),
         Column(
@@ -53,7 +53,7 @@ def cost_columns(table: Table) -> list[Column]:
 
 
 def profile_columns(table: Table) -> list[Column]:
-    """Latency and throughput from every profile that knows some row; numbered where there are several."""
+    """Return latency and throughput from every profile that matches a row, numbered if there are several."""
     shown = profiles_of(table)
     columns = []
     for number, profile in enumerate(shown, start=1):
@@ -68,12 +68,12 @@ def profile_columns(table: Table) -> list[Column]:
 
 
 def profiles_of(table: Table) -> list[Profile]:
-    """The profiles that know some row of the table."""
+    """Return the profiles that match at least one row of the table."""
     return [profile for profile in table.profiles if any(_cost(profile, row) is not None for row in table.rows)]
 
 
 def unused_profiles(given: Sequence[Path], found: Mapping[Path, Profile], tables: Sequence[Table]) -> dict[Path, str]:
-    """The given files and folders of which no profile is shown in any table, with the reason."""
+    """Return the given files and folders without a profile shown in any table, with the reason."""
     shown = [profile for table in tables for profile in profiles_of(table)]
     files = [file for file, profile in found.items() if any(profile is other for other in shown)]
     reason = "no run matches its methods and sizes, so it was not used"
@@ -81,18 +81,18 @@ def unused_profiles(given: Sequence[Path], found: Mapping[Path, Profile], tables
 
 
 def latency(profile: Profile, row: Row) -> float | None:
-    """Median seconds of predicting one clip; None where it was not measured."""
+    """Return the median seconds of predicting one clip; None if not measured."""
     return next((speed.seconds.p50 for speed in _speeds(profile, row) if speed.batch == 1 and speed.seconds), None)
 
 
 def throughput(profile: Profile, row: Row) -> float | None:
-    """Predicted sequences per second at the batch size that gives most; None where it was not measured."""
+    """Return predicted sequences per second at the best batch size; None if not measured."""
     known = [speed.sequences_per_second for speed in _speeds(profile, row)]
     return max((value for value in known if value is not None), default=None)
 
 
 def cost_notes(table: Table) -> list[str]:
-    """How the columns were counted and measured, and on what."""
+    """Return notes on how, and on which machine, the columns were measured."""
     notes = []
     if any(row.macs for row in table.rows):
         notes.append("MACs: multiply-adds of one prediction over the whole horizon, batch 1, fvcore's convention.")
@@ -107,7 +107,7 @@ def cost_notes(table: Table) -> list[str]:
 
 
 def hardware(profile: Profile) -> str:
-    """What a profile was measured on."""
+    """Describe the machine of a profile."""
     known = profile.environment
     compiled = ", compiled" if profile.compiled else ""
     return f"{known['device']}, torch {known['libraries']['torch']}, threads: {known['threads']}{compiled}"
@@ -118,7 +118,7 @@ def _mean(cell: object) -> float | None:
 
 
 def _cost(profile: Profile, row: Row) -> Cost | None:
-    """The profile's entry for the same method at the same sizes: name, encoder, shape, parameters and MACs agree."""
+    """Return the profile's entry with the same method, encoder, shape, parameters and MACs, or None."""
     for cost in profile.costs:
         same_name = (cost.method, cost.encoder, cost.shape) == (row.spec.method, row.spec.encoder, row.spec.shape)
         if same_name and cost.parameters.total == row.parameters and row.macs in (None, cost.macs.total):
@@ -133,7 +133,7 @@ def _speeds(profile: Profile, row: Row) -> list[Speed]:
 
 
 def _precision(profile: Profile) -> str:
-    """The first precision that was profiled."""
+    """Return the first precision that was profiled."""
     return next((speed.precision for cost in profile.costs for speed in cost.speeds), "32")
 
 

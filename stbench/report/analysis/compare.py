@@ -1,4 +1,4 @@
-"""Which row is best in each column, and which ones cannot be told from it."""
+"""The best row of each column, and the rows that cannot be distinguished from it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Array = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a row is not compared with the best one."""
+    """Reason why a row is not compared with the best one."""
 
     kind: Literal["one_seed", "no_values", "other_sequences", "too_few"]
     text: str
 
 
-ONE_SEED = Obstacle("one_seed", "not tested: n = 1, no variance between seeds is known")
-BEST_ONE_SEED = Obstacle("one_seed", "not tested: the best row has n = 1, no variance between seeds is known")
+ONE_SEED = Obstacle("one_seed", "not tested: n = 1, so the variance between seeds is unknown")
+BEST_ONE_SEED = Obstacle("one_seed", "not tested: the best row has n = 1, so the variance between seeds is unknown")
 NO_VALUES = Obstacle("no_values", "not tested: no finite values per sequence")
 OTHER_SEQUENCES = Obstacle("other_sequences", "not tested: scored on other test sequences than the best row")
 
@@ -37,8 +37,8 @@ OTHER_SEQUENCES = Obstacle("other_sequences", "not tested: scored on other test 
 class Standing:
     """A row's place in a column.
 
-    ``rank`` counts from 1. ``difference`` is this row minus the best one, adjusted for all pairs of rows; None for the
-    best row itself and where nothing can be claimed: ``obstacle`` says why.
+    ``rank``: counts from 1. ``difference``: this row minus the best, adjusted for all pairs of rows; None for the best
+    row, and if it cannot be compared. ``obstacle``: the reason in the latter case.
     """
 
     rank: int
@@ -47,7 +47,7 @@ class Standing:
 
     @property
     def reason(self) -> str:
-        """Why the row is not compared; empty where it is."""
+        """Reason why the row is not compared; empty if it is."""
         return "" if self.obstacle is None else self.obstacle.text
 
     @property
@@ -57,13 +57,13 @@ class Standing:
 
     @property
     def tied(self) -> bool:
-        """Whether the row was compared and cannot be told from the best one."""
+        """True if the row was compared and cannot be distinguished from the best."""
         return self.difference is not None and not self.difference.clear
 
 
 @dataclass(frozen=True)
 class Column:
-    """Places of a table's rows in one metric, None where a row has no number, and the stretches that were drawn."""
+    """Places of a table's rows in one metric (None for a row without a number), and the stretches drawn."""
 
     standings: tuple[Standing | None, ...]
     stretches: Stretches | None = None
@@ -77,19 +77,19 @@ class Entry:
 
     @cached_property
     def sequences(self) -> str:
-        """A key of the test sequences and data that all its runs were scored on; empty where they differ."""
+        """Key of the test sequences and data on which all its runs were scored; empty if they differ."""
         keys = {f"{record.sequence_key} {record.result.data_fingerprint}" for record in self.records}
         return keys.pop() if len(keys) == 1 else ""
 
     @property
     def alone(self) -> bool:
-        """Whether a second seed is missing."""
+        """True if the row is trained and has a single seed."""
         return self.trained and len(self.records) < 2
 
     def values(self, metric: str) -> RowValues | None:
-        """Statistics by seed and sequence; None unless all are there and finite."""
+        """Return statistics by seed and sequence; None unless all are recorded and finite."""
         known = []
-        for record in self.records:  # one file at a time: values by lead time are dropped once they are averaged
+        for record in self.records:  # one file at a time: values by lead time are averaged, then dropped
             one_JNT = frame_statistics(record, metric)
             if one_JNT is None:
                 return None
@@ -120,7 +120,7 @@ def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: s
 def _against_best(
     entries: Sequence[Entry], ranked: Sequence[int], metric: str
 ) -> tuple[dict[int, Comparison | Obstacle], Stretches | None]:
-    """A comparison, or the reason why there is none, for every row behind the best."""
+    """Return, for every row but the best, its comparison or the reason why there is none."""
     best = ranked[0]
     found: dict[int, Comparison | Obstacle] = {}
     values: dict[int, RowValues] = {}
@@ -150,7 +150,7 @@ def _against_best(
 
 
 def shared_stretches(rows: Sequence[RowValues], overlap: int) -> Stretches:
-    """Stretches that suit the differences between rows; those of a single row suit its own values."""
+    """Choose stretches for the differences between rows, or for the values of a single row."""
     influence_KN = np.stack([row.influence.mean(axis=0) for row in rows])
     return choose_stretches(influence_KN - influence_KN.mean(axis=0) if len(rows) > 1 else influence_KN, overlap)
 
@@ -164,9 +164,9 @@ def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
 
 
 def frame_statistics(record: RunRecord, metric: str) -> Array | None:
-    """Statistics (J, N, T) of each sequence and lead time, whose means finish to the run's score.
+    """Return the statistics (J, N, T) of each sequence and lead time; None unless all are recorded and finite.
 
-    None unless all are recorded and finite. A metric that is a ratio of sums has J > 1.
+    :meth:`Metric.finish` turns their means into the run's score. A metric that is a ratio of sums has J > 1.
     """
     contract = get_metric(metric)
     parts = [f"{metric}.{part}" for part in contract.parts] if contract.reduction == "parts" else [metric]
@@ -180,7 +180,7 @@ def frame_statistics(record: RunRecord, metric: str) -> Array | None:
 
 
 def finish_of(metric: str) -> Finish:
-    """What makes a score of the means of a metric's statistics."""
+    """Return the function from the means of a metric's statistics to its score."""
     contract = get_metric(metric)
     if contract.reduction == "mean":
         return mean_of_one

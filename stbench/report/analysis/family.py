@@ -1,18 +1,18 @@
-"""Which rows differ from the best of a column: one procedure for mark, interval and p-value.
+"""Comparison of rows with the best of a column: one procedure for mark, interval and p-value.
 
 Axes: K rows, P pairs of rows, R resamples.
 
-The best row is the one that happens to look best, so comparing the others with it compares with a minimum. The family
-is therefore every pair of rows (a studentised range, in the manner of Tukey's test): in a table of equal rows the
-chance of any false mark is 5 %, whatever K. The distribution of the largest statistic comes from a joint simulation
-with R draws: test sequences are resampled for all rows together (paired), each row's seeds are drawn anew, and the
-variances are estimated anew from the draw, which is what makes Student's t out of a normal. Statistics with
-different degrees of freedom are compared on the normal scale. No pair is claimed more clearly than its own Student's t
-test would: few seeds may misjudge how the variance is shared between rows.
+The best row is selected by its score, so a comparison with it is a comparison with a minimum. The family of tests is
+therefore all pairs of rows (a studentised range, as in Tukey's test): in a table of equal rows the chance of any false
+mark is 5 %, for any K. The distribution of the largest statistic comes from a joint simulation with R draws. Each draw
+resamples test sequences for all rows together (paired), draws the seeds of each row, and estimates the variances from
+the draw, which turns a normal into Student's t. Statistics with different degrees of freedom are compared on the normal
+scale. The p-value of a pair is never below that of its own Student's t test, because few seeds may misjudge how the
+variance is shared between rows.
 
-Rows are told from the best in steps, the farthest first (a step-down test, as in Romano and Wolf 2005): rows that are
-told apart leave the family, and the others are held against what is left. The interval of a difference is that of its
-step, and leaves 0 out exactly where the adjusted p-value is at most 5 %.
+Rows are distinguished from the best in steps, the farthest first (a step-down test, as in Romano and Wolf 2005). Rows
+that differ leave the family, and the next row is compared with the rest. The interval of a difference is that of its
+step; it excludes 0 exactly if the adjusted p-value is at most 5 %.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ class Comparison:
 
     @property
     def clear(self) -> bool:
-        """Whether the rows differ: the interval leaves 0 out."""
+        """True if the rows differ: the interval excludes 0."""
         return self.p <= 1 - CONFIDENCE
 
 
 class Family:
-    """The rows of one column that can be compared with each other.
+    """The comparable rows of one column.
 
     Args:
-        rows: values of K rows over the same sequences; trained ones with two seeds or more.
-        stretches: which sequences are drawn together.
+        rows: values of K rows over the same sequences; trained rows need two seeds or more.
+        stretches: the sequences that are drawn together.
         resamples: R; the smallest p-value is 1/(R + 1).
-        seed: of the random draws.
+        seed: seed of the random draws.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Family:
         self._factor = rng.chisquare(freedom, resamples) / freedom
 
     def against(self, best: int) -> dict[int, Comparison]:
-        """Every other row minus the best one, by its number.
+        """Compare every other row with the best; return row minus best by row number.
 
-        Rows are taken from the farthest on; each is held against the largest statistic among the rows that are not yet
-        told apart. The first that cannot be told from the best ends the steps, and all nearer ones stay with it.
+        Rows are tested from the farthest to the nearest, against the largest statistic among the remaining rows. The
+        first row that does not differ ends the steps; all nearer rows do not differ either.
         """
         seen = {i: self._seen(i, best) for i in range(len(self._errors)) if i != best}
         order = sorted(seen, key=lambda i: -seen[i])
@@ -108,7 +108,7 @@ class Family:
         return float(self.uncertainty.scores[i] - self.uncertainty.scores[best])
 
     def _seen(self, i: int, best: int) -> float:
-        """The statistic of a pair on the normal scale: 0 for equal rows, infinite for a difference that is certain."""
+        """Return the statistic of a pair on the normal scale: 0 for equal rows, infinite for a certain difference."""
         difference = abs(self._difference(i, best))
         if self.uncertainty.exact(i, best):
             equal = difference <= EXACTLY_EQUAL * float(np.abs(self.uncertainty.scores[[i, best]]).max())
@@ -117,7 +117,7 @@ class Family:
         return float(student_scale(np.array(difference / error), np.array(freedom)))
 
     def _p(self, seen: float, largest_R: Array) -> float:
-        """Share of draws at least as large, the observation counted among them."""
+        """Return the share of draws at least as large, with the observation as one of them."""
         if seen == 0:
             return 1.0
         above = self.resamples - int(np.searchsorted(largest_R, seen, side="left"))
@@ -130,7 +130,7 @@ class Family:
         return student_p(abs(self._difference(i, best)) / error, freedom)
 
     def _largest(self, best: int, order: Sequence[int]) -> dict[int, Array]:
-        """For each row the largest statistic of any pair among it, the nearer ones and the best, (R,) in order."""
+        """Return, for each row in order, the largest statistic (R,) of any pair of it, nearer rows and the best."""
         among, running_R = [best], np.zeros(self.resamples)
         found: dict[int, Array] = {}
         for i in reversed(order):
@@ -142,7 +142,7 @@ class Family:
         return found
 
     def _statistics(self, i: int, others: list[int]) -> Array:
-        """Statistics of a row's pairs in draws in which all rows are equal, (P, R), on the normal scale."""
+        """Return a row's statistics in draws in which all rows are equal, (P, R), on the normal scale."""
         known = self.uncertainty
         variance_P = known.differences[i, others]
         spread = self._spread
@@ -158,9 +158,9 @@ class Family:
 
 
 def _drawn_seeds(known: Uncertainty, resamples: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """What other seeds would add to each row's score, and the variance that would be estimated from them, (K, R) each.
+    """Draw the effect of other seeds on each row's score, and the variance estimated from them, (K, R) each.
 
-    A row's own estimate from two or three seeds is often far too small; the mean of all trained rows is the least.
+    A row's estimate from two or three seeds is often far too small, so it is at least the mean of all trained rows.
     """
     trained = known.spare > 0
     shape = len(known.spare), resamples

@@ -1,4 +1,4 @@
-"""Which runs share a table, which share a row, and what tables and rows are called."""
+"""Keys that assign runs to tables and rows, and the names of tables and rows."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from stbench.report.collect.records import RunRecord
 from stbench.schema import RunSpec
 
 TASK = {"benchmark", "benchmark_version", "protocol", "selection", "shape", "dataset", "value_range", "data_range"}
-"""Settings that a table's rows share; with the scored clips and the data they make a task."""
+"""Settings shared by the rows of a table; together with scored clips and data they define a task."""
 SHORT_HASH = 8
 
 
 def task_key(record: RunRecord) -> str:
-    """Runs with the same key answer the same question on the same clips."""
+    """Return a key that is equal for runs of the same task on the same clips."""
     shared = record.spec.model_dump(mode="json", include=TASK)
     return json.dumps([shared, record.spec.evaluation.test_clips, record.result.data_fingerprint], sort_keys=True)
 
 
 def row_key(spec: RunSpec) -> str:
-    """Everything that decides a run's numbers, the seed apart: runs with the same key are seeds of one row."""
+    """Return a key of all settings but the seed; runs with the same key are seeds of one row."""
     return spec.model_copy(update={"seed": 0}).run_id
 
 
 def settings_of(spec: RunSpec) -> dict[str, Any]:
-    """Settings of a method as one flat mapping: ``training.epochs``, ``config.hidden`` …"""
+    """Return the settings of a method as a flat mapping: ``training.epochs``, ``config.hidden`` …"""
     return flat(spec.model_dump(mode="json", include={"config", "training", "evaluation"}))
 
 
 def row_labels(specs: Sequence[RunSpec]) -> list[str]:
-    """Method and encoder; rows that share both also name the settings in which they differ."""
+    """Return labels of method and encoder; rows that share both also name the settings in which they differ."""
     labels = [spec.method if spec.encoder == "paper" else f"{spec.method} ({spec.encoder} encoder)" for spec in specs]
     settings = [_distinguishing(spec) for spec in specs]
     shown = []
@@ -46,7 +46,7 @@ def row_labels(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def distinguish(titles: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
-    """What to add to titles of tables, each with a run of it: equal ones name the settings and data that differ."""
+    """Return suffixes for table titles, each with a run: equal titles name the settings and data that differ."""
     settings = [_task_settings(record) for record in records]
     found = []
     for title, own in zip(titles, settings, strict=True):
@@ -59,7 +59,7 @@ def distinguish(titles: Sequence[str], records: Sequence[RunRecord]) -> list[str
 
 
 def code_differences(records: Iterable[RunRecord]) -> str:
-    """Which seeds were trained by which code, where a row's runs differ in it; empty where they do not."""
+    """Return which seeds were trained by which code; empty if it was the same for all."""
     seeds: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if record.result.method_source:
@@ -73,7 +73,7 @@ def code_differences(records: Iterable[RunRecord]) -> str:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots."""
+    """Flatten nested mappings; keys are joined by dots."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
@@ -81,7 +81,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _distinguishing(spec: RunSpec) -> dict[str, Any]:
-    """Flat settings of a run that its table does not fix, hashes of weights shortened."""
+    """Return the flat settings of a run that its table does not fix, with shortened hashes of weights."""
     left_out = {*TASK, "seed", "origins", "method", "encoder"}
     found = flat(spec.model_dump(mode="json", exclude=left_out))
     if spec.weights is not None:

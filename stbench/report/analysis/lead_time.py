@@ -25,10 +25,10 @@ Array = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Series:
-    """One row's score at each lead time, (T,) each; ``low`` and ``high`` bound it at 95 %, each lead time by itself.
+    """A row's score at each lead time, (T,).
 
-    They are None where no values per sequence are there, or too few. ``test_noise_only`` says that the row has one
-    seed: the band covers other test sequences, not other seeds.
+    ``low`` and ``high``: bounds at 95 %, separately for each lead time; None if there are no or too few values per
+    sequence. ``test_noise_only``: the row has one seed, so the band covers other test sequences but not other seeds.
     """
 
     centre: Array
@@ -38,7 +38,7 @@ class Series:
 
 
 def series(row: Row, metric: str) -> Series | None:
-    """Scores of a row by lead time; None where it has none. Kept with the row: figures and page share it."""
+    """Return the scores of a row by lead time, or None; cached in the row for figures and page."""
     if metric not in row.kept:
         row.kept[metric] = _series(row, metric)
     found: Series | None = row.kept[metric]
@@ -46,7 +46,7 @@ def series(row: Row, metric: str) -> Series | None:
 
 
 def centre(row: Row, metric: str) -> Array | None:
-    """Mean over seeds at each lead time, (T,); None where the row has no numbers of this metric."""
+    """Return the mean over seeds at each lead time, (T,); None if the row lacks this metric."""
     scores = [record.result.test[metric] for record in row.finished if metric in record.result.test]
     return np.array([score.lead_times for score in scores]).mean(axis=0) if scores else None
 
@@ -75,7 +75,7 @@ def _series(row: Row, metric: str) -> Series | None:
 
 
 def reference_row(table: Table) -> Row | None:
-    """The row that skill is measured against: the first baseline of the protocol, else the first untrained row."""
+    """Return the reference row of skill: the first baseline of the protocol, else the first untrained row."""
     for name in _baselines(table):
         for row in table.rows:
             if row.spec.method == name and row.finished:
@@ -84,7 +84,7 @@ def reference_row(table: Table) -> Row | None:
 
 
 def skill(row: Row, reference: Row, metric: str) -> Array | None:
-    """1 - score/reference score at each lead time, for metrics where lower is better; 1 is perfect, 0 no better."""
+    """Return 1 - score/reference score at each lead time, for metrics where lower is better; 1 is perfect."""
     if not get_metric(metric).lower_is_better:
         return None
     own, other = centre(row, metric), centre(reference, metric)

@@ -1,4 +1,4 @@
-"""How many trainable values a configuration has: the method is built without memory for its weights."""
+"""Parameter counts of configurations; methods are built without memory for their weights."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stbench.settings import resolve
 
 
 def configured_parameters(spec: RunSpec) -> int | None:
-    """Count of a run's configuration; None where its method is not installed here or no longer accepts it."""
+    """Return the count of a run's configuration; None if its method is not installed or rejects it now."""
     return _count(spec.plugin, spec.shape, spec.method, spec.config)
 
 
 @lru_cache
 def published_parameters(benchmark: str, name: str) -> tuple[int, ...]:
-    """Counts of a method under a benchmark's ``paper`` protocol: of the named variant, or of each where none is named.
+    """Return a method's counts under a benchmark's ``paper`` protocol: of the named variant, or of all variants.
 
-    Printed names rarely say which variant they mean. Empty where the method, the benchmark or its settings for the
-    method are not installed.
+    Printed names rarely state the variant. Empty if the method, the benchmark or its settings for the method are not
+    installed.
     """
     from stbench.nn import METHODS, protocol_layers, variant_settings
 
@@ -53,6 +53,6 @@ def _count(plugin: str, shape: ClipShape, name: str, config: Mapping[str, Any]) 
     try:
         with torch.device("meta"):
             method = METHODS.get(plugin).create(shape, config, name)
-    except Exception:  # a plugin is foreign code: a count that cannot be made is left out of the audit
+    except Exception:  # a plugin may raise anything: without a count there is no audit of it
         return None
     return sum(p.numel() for p in method.parameters() if p.requires_grad)

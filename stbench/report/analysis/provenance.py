@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: each setting with its origin, machine, data hash, state of the code."""
+"""Provenance of a run: each setting with its origin, machine, data hash, state of the code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stbench.report.collect.records import RunRecord
 
 
 def run_provenance(run: RunRecord, link: str) -> dict[str, Any]:
-    """Everything a page shows about one run; ``settings`` are (key, value, origin)."""
+    """Return all that a page shows about a run; ``settings`` are (key, value, origin)."""
     spec, result = run.spec, run.result
     values = flat(spec.model_dump(mode="json", exclude={"origins"}))
     return {
@@ -50,7 +50,7 @@ def _environment(run: RunRecord) -> dict[str, Any]:
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
-    """Origin of a key or of the mapping it lies in."""
+    """Return the origin of a key or of the mapping around it."""
     while key:
         if key in origins:
             return origins[key]

@@ -1,4 +1,4 @@
-"""Published parameter and multiply-add counts beside the measured ones, and why they differ where they do."""
+"""Published parameter and multiply-add counts beside measured ones, with reasons for differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDING = 0.006
 
 
 class PublishedCost(Record):
-    """One published row: parameters in millions, multiply-adds in 10⁹, and why they differ from the measured ones."""
+    """Counts of a published row: parameters in millions, multiply-adds in 10⁹, and reasons for differences."""
 
     label: str = ""
     table: str = ""
@@ -29,15 +29,15 @@ class PublishedCost(Record):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Why the counts differ, and what the row itself is flagged with; empty where they agree."""
+        """Reasons why the counts differ, and the row's flag; empty if they agree."""
         why = [note for note in (self.parameters_note, self.macs_note) if note is not None]
         return (*why, f"the row's own flag: {self.flag}") if why and self.flag else tuple(why)
 
 
 def published_cost(benchmark: str, cost: Cost) -> PublishedCost | None:
-    """A published row with counts for a method: the first that agrees with it, else the first; None without any.
+    """Return the published counts of a method: the first row that agrees, else the first, or None.
 
-    Rows name a method in full (with its variant) or its plugin.
+    Rows name a method with its variant, or its plugin.
     """
     table = published_table(benchmark)
     if table is None:
@@ -69,7 +69,7 @@ def _compare(row: Mapping[Any, Any], cost: Cost) -> PublishedCost:
 
 
 def _parameters_note(published: float | None, macs: float | None, cost: Cost) -> str | None:
-    """Known dead parameters explain a difference only where the multiply-adds show that the model is the same."""
+    """Explain a difference in parameters; dead ones explain it only if equal MACs show that the model is the same."""
     live = cost.parameters.live / 1e6
     if published is None or _equal(published, live):
         return None
@@ -79,7 +79,7 @@ def _parameters_note(published: float | None, macs: float | None, cost: Cost) ->
             f"{published:.2f} M published includes {published - live:.2f} M that the forward never uses "
             f"({', '.join(dead)}); {live:.2f} M are live"
         )
-    return f"{published:.2f} M published, {live:.2f} M measured: the row is of another configuration"
+    return f"{published:.2f} M published, {live:.2f} M measured: the row has a different configuration"
 
 
 def _macs_note(published: float | None, cost: Cost) -> str | None:
@@ -91,7 +91,7 @@ def _macs_note(published: float | None, cost: Cost) -> str | None:
             f"{published:.2f} G published is one pass of {cost.shape.t_in} frames; "
             f"the horizon of {cost.shape.t_out} takes {cost.macs.total / 1e9:.2f} G"
         )
-    return f"{published:.2f} G published, {cost.macs.total / 1e9:.2f} G measured: the row is of another configuration"
+    return f"{published:.2f} G published, {cost.macs.total / 1e9:.2f} G measured: the row has a different configuration"
 
 
 def _same_work(published: float, cost: Cost) -> bool:

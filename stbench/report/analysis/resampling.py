@@ -1,9 +1,9 @@
-"""One row's scores under a bootstrap of test sequences: statistics are summed again, then finished.
+"""Scores of a row under a bootstrap of test sequences: statistics are summed again, then finished.
 
 Axes: J statistics of a metric, S seeds, N test sequences, U stretches of sequences, R resamples.
 
 Most metrics are the mean of one statistic (J = 1). A root of a mean, or a ratio of sums such as a critical success
-index, is *finished* from the means of its statistics, in each resample anew.
+index, is *finished* from the means of its statistics in each resample.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _CHUNK_VALUES = 1 << 22
 
 
 def mean_of_one(means_Jx: Array) -> Array:
-    """Finish of a metric that is the mean of one statistic: (1, …) -> (…)."""
+    """Finish a metric that is the mean of one statistic: (1, …) -> (…)."""
     return np.asarray(means_Jx[0])
 
 
 @dataclass(frozen=True)
 class RowValues:
-    """What is known of a row: statistics of each seed and sequence (J, S, N), and what makes a score of their means.
+    """Values of a row: statistics of each seed and sequence (J, S, N), and the function from their means to a score.
 
-    ``finish`` takes means (J, …) to scores (…). ``trained`` rows vary with the seed.
+    ``finish`` maps means (J, …) to scores (…). ``trained`` rows vary with the seed.
     """
 
     statistics: Array
@@ -54,12 +54,12 @@ class RowValues:
 
     @property
     def scores(self) -> Array:
-        """Each seed's score over all sequences."""
+        """Score of each seed over all sequences."""
         return self.finish(self.statistics.mean(axis=2))
 
     @property
     def influence(self) -> Array:
-        """Each sequence's part in a seed's score: pseudo-values of the jackknife, whose mean is close to the score.
+        """Influence of each sequence on a seed's score: jackknife pseudo-values, whose mean is close to the score.
 
         For a mean of one statistic they are its values.
         """
@@ -72,7 +72,7 @@ class RowValues:
         return np.asarray(whole_S1 + (count - 1) * (whole_S1 - self.finish(without_JSN)))
 
     def resampled(self, stretches: Stretches, drawn: tuple[Counts, ...]) -> Array:
-        """Mean score over seeds in every resample, (R,)."""
+        """Return the mean score over seeds in every resample, (R,)."""
         sums_JSU = np.add.reduceat(self.statistics, stretches.starts, axis=2)
         sizes_U = np.diff(stretches.starts, append=self.sequences)
         parts = []
@@ -85,9 +85,10 @@ class RowValues:
 
 @lru_cache(maxsize=4)
 def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts, ...]:
-    """How often each of U stretches is drawn: chunks (r, U) whose rows sum to U and number R in all.
+    """Draw how often each of U stretches occurs in each of R resamples: chunks (r, U) with rows that sum to U.
 
-    The same for every row, metric and lead time (the bootstrap is paired), and kept: drawing takes longer than using.
+    The draws are the same for every row, metric and lead time (the bootstrap is paired). They are cached, because
+    drawing takes longer than using them.
     """
     rng = np.random.default_rng(seed)
     size = max(1, _CHUNK_VALUES // max(count, 1))

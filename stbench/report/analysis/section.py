@@ -1,4 +1,4 @@
-"""Everything a report says about one task: the table, published rows beside it, audits, optimism."""
+"""Sections of a report, one per task: table, published rows, audits, optimism."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """One table and what belongs to it. ``findings`` are of measured rows, ``published_findings`` of published ones."""
+    """A table and its notes; ``findings`` are of measured rows, ``published_findings`` of published rows."""
 
     table: Table
     published: tuple[PublishedRow, ...]
@@ -31,23 +31,23 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All sections, and the folders that were left out with the reason."""
+    """All sections, and the folders left out with the reason."""
 
     sections: tuple[Section, ...]
     left_out: dict[Path, str]
 
     @property
     def tables(self) -> list[Table]:
-        """The measured tables."""
+        """Measured tables."""
         return [section.table for section in self.sections]
 
     @property
     def records(self) -> list[RunRecord]:
-        """Every run."""
+        """Records of all runs."""
         return [record for table in self.tables for record in table.records]
 
     def tables_of(self, names: Collection[str]) -> list[Table]:
-        """The tables of some run folders alone; a table that holds no other runs is not made again."""
+        """Return tables of some run folders only; a table without other runs is reused."""
         found = []
         for table in self.tables:
             own = [record for record in table.records if record.name in names]
@@ -63,8 +63,8 @@ def make_report(collected: Collected, *, profiles: Sequence[Profile] = (), count
 
     Args:
         collected: the runs.
-        profiles: measured costs; those of the same method at the same sizes are shown beside the scores.
-        count_parameters: build each method once to check the recorded counts; needs torch and the plugins.
+        profiles: measured costs, shown beside the scores of the same method at the same sizes.
+        count_parameters: build each method once to check recorded counts; needs torch and the plugins.
     """
     tables = make_tables(collected.records, profiles)
     return Report(tuple(_section(table, tables, count_parameters) for table in tables), collected.left_out)
@@ -85,7 +85,7 @@ def _section(table: Table, tables: Sequence[Table], count_parameters: bool) -> S
 
 
 def measured_rows(table: Table, count_parameters: bool) -> list[AuditRow]:
-    """Every finished run as the audits see it."""
+    """Return every finished run as a row for the audits."""
     rows = []
     for row in table.rows:
         for record in row.finished:
@@ -105,7 +105,7 @@ def _configured(record: RunRecord) -> int | None:
 def _published_findings(
     table: Table, everything: Sequence[PublishedRow], shown: Sequence[PublishedRow], count_parameters: bool
 ) -> list[Finding]:
-    """Audits of the whole published table (its median matters), kept for the rows shown."""
+    """Audit the whole published table, whose median is needed; return the findings of the rows shown."""
     spec = table.spec
     rows = [
         AuditRow.of_published(row, _published(spec.benchmark, row) if count_parameters else None) for row in everything
@@ -115,7 +115,7 @@ def _published_findings(
 
 
 def _published(benchmark: str, row: PublishedRow) -> int | None:
-    """Count of the configuration that a published row must mean: the nearest of those its name allows."""
+    """Return the count of the configuration that a published row refers to: the nearest that its name allows."""
     from stbench.report.analysis.parameters import published_parameters
 
     printed = row.parameters
@@ -125,7 +125,7 @@ def _published(benchmark: str, row: PublishedRow) -> int | None:
 
 
 def _optimism(row: Row, table: Table, tables: Sequence[Table]) -> list[str]:
-    """What selecting on test gained: against the last epoch of the same runs, and against the honest runs."""
+    """Return the gain from selecting on test, relative to the last epoch and to runs selected on validation."""
     if table.spec.selection != "test" or not row.trained:
         return []
     honest = _honest_row(row, table, tables)
@@ -145,7 +145,7 @@ def _optimism(row: Row, table: Table, tables: Sequence[Table]) -> list[str]:
 
 
 def _honest_row(row: Row, table: Table, tables: Sequence[Table]) -> Row | None:
-    """The row with the same settings and data whose checkpoint was selected on validation."""
+    """Return the row with the same settings and data, but with checkpoints selected on validation."""
     wanted = (row.spec.method, row.spec.encoder, settings_of(row.spec))
     for other in tables:
         same_task = (other.spec.benchmark, other.spec.benchmark_version, other.spec.shape) == (
@@ -162,7 +162,7 @@ def _honest_row(row: Row, table: Table, tables: Sequence[Table]) -> Row | None:
 
 
 def _data(table: Table) -> tuple[str, int]:
-    """What a table's rows were scored on."""
+    """Return the data on which a table's rows were scored."""
     return table.records[0].result.data_fingerprint, table.test_clips
 
 

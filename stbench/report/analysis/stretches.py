@@ -1,11 +1,11 @@
-"""How many neighbouring test sequences to draw together: the automatic block length of Politis and White.
+"""Length of the stretches of test sequences that are drawn together: the block length of Politis and White.
 
 Axes: K rows of a table, N test sequences, U stretches.
 
-Errors of neighbouring sequences are alike where a test period is cut into windows. A resampling that draws single
-sequences takes them for independent and claims too much. Stretches of neighbours keep the dependence inside. Their
+If a test period is cut into windows, the errors of neighbouring sequences are similar. A bootstrap of single sequences
+treats them as independent and underestimates the variance; stretches of neighbours preserve the dependence. Their
 length follows from the autocorrelation of the differences between rows (Politis and White 2004, with the correction of
-Patton, Politis and White 2009): long where the autocorrelation dies slowly, 1 where there is none.
+Patton, Politis and White 2009); without autocorrelation it is 1.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Array = NDArray[np.floating[Any]]
 Starts = NDArray[np.int64]
 
 OVERLAPS = 3
-"""Least length of a stretch, in reaches of an overlap, where neighbours share frames."""
+"""Minimum length of a stretch if neighbours share frames, in multiples of the overlap."""
 MIN_STRETCHES = 5
-"""Fewer stretches than this say nothing about the variance between them."""
+"""Minimum number of stretches for an estimate of the variance between them."""
 SHORTEST_SERIES = 16
 MOST_STRETCHES = 1000
-"""Sequences beyond this number are drawn in stretches, whatever their correlation: the result is the same."""
+"""Maximum number of stretches; more sequences are drawn in stretches even if uncorrelated, with the same result."""
 
 
 @dataclass(frozen=True)
 class Stretches:
-    """First sequence of each stretch (U,), of N sequences in order; ``correlated`` where neighbours are alike."""
+    """First sequence of each stretch (U,), of N ordered sequences; ``correlated`` if neighbours are similar."""
 
     starts: Starts
     sequences: int
@@ -43,34 +43,34 @@ class Stretches:
 
     @property
     def length(self) -> int:
-        """Sequences of a stretch, rounded."""
+        """Number of sequences per stretch, rounded."""
         return round(self.sequences / self.count)
 
     @property
     def needed(self) -> int:
-        """How many stretches a variance between them takes."""
+        """Number of stretches needed to estimate the variance between them."""
         return MIN_STRETCHES if self.correlated else 2
 
     @property
     def enough(self) -> bool:
-        """Whether a variance between the stretches can be estimated."""
+        """True if the variance between stretches can be estimated."""
         return self.count >= self.needed
 
     def halved(self) -> Stretches:
-        """Twice as many stretches of half the length."""
+        """Return twice as many stretches of half the length."""
         return _cut(self.sequences, min(2 * self.count, self.sequences), self.correlated)
 
     def means(self, values_xN: Array) -> Array:
-        """(…, N) -> (…, U): sums of the stretches, scaled so that their mean is the mean of all sequences."""
+        """Map (…, N) to (…, U): sums over stretches, scaled so that their mean is the mean of all sequences."""
         return np.add.reduceat(values_xN, self.starts, axis=-1) * (self.count / self.sequences)
 
 
 def choose_stretches(differences_KN: Array, overlap: int = 1) -> Stretches:
-    """Cut N sequences into stretches that are nearly independent of each other.
+    """Cut N sequences into nearly independent stretches.
 
     Args:
-        differences_KN: each row's values less the mean of all rows, sequences in order.
-        overlap: sequences that many places apart, or more, share no frame; 1 where none share any.
+        differences_KN: values of each row minus the mean of all rows, sequences in order.
+        overlap: number of places from which on sequences share no frame; 1 if none share any.
     """
     sequences = differences_KN.shape[1]
     length = 1.0
@@ -86,7 +86,7 @@ def choose_stretches(differences_KN: Array, overlap: int = 1) -> Stretches:
 
 
 def mean_autocorrelation(values_KN: Array, most: int) -> Array:
-    """Autocorrelation at lags 0 … ``most``, (most+1,): the mean of the rows, constant rows left out."""
+    """Return the autocorrelation at lags 0 … ``most``, (most+1,), averaged over rows that are not constant."""
     centred_KN = values_KN - values_KN.mean(axis=1, keepdims=True)
     size = 2 ** int(np.ceil(np.log2(values_KN.shape[1] + most + 1)))
     power = np.abs(np.fft.rfft(centred_KN, size, axis=1)) ** 2
@@ -98,7 +98,7 @@ def mean_autocorrelation(values_KN: Array, most: int) -> Array:
 
 
 def correlation_length(correlation: Array, sequences: int) -> int:
-    """The lag after which several in a row are too small to be told from 0; the last lag where none is."""
+    """Return the lag after which several consecutive ones are insignificant; the last lag if there is none."""
     run = _run(sequences)
     small = np.abs(correlation) < 2 * np.sqrt(np.log10(sequences) / sequences)
     for lag in range(len(correlation) - run):
@@ -108,7 +108,7 @@ def correlation_length(correlation: Array, sequences: int) -> int:
 
 
 def block_length(correlation: Array, sequences: int) -> float:
-    """Length that estimates the variance of a mean best (Politis and White 2004, section 3.2; correction of 2009)."""
+    """Return the best length to estimate the variance of a mean (Politis and White 2004, §3.2; correction 2009)."""
     last = len(correlation) - 1
     cut = min(2 * max(correlation_length(correlation, sequences), 1), last)
     lags = np.arange(1, cut + 1)

@@ -1,4 +1,4 @@
-"""The accuracy table: one row per method (as named), mean ± std over seeds, every cell traceable to run folders."""
+"""Tables of scores: one row per method, mean ± std over seeds, every cell traceable to run folders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and sample standard deviation over n seeds; ``std`` is None for a single one and for infinite scores."""
+    """Mean and sample standard deviation over n seeds; ``std`` is None for one seed and for infinite scores."""
 
     mean: float
     std: float | None
@@ -36,8 +36,7 @@ class Cell:
 class Row:
     """One method with one encoder and one set of settings.
 
-    ``runs`` are all its records, ``standings`` its place in every column, ``label`` the name shown,
-    ``kept`` what was worked out once and is used again.
+    ``runs``: its records. ``standings``: its place in every column. ``label``: the name shown. ``kept``: a cache.
     """
 
     label: str
@@ -48,17 +47,17 @@ class Row:
 
     @property
     def spec(self) -> RunSpec:
-        """Settings of the row; only the seed differs between its runs."""
+        """Spec of its runs, which differ only in the seed."""
         return self.runs[0].spec
 
     @property
     def trained(self) -> bool:
-        """Whether seeds can make a difference."""
+        """True if the scores depend on the seed."""
         return self.spec.trained
 
     @property
     def finished(self) -> tuple[RunRecord, ...]:
-        """The runs with numbers."""
+        """Runs with a result."""
         return tuple(record for record in self.runs if record.finished)
 
     @property
@@ -68,12 +67,12 @@ class Row:
 
     @property
     def parameters(self) -> int:
-        """Trainable values; 0 where every run failed."""
+        """Number of trainable values; 0 if every run failed."""
         return max((record.result.parameters for record in self.finished), default=0)
 
     @property
     def macs(self) -> int | None:
-        """Multiply-adds of predicting one clip; None where they were not counted."""
+        """Multiply-adds of predicting one clip; None if not counted."""
         return max((r.result.macs for r in self.finished if r.result.macs is not None), default=None)
 
     @property
@@ -88,12 +87,12 @@ class Row:
 
     @property
     def code_differences(self) -> str:
-        """Which seeds were trained by which code; empty where all were by the same."""
+        """Which seeds were trained by which code; empty if it was the same for all."""
         return code_differences(self.runs)
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Why runs have no numbers."""
+        """Reasons why runs have no numbers."""
         return tuple(
             f"seed {record.spec.seed} {record.result.failure.kind}: {record.result.failure.reason}"
             for record in self.runs
@@ -103,9 +102,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that were scored on the same task: benchmark, version, protocol, data and shape.
+    """Rows of the same task: benchmark, version, protocol, data and shape.
 
-    ``stretches`` are the test sequences that were drawn together, by metric; ``suffix`` ends the title where another
+    ``stretches``: the test sequences that are drawn together, by metric. ``suffix``: appended to the title if another
     table has the same one.
     """
 
@@ -117,33 +116,33 @@ class Table:
 
     @property
     def spec(self) -> RunSpec:
-        """A run's settings, for what all rows share."""
+        """Spec of one run, for the settings that all rows share."""
         return self.rows[0].spec
 
     @property
     def records(self) -> list[RunRecord]:
-        """Every run of the table."""
+        """Records of all runs."""
         return [record for row in self.rows for record in row.runs]
 
     @property
     def test_clips(self) -> int:
-        """Clips of the test split that were scored."""
+        """Number of test clips that were scored."""
         return max(record.result.test_clips for record in self.records)
 
     @property
     def data_report(self) -> str:
-        """What was read and dropped."""
+        """Report of what was read and dropped."""
         return next((r.result.data_report for r in self.records if r.result.data_report), "")
 
     @property
     def title(self) -> str:
-        """What the numbers are, and how far they may be trusted."""
+        """Title: benchmark, protocol, number of clips, and how checkpoints were selected."""
         spec = self.spec
         head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({self._selection()})"
         return f"{head}, {self.test_clips} test clips{self.suffix}"
 
     def _selection(self) -> str:
-        """Which split picked the checkpoints of the rows trained here; nobody here picked published weights."""
+        """Split that selected the checkpoints of the rows trained here; published weights are scored as given."""
         here = "checkpoints SELECTED ON TEST" if self.spec.selection == "test" else "checkpoints selected on validation"
         parts = [here] if any(row.spec.training is not None for row in self.rows) else []
         given = [row.label for row in self.rows if row.spec.weights is not None]
@@ -151,12 +150,12 @@ class Table:
         return "; ".join(parts) or "nothing trained"
 
     def best(self, metric: str) -> Row | None:
-        """The row with the best mean; None where no row has the metric."""
+        """Return the row with the best mean; None if no row has the metric."""
         return next((row for row in self.rows if metric in row.standings and row.standings[metric].rank == 1), None)
 
 
 def make_tables(records: Sequence[RunRecord], profiles: Sequence[Profile] = ()) -> list[Table]:
-    """One table per task, rows in the order in which the methods first appear; ``profiles`` add speeds."""
+    """Make one table per task, with rows in order of first appearance; ``profiles`` add speeds."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[task_key(record)].append(record)
@@ -195,7 +194,7 @@ def _cells(records: Sequence[RunRecord]) -> dict[str, Cell]:
 
 
 def summarise(values: Sequence[float]) -> Cell:
-    """Mean and sample standard deviation (n − 1) of at least one value; none where a value is not finite.
+    """Return mean and sample standard deviation (n − 1) of one or more values; no deviation if one is not finite.
 
     >>> str(summarise([1.0, 3.0]))
     '2.000 ± 1.414'

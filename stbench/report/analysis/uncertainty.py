@@ -1,12 +1,12 @@
-"""What a difference of two rows, or a row's own score, is uncertain by: other test sequences, other seeds.
+"""Uncertainty of the difference of two rows, and of a row's score, from test sequences and seeds.
 
 Axes: K rows, S seeds, N test sequences, U stretches of sequences.
 
-The variance of a difference has a part of the test sequences, which the rows share (paired), and a part of each row's
-seeds. The first comes from the stretches' means; where neighbours are correlated, stretches of finite length still
-underestimate it by a term that falls with their length, and the estimates at full and at half length together remove
-it (Politis and Romano 1995: a flat-top window). The second is the variance between seeds beyond what sequences
-explain (a two-way analysis of variance). Degrees of freedom combine as Satterthwaite (1946) has it.
+The variance of a difference has one part from the test sequences, which the rows share (paired), and one from the seeds
+of each row. The first is estimated from the means of stretches. If neighbours are correlated, stretches of finite
+length underestimate it by a term that decreases with their length; combining estimates at full and half length removes
+this term (Politis and Romano 1995: a flat-top window). The second is the variance between seeds that sequences do not
+explain (two-way analysis of variance). Degrees of freedom are combined as in Satterthwaite (1946).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from stbench.report.analysis.stretches import Stretches
 
 Array = NDArray[np.floating[Any]]
 COMBINED = 0.4
-"""Degrees of freedom of twice one estimate less that at half length, as a share of those of the first.
+"""Degrees of freedom of the combined estimate (twice the first minus that at half length), relative to the first.
 
-Of U independent stretches the estimates vary by 2/U and 1/U of the squared value and covary by 1/U: the combination
-varies by (4·2 + 1 - 4·1)/U = 5/U, against 2/U.
+For U independent stretches the variances of the estimates are 2/U and 1/U of the squared value, and their covariance is
+1/U. The variance of the combination is (4·2 + 1 - 4·1)/U = 5/U, against 2/U.
 """
 EXACT = 1e-9
-"""Standard errors below this share of the scores are rounding: the rows differ by exactly that amount."""
+"""Standard errors below this fraction of the scores are rounding: the difference of the rows is exact."""
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Variances of K rows' scores.
+    """Variances of the scores of K rows.
 
-    ``differences`` is the variance that test sequences give to each difference of two rows, ``own`` to a row's own
-    score; ``seeds`` that of the mean over seeds, ``interaction`` what single sequences add to the spread of seeds'
-    scores, ``spare`` the degrees of freedom of ``seeds`` (0: untrained, or one seed).
+    ``differences``: variance from test sequences of the difference of two rows. ``own``: variance from test sequences
+    of a row's score. ``seeds``: variance of the mean over seeds. ``interaction``: variance that sequences add to the
+    spread of seeds. ``spare``: degrees of freedom of ``seeds``; 0 if untrained, or for one seed.
     """
 
     scores: Array
@@ -51,7 +51,7 @@ class Uncertainty:
     sequence_freedom: float
 
     def pair(self, i: int, j: int) -> tuple[float, float]:
-        """Standard error and degrees of freedom of the difference of two rows."""
+        """Return the standard error and degrees of freedom of the difference of two rows."""
         sequences, known = float(self.differences[i, j]), self.spare[[i, j]] > 0
         seeds, spare = self.seeds[[i, j]], self.spare[[i, j]]
         total = sequences + float(seeds.sum())
@@ -59,10 +59,10 @@ class Uncertainty:
         return float(np.sqrt(total)), total**2 / spent if spent > 0 else np.inf
 
     def margin(self, i: int, confidence: float) -> float:
-        """Half width of the interval of one row's own score.
+        """Return the half width of the interval of a row's score.
 
-        The margins of sequences and of seeds add as squares (Zou and Donner 2008), each with its own Student's t: two
-        seeds that happen to agree do not make the whole look certain.
+        The margins of sequences and of seeds are added as squares (Zou and Donner 2008), each with its own Student's t,
+        so that two seeds that agree by chance do not make the total look certain.
         """
         parts = [float(self.own[i]) * student_quantile(confidence, self.sequence_freedom) ** 2]
         if self.spare[i] > 0:
@@ -70,12 +70,12 @@ class Uncertainty:
         return float(np.sqrt(sum(parts)))
 
     def exact(self, i: int, j: int) -> bool:
-        """Whether nothing but rounding stands between two rows' difference and certainty."""
+        """Return whether the difference of two rows is exact up to rounding."""
         return self.pair(i, j)[0] <= EXACT * float(np.abs(self.scores[[i, j]]).max())
 
 
 def measure(rows: Sequence[RowValues], stretches: Stretches) -> Uncertainty:
-    """Variances of the rows' scores and of their differences."""
+    """Estimate the variances of the rows' scores and of their differences."""
     units = [stretches.means(row.influence) for row in rows]
     covariance = _covariance(np.stack([unit_SU.mean(axis=0) for unit_SU in units]))
     differences = _of_differences(covariance)
@@ -101,7 +101,7 @@ def measure(rows: Sequence[RowValues], stretches: Stretches) -> Uncertainty:
 
 
 def student_scale(t: Array, freedom: Array) -> Array:
-    """A Student t value on the normal scale (Wallace 1959): differences with few degrees of freedom become comparable.
+    """Convert Student t values to the normal scale (Wallace 1959), which makes different degrees of freedom comparable.
 
     >>> round(float(student_scale(np.array(4.303), np.array(2.0))), 2)
     1.93
@@ -111,7 +111,7 @@ def student_scale(t: Array, freedom: Array) -> Array:
 
 
 def student_value(z: float, freedom: float) -> float:
-    """The inverse of :func:`student_scale`."""
+    """Invert :func:`student_scale`."""
     if not np.isfinite(freedom):
         return z
     factor = (8 * freedom + 1) / (8 * freedom + 3)
@@ -119,17 +119,17 @@ def student_value(z: float, freedom: float) -> float:
 
 
 def student_quantile(confidence: float, freedom: float) -> float:
-    """Half width of a two-sided interval, in standard errors."""
+    """Return the half width of a two-sided interval, in standard errors."""
     return float(special.stdtrit(min(freedom, 1e9), (1 + confidence) / 2))
 
 
 def student_p(t: float, freedom: float) -> float:
-    """Two-sided p-value: the tails of Student's t themselves."""
+    """Return the two-sided p-value of Student's t."""
     return 2 * float(special.stdtr(min(freedom, 1e9), -t))
 
 
 def _covariance(units_KU: Array) -> Array:
-    """Covariance matrix of the means of the stretches, (K, K)."""
+    """Return the covariance matrix of the means of the stretches, (K, K)."""
     return np.asarray(np.atleast_2d(np.cov(units_KU)) / units_KU.shape[1])
 
 
@@ -139,7 +139,7 @@ def _of_differences(covariance_KK: Array) -> Array:
 
 
 def _between_seeds(scores_S: Array, units_SU: Array) -> tuple[float, float]:
-    """Variance between seeds beyond what sequences explain, and what they explain of it; 0 for one seed."""
+    """Return the variance between seeds that sequences do not explain, and that which they do; 0 for one seed."""
     seeds, units = units_SU.shape
     if seeds == 1 or units == 1:
         return 0.0, 0.0

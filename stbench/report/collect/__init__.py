@@ -1,1 +1,1 @@
-"""Read run folders, published numbers and profiles from the disk."""
+"""Reading of run folders, published numbers and profiles."""

@@ -1,4 +1,4 @@
-"""Profiles (``stbench profile``) whose speeds a report shows beside its scores."""
+"""Profiles (``stbench profile``), whose speeds a report shows beside scores."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FOLDER = "profile"
 
 
 def find_profiles(roots: Sequence[Path], given: Sequence[Path] = ()) -> tuple[dict[Path, Profile], dict[Path, str]]:
-    """The given profiles and those in a folder ``profile`` in or beside the roots, by file; left-out files and why.
+    """Return the given profiles and those in folders ``profile`` in or beside the roots, and left-out files.
 
     Args:
-        roots: folders that hold runs.
-        given: JSON records of ``stbench profile``, or folders that hold some.
+        roots: folders with runs.
+        given: JSON records of ``stbench profile``, or folders with such records.
 
     Raises:
-        UserError: a given one is missing or cannot be read.
+        UserError: a given profile is missing or cannot be read.
     """
     found: dict[Path, Profile] = {}
     left_out: dict[Path, str] = {}

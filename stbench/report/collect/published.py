@@ -1,4 +1,4 @@
-"""Published rows: shown beside the measured ones, never mixed with them."""
+"""Published rows, shown beside measured ones and never mixed with them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from stbench.metrics import METRICS
 class PublishedRow:
     """One published row, as printed: ``values`` by metric name, its source, protocol (``setting``) and caveats.
 
-    ``plugin`` is the method it is of, with a variant where the source names one; empty for methods not known here.
-    ``other_setting`` tells how its setting differs from the benchmark's; empty where it is the benchmark's own.
+    ``plugin``: the method, with a variant if the source names one; empty for unknown methods. ``other_setting``: how
+    its setting differs from the benchmark's; empty if it does not.
     """
 
     label: str
@@ -32,7 +32,7 @@ class PublishedRow:
 
 
 def published_rows(benchmark: str) -> tuple[PublishedRow, ...]:
-    """Published rows of a benchmark; none where it is not installed or nothing is published."""
+    """Return the published rows of a benchmark; none if it is not installed or nothing is published."""
     if benchmark not in BENCHMARKS.names():
         return ()
     frame = published_table(benchmark)
@@ -40,7 +40,7 @@ def published_rows(benchmark: str) -> tuple[PublishedRow, ...]:
 
 
 def read_published(frame: pd.DataFrame) -> tuple[PublishedRow, ...]:
-    """Rows of a table: plugin, method, table, setting, metrics by name, params_M, source, verified, flag.
+    """Parse rows of a table: plugin, method, table, setting, metrics by name, params_M, source, verified, flag.
 
     A column ``other_setting`` is optional.
     """

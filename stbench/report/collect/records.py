@@ -1,4 +1,4 @@
-"""Read run folders: whole ones become records, everything else is named with the reason.
+"""Reading of run folders: complete ones become records, others are listed with the reason.
 
 Axes: N test sequences, T lead times.
 """
@@ -30,9 +30,9 @@ UNREADABLE = (OSError, ValueError, KeyError)
 
 @dataclass(frozen=True)
 class _Layout:
-    """Rows of a file of values per sequence: count of sequences, a hash of their numbers, and the order to read in.
+    """Rows of a file of values per sequence: number of sequences, a hash of their numbers, and the reading order.
 
-    ``order`` is None where the rows are in order already.
+    ``order`` is None if the rows are already in order.
     """
 
     count: int
@@ -42,7 +42,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A complete run, finished or failed, and where it lies."""
+    """A complete run, finished or failed, and its folder."""
 
     folder: RunFolder
     spec: RunSpec
@@ -55,12 +55,12 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has numbers."""
+        """True if the run has numbers."""
         return self.result.status == "finished"
 
     @cached_property
     def _layout(self) -> _Layout | None:
-        """How the file of values per sequence is laid out; None where there is none that can be read."""
+        """Layout of the file of values per sequence; None if it is missing or unreadable."""
         try:
             frame = pd.read_parquet(self.folder.file("per_sequence.parquet"), columns=["sequence", "lead_time"])
         except UNREADABLE:
@@ -73,29 +73,29 @@ class RunRecord:
 
     @property
     def damaged(self) -> Path | None:
-        """The file of values per sequence, where there is one that cannot be read."""
+        """The file of values per sequence if it exists and cannot be read."""
         file = self.folder.file("per_sequence.parquet")
         return file if self._layout is None and file.exists() else None
 
     @property
     def complete(self) -> bool:
-        """Whether the run has numbers, of every sequence too."""
+        """True if the run has numbers, also for every sequence."""
         return self.finished and self._layout is not None
 
     @property
     def sequence_count(self) -> int:
-        """How many test sequences were scored; 0 where their values were not recorded."""
+        """Number of scored test sequences; 0 if their values were not recorded."""
         return 0 if self._layout is None else self._layout.count
 
     @property
     def sequence_key(self) -> str:
-        """A hash of the scored sequences' numbers: equal for runs that were scored on the same ones."""
+        """Hash of the scored sequences' numbers; equal for runs scored on the same sequences."""
         return "" if self._layout is None else self._layout.key
 
     def frame_values(self, metric: str) -> NDArray[np.float64] | None:
-        """Values (N, T) of one metric, sequences ascending; None where they were not recorded.
+        """Return the values (N, T) of one metric, sequences ascending; None if not recorded.
 
-        The column is read at each call and not kept: a report of many runs holds one at a time.
+        The column is read at each call and not cached, so that a report of many runs holds one at a time.
         """
         layout = self._layout
         if layout is None or layout.count == 0:
@@ -109,7 +109,7 @@ class RunRecord:
         return ordered.reshape(layout.count, -1) if len(ordered) % layout.count == 0 else None
 
     def samples(self) -> dict[str, NDArray[Any]]:
-        """Kept test clips: index (K,), past, future, prediction (K, T, C, H, W); empty where there are none."""
+        """Recorded test clips: index (K,), past, future, prediction (K, T, C, H, W); empty if there are none."""
         file = self.folder.file("samples.npz")
         if not file.is_file():
             return {}
@@ -122,7 +122,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Collected:
-    """Complete runs, and folders that are not, with the reason."""
+    """Complete runs, and other folders with the reason."""
 
     records: tuple[RunRecord, ...]
     left_out: dict[Path, str]
@@ -131,8 +131,8 @@ class Collected:
 def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
     """Read every run folder at or directly below the given folders, those named in ``first`` before the others.
 
-    Of several copies of a run, the first one with all its numbers counts. Where nothing is trained, runs of other seeds
-    are copies too.
+    Of several copies of a run, the first with all its numbers counts. For untrained methods, runs of other seeds are
+    copies too.
 
     Raises:
         UserError: a given folder does not exist.
@@ -164,13 +164,13 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
 
 
 def records_of(specs: Sequence[RunSpec], root: Path) -> tuple[RunRecord, ...]:
-    """The complete runs among those of a plan."""
+    """Return the complete runs among those of a plan."""
     folders = [RunFolder(root / spec.folder) for spec in specs]
     return tuple(RunRecord(f, f.spec(), f.result()) for f in folders if f.is_complete)
 
 
 def _identity(record: RunRecord) -> str:
-    """The same for runs that have the same numbers."""
+    """Return a key that is equal for runs with the same numbers."""
     spec = record.spec
     if spec.trained:
         return spec.run_id
@@ -184,7 +184,7 @@ def _why_copy(copy: RunRecord, kept: RunRecord) -> str:
 
 
 def _check(record: RunRecord) -> None:
-    """A result must belong to the spec beside it, and its metrics must be known.
+    """Check that a result belongs to the spec beside it and that its metrics are installed.
 
     Raises:
         UserError: it does not, or a metric is not installed.

@@ -1,4 +1,4 @@
-"""Figures for print: readable in a column, told apart without colour, each with the numbers it shows as CSV."""
+"""Figures for print: one column wide, distinguishable without colour, each with its numbers as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["draw_all", "draw_cost", "draw_curves", "draw_gif", "draw_lead_times"
 
 
 def draw_all(report: Report, folder: Path) -> list[Path]:
-    """Draw every figure of every table; returns the files, pictures and CSV."""
+    """Draw all figures of all tables; return the files, pictures and CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for number, table in enumerate(report.tables, start=1):

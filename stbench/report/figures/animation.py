@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from stbench.files import write_gif
 
 PANEL = 160
-"""Pixels that the shorter side of a small frame is enlarged to."""
+"""Pixels to which the shorter side of a small frame is enlarged."""
 BORDER, CAPTION = 4, 16
 MILLISECONDS, HOLD_MILLISECONDS = 350, 1000
 PAST_COLOUR, FUTURE_COLOUR = (110, 110, 110), (0, 114, 178)
@@ -22,9 +22,9 @@ RGB = 3
 
 
 def draw_prediction(path: Path, past: npt.NDArray[Any], future: npt.NDArray[Any]) -> None:
-    """Write past (T_in, C, H, W) and future (T, C, H, W) as one animation; grey frame around the past, blue after it.
+    """Write past (T_in, C, H, W), with a grey border, and future (T, C, H, W), with a blue one, as an animation.
 
-    Three channels are shown as colours, any other number as panels side by side; one brightness scale for all.
+    Three channels are shown as colours, any other number as panels side by side, on one brightness scale.
     """
     low = float(min(past.min(), future.min()))
     high = float(max(past.max(), future.max()))
@@ -39,7 +39,7 @@ def draw_prediction(path: Path, past: npt.NDArray[Any], future: npt.NDArray[Any]
 
 
 def _panels(frame: npt.NDArray[Any], low: float, high: float) -> Image.Image:
-    """(C, H, W) -> an enlarged picture of all channels."""
+    """Draw (C, H, W) as an enlarged picture of all channels."""
     scaled = (frame.astype(np.float64) - low) / ((high - low) or 1.0)
     if len(frame) == RGB:
         pictures = [scaled.transpose(1, 2, 0)]

@@ -1,4 +1,4 @@
-"""What the predictions look like: strips for print, an animation for talks."""
+"""Pictures of predictions: strips for print, an animation for talks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("row", "clip", "lead_time", "mse_frame", "largest_error")
 
 
 def draw_strips(table: Table, stem: Path) -> list[Path]:
-    """Input, truth, and every row's prediction with its absolute error, one picture per clip."""
+    """Draw input, truth, and every row's prediction with its absolute error, one picture per clip."""
     clips = shared_clips(table)
     if clips is None:
         return []
@@ -72,13 +72,13 @@ def _images(line: Any, frames: list[Any], clips: Clips, name: str, titles: list[
 
 
 def _name(axes: Axes, name: str) -> None:
-    """A name to the left of a strip, over two lines where it is long."""
+    """Write a name to the left of a strip, on two lines if it is long."""
     text = picture(name).replace(" [", "\n[", 1).replace(", ", ",\n")
     axes.annotate(text, (-0.06, 0.5), xycoords="axes fraction", ha="right", va="center", fontsize=6)
 
 
 def _evenly(count: int, most: int) -> list[int]:
-    """At most so many of ``count`` positions, first and last among them."""
+    """Return at most ``most`` of ``count`` positions, evenly spaced, with first and last."""
     return sorted({round(x) for x in np.linspace(0, count - 1, min(count, most))})
 
 
@@ -93,7 +93,7 @@ def _lines(clips: Clips, number: int) -> list[list[object]]:
 
 
 def draw_gif(table: Table, stem: Path) -> list[Path]:
-    """Truth and every row's prediction of the first clip, side by side and moving, after the input."""
+    """Animate the input, then truth and every row's prediction of the first clip side by side."""
     clips = shared_clips(table)
     if clips is None:
         return []
@@ -106,7 +106,7 @@ def draw_gif(table: Table, stem: Path) -> list[Path]:
 
 
 def _animation(clips: Clips) -> list[Any]:
-    """One labelled picture per time step, (H', W', 3)."""
+    """Return one labelled picture per time step, (H', W', 3)."""
     names = ["truth", *clips.predictions]
     steps = len(clips.past[0]) + len(clips.future[0])
     columns = min(len(names), 4)

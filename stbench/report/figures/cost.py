@@ -1,4 +1,4 @@
-"""Accuracy against cost: training time and multiply-adds; a bubble's area grows with the parameters."""
+"""Accuracy against training time and multiply-adds; the area of a bubble grows with the parameters."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from stbench.report.numbers import format_count
 COLUMNS = ("row", "metric", "mean", "std", "n", "seconds_per_epoch", "macs", "parameters")
 MARKER = 6.0
 ROOM = 1.5
-"""Free space beside the outermost bubbles, as a factor on the logarithmic axis."""
+"""Margin beside the outermost bubbles, as a factor on the logarithmic axis."""
 
 
 def draw_cost(table: Table, stem: Path) -> list[Path]:
-    """Mean of the first metric against seconds per epoch and MACs per prediction; untrained rows are lines."""
+    """Draw the mean of the first metric against seconds per epoch and MACs per clip; untrained rows are lines."""
     metric = table.metrics[0]
     rows = [row for row in table.rows if metric in row.cells and math.isfinite(row.cells[metric].mean)]
     if not rows:
@@ -78,7 +78,7 @@ def _draw(axes: Axes, row: Row, metric: str, cost: float | None, index: int) -> 
 
 
 def _entry(row: Row, index: int) -> Line2D:
-    """A legend entry; its marker has one size for all, the number beside it says how many parameters."""
+    """Return a legend entry with a marker of fixed size and the number of parameters."""
     style = look(index)
     if not row.trained:
         return Line2D([], [], color=style["color"], linestyle="--", label=f"{short(row)} (untrained)")

@@ -1,4 +1,4 @@
-"""Training curves: validation error against epochs, the clock and multiply-adds."""
+"""Training curves: validation error against epochs, wall-clock time and multiply-adds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ COLUMNS = ("row", "seed", "epoch", "train_seconds", "train_macs", "val_mse_frame
 
 @dataclass(frozen=True)
 class Curve:
-    """One run, epoch by epoch: epochs from 1, seconds and multiply-adds of training so far, validation error, loss.
+    """A run by epoch, from 1: cumulative training seconds and multiply-adds, validation error, loss.
 
-    ``macs`` is None where they were not counted.
+    ``macs`` is None if they were not counted.
     """
 
     epochs: list[int]
@@ -33,7 +33,7 @@ class Curve:
 
 
 def read_curve(record: RunRecord) -> Curve | None:
-    """The run's history; None where it has none (failed runs have what they got to)."""
+    """Return the run's history, or None; failed runs have a partial one."""
     try:
         history = record.folder.history()
         return Curve(
@@ -48,7 +48,7 @@ def read_curve(record: RunRecord) -> Curve | None:
 
 
 def draw_curves(table: Table, stem: Path) -> list[Path]:
-    """Validation MSE of every seed against epoch, wall-clock training time and, where counted, multiply-adds."""
+    """Draw the validation MSE of every seed against epoch, training time and, if counted, multiply-adds."""
     curves = [
         (index, record.spec.seed, curve)
         for index, row in enumerate(table.rows)
@@ -85,7 +85,7 @@ def _draw(panels: Sequence[Axes], curve: Curve, unit: float, appearance: dict[st
 
 
 def _clock(longest: float) -> tuple[float, str]:
-    """The unit that suits the longest training: its seconds and its name."""
+    """Return the time unit for the longest training: its seconds and its name."""
     if longest < 120:
         return 1.0, "seconds"
     return (60.0, "minutes") if longest < 7200 else (3600.0, "hours")
@@ -104,7 +104,7 @@ def _label(panels: Sequence[Axes], unit_name: str) -> None:
 
 
 def _entries(table: Table, indices: Sequence[int]) -> list[Line2D]:
-    """One legend entry per row."""
+    """Return one legend entry per row."""
     return [Line2D([], [], label=short(table.rows[index], 24), **look(index)) for index in dict.fromkeys(indices)]
 
 

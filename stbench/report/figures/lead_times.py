@@ -16,7 +16,7 @@ COLUMNS = ("row", "metric", "lead_time", "mean", "low", "high", "skill")
 
 
 def draw_lead_times(table: Table, stem: Path) -> list[Path]:
-    """The first metric at every lead time (95 % band), and below it 1 - error / reference error."""
+    """Draw the first metric at every lead time with a 95 % band and, below, 1 - error / reference error."""
     metric = table.metrics[0]
     known = {row.label: found for row in table.rows if (found := series(row, metric)) is not None}
     if not known:

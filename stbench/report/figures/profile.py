@@ -1,4 +1,4 @@
-"""Latency against multiply-adds, a bubble per method with an area in proportion to its parameters."""
+"""Latency against multiply-adds, with a bubble per method whose area is proportional to its parameters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 AREA_PER_MILLION = 45.0
 SMALLEST = 20.0
 ROOM = 1.8
-"""Free space around the outermost bubbles, as a factor on the logarithmic axes."""
+"""Margin around the outermost bubbles, as a factor on the logarithmic axes."""
 
 
 def draw(profile: Profile, path: Path) -> None:
-    """Save the figure as PNG; the grey line is what the device's measured peak would take."""
+    """Save the figure as PNG; the grey line is the latency at the device's measured peak."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -54,7 +54,7 @@ def draw(profile: Profile, path: Path) -> None:
 
 
 def latency(cost: Cost) -> float | None:
-    """Median seconds of a prediction at batch 1 in the first precision that was measured."""
+    """Return the median seconds of a prediction at batch 1 in the first measured precision."""
     ones = (s.seconds.p50 for s in cost.speeds if s.mode == "inference" and s.batch == 1 and s.seconds)
     return next(ones, None)
 
@@ -72,7 +72,7 @@ def _frame(axes: Axes, shown: list[tuple[Cost, float]]) -> None:
 
 
 def _peak_line(axes: Axes, shown: list[tuple[Cost, float]]) -> None:
-    """Latency at the device's peak."""
+    """Draw the latency at the device's peak."""
     peaks = (s.peak_flops or s.gemm_flops for s in shown[0][0].speeds)
     peak = next((peak for peak in peaks if peak), None)
     if peak is None:

@@ -1,4 +1,4 @@
-"""One look for all figures: column width, a palette that colour-blind readers can tell apart, markers besides."""
+"""Common style of all figures: column width, a palette for colour-blind readers, markers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMN = 3.5
 """Width of a journal's column in inches."""
 DPI = 250
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7F00")
-"""Okabe and Ito's colours, the yellow darkened to be read on white."""
+"""Okabe and Ito's colours, with a darker yellow for white backgrounds."""
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
 
@@ -46,18 +46,18 @@ STYLE: dict[str, Any] = {
 
 
 def styled() -> AbstractContextManager[None]:
-    """The look, for as long as the block runs."""
+    """Apply the style within a block."""
     return mpl.rc_context(cast("Any", STYLE))
 
 
 def new_figure(height: float, *, width: float = COLUMN) -> Figure:
-    """An empty figure outside any window system."""
+    """Return an empty figure that needs no window system."""
     with styled():
         return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour, marker and dash of the row with this number; colours come again with another dash."""
+    """Return colour, marker and dash of a row by number; colours repeat with another dash."""
     turn = index // len(PALETTE)
     return {
         "color": PALETTE[index % len(PALETTE)],
@@ -67,7 +67,7 @@ def look(index: int) -> dict[str, Any]:
 
 
 def save(figure: Figure, path: Path, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> list[Path]:
-    """Write the picture and, beside it, its numbers."""
+    """Save the picture and, beside it, its numbers as CSV."""
     with styled():
         write_with(path, lambda temporary: figure.savefig(temporary, format="png"))
     numbers = path.with_suffix(".csv")
@@ -76,13 +76,13 @@ def save(figure: Figure, path: Path, columns: Sequence[str], lines: Sequence[Seq
 
 
 def plain_log(axis: Axis) -> None:
-    """Tick labels of a logarithmic axis as plain numbers."""
+    """Label the ticks of a logarithmic axis with plain numbers."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
 
 
 def prefixed(axis: Axis) -> None:
-    """At most a few tick labels, numbers with a decimal prefix (200 M); on a logarithmic axis round ones."""
+    """Set a few tick labels with decimal prefixes (200 M), at round numbers on a logarithmic axis."""
     if axis.get_scale() == "log":
         axis.set_major_locator(FixedLocator(log_ticks(*axis.get_view_interval())))
         axis.set_minor_locator(NullLocator())
@@ -92,7 +92,7 @@ def prefixed(axis: Axis) -> None:
 
 
 def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
-    """The densest of four sets of round numbers that puts at most so many between two positive limits.
+    """Return the densest of four sets of round numbers with at most ``most`` between two positive limits.
 
     >>> log_ticks(2.1, 4.9), log_ticks(0.5, 60), log_ticks(1, 1e8)
     ([3.0], [1.0, 3.0, 10.0, 30.0], [1.0, 100.0, 10000.0, 1000000.0, 100000000.0])
@@ -107,10 +107,10 @@ def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
 
 
 def short(row: Row, length: int = 44) -> str:
-    """A row's name, cut where it would not fit."""
+    """Return a row's name, cut if it is too long."""
     return picture(row.label if len(row.label) <= length else f"{row.label[: length - 1]}…")
 
 
 def unit(metric: str) -> str:
-    """A metric's name with the direction of improvement, for an axis."""
+    """Return a metric's name with its direction of improvement, for an axis."""
     return f"{metric} {arrow(metric)}"

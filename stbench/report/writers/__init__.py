@@ -1,1 +1,1 @@
-"""Write a report as Markdown, CSV, LaTeX, HTML or terminal tables."""
+"""Writers of reports: Markdown, CSV, LaTeX, HTML and terminal tables."""

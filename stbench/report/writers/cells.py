@@ -1,10 +1,11 @@
-"""A table as cells of text and notes: what every format shares."""
+"""Tables as cells of text and notes, shared by all formats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stbench.errors import counted
 from stbench.report.analysis.columns import cost_columns, cost_notes
 from stbench.report.analysis.compare import Standing
 from stbench.report.analysis.table import Row, Table
@@ -17,7 +18,7 @@ UNTESTED = "†"
 
 @dataclass(frozen=True)
 class Markup:
-    """How one format shows text, the best value and the second one (what stands before and after them)."""
+    """How a format escapes text and marks the best and second values (text before and after them)."""
 
     text: Callable[[str], str]
     best: tuple[str, str]
@@ -26,7 +27,7 @@ class Markup:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table without marks: title, column names, rows of plain text, notes below; ``names`` columns hold words."""
+    """A table without marks: title, column names, rows of plain text, notes; the first ``names`` columns are words."""
 
     title: str
     headings: tuple[str, ...]
@@ -36,13 +37,13 @@ class Sheet:
 
 
 def headings(table: Table) -> list[str]:
-    """Column names; the arrow says which way is better."""
+    """Return column names with arrows for the direction of improvement."""
     costs = [column.heading for column in cost_columns(table)]
     return ["method", *(f"{name} {arrow(name)}" for name in table.metrics), *costs]
 
 
 def value_text(row: Row, metric: str, markup: Markup) -> str:
-    """One value with its marks: best, second, not distinguishable from the best, not tested."""
+    """Format a value with its marks: best, second, not distinguishable from the best, not tested."""
     cell, standing = row.cells.get(metric), row.standings.get(metric)
     if cell is None:
         return "n/a" if row.finished else "failed"
@@ -52,7 +53,7 @@ def value_text(row: Row, metric: str, markup: Markup) -> str:
 
 
 def mark(standing: Standing | None) -> str:
-    """The sign behind a value: not distinguishable from the best, not tested, or nothing."""
+    """Return the sign after a value: not distinguishable from the best, not tested, or none."""
     if standing is None:
         return ""
     if standing.obstacle is not None:
@@ -61,24 +62,24 @@ def mark(standing: Standing | None) -> str:
 
 
 def cells_of(table: Table, row: Row, markup: Markup) -> list[str]:
-    """One row as text, its name left out."""
+    """Format a row without its name."""
     values = [value_text(row, metric, markup) for metric in table.metrics]
     return [*values, *(markup.text(column.text(row)) for column in cost_columns(table))]
 
 
 def footnotes(table: Table) -> list[str]:
-    """What a reader must know about the numbers, as plain text."""
+    """Return the notes below a table, as plain text."""
     places = [standing for row in table.rows for standing in row.standings.values()]
     notes = [f"Data: {table.data_report}."] if table.data_report else []
     if any(len(row.seeds) > 1 for row in table.rows):
         notes.append("Mean ± sample standard deviation over n seeds; best bold, second underlined.")
     if any(place.p is not None for place in places):
         notes.append(
-            f"{TIED} marks rows that cannot be told from the best at 95 %, over all pairs of rows together: "
+            f"{TIED} marks rows that cannot be distinguished from the best at 95 %, over all pairs of rows together: "
             f"a paired bootstrap over {_drawn(table)} and draws of seeds."
         )
     if any(len(row.seeds) == 1 and row.trained for row in table.rows):
-        notes.append("n = 1: a single seed; no spread over seeds is known.")
+        notes.append("n = 1: a single seed, so the spread over seeds is unknown.")
     reasons = dict.fromkeys(place.obstacle.text for place in places if place.obstacle is not None)
     if reasons:
         told = "; ".join(text.removeprefix("not tested: ") for text in reasons)
@@ -92,19 +93,22 @@ def footnotes(table: Table) -> list[str]:
 
 
 def _drawn(table: Table) -> str:
-    """What the bootstrap draws: single sequences, or stretches of neighbours that are alike."""
+    """Describe what the bootstrap draws: single sequences, or stretches of similar neighbours."""
     lengths = {metric: one.length for metric, one in table.stretches.items() if one.correlated}
     if not lengths:
         return "test sequences"
     if len(set(lengths.values())) == 1 and len(lengths) == len(table.stretches):
         (one, *_) = table.stretches.values()
-        return f"{one.count} stretches of {one.length} test sequences (neighbours are alike)"
+        return (
+            f"{counted(one.count, 'stretch', 'stretches')} of {counted(one.length, 'test sequence')} "
+            "(neighbours are similar)"
+        )
     listed = ", ".join(f"{length} for {metric}" for metric, length in lengths.items())
-    return f"stretches of test sequences whose neighbours are alike (length {listed}; 1 elsewhere)"
+    return f"stretches of test sequences whose neighbours are similar (length {listed}; 1 elsewhere)"
 
 
 def published_sheet(benchmark: str, rows: tuple[PublishedRow, ...]) -> Sheet:
-    """Published rows as a table of their own: their conventions are not the measured ones."""
+    """Return published rows as a separate table, because their conventions differ from the measured ones."""
     metrics = list(dict.fromkeys(name for row in rows for name in row.values))
     lines = []
     for number, row in enumerate(rows, start=1):

@@ -1,4 +1,4 @@
-"""The one CSV writer, and the report as tidy CSV: one line per run and metric, and one per row and metric."""
+"""The CSV writer, and reports as tidy CSV: one line per run and metric, and one per row and metric."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROW_COLUMNS = (
 
 
 def to_csv(records: Sequence[RunRecord]) -> str:
-    """One line per run and metric, with the run folder that it comes from."""
+    """Write one line per run and metric, with the run folder."""
     return as_csv(RUN_COLUMNS, (line for record in records for line in _run_lines(record)))
 
 
@@ -50,7 +50,7 @@ def _run_lines(record: RunRecord) -> Iterable[list[Any]]:
 
 
 def summary_csv(sections: Sequence[Section]) -> str:
-    """One line per row and metric: mean over seeds, place, difference to the best; published rows as their own kind."""
+    """Write one line per row and metric: mean over seeds, place, difference to the best; also published rows."""
     parts = (part(section) for section in sections for part in (_measured, _profiled, _published))
     lines = [line for part in parts for line in part]
     return as_csv(ROW_COLUMNS, lines)
@@ -78,7 +78,7 @@ def _measured(section: Section) -> Iterable[list[Any]]:
 
 
 def _profiled(section: Section) -> Iterable[list[Any]]:
-    """Latency and throughput, with the hardware as their source."""
+    """Return latency and throughput, with the hardware as their source."""
     table = section.table
     for profile in profiles_of(table):
         for metric, measure in (("latency_seconds", latency), ("sequences_per_second", throughput)):
@@ -108,7 +108,7 @@ def _number(value: float | None) -> str:
 
 
 def as_csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """Comma-separated text with a header; no cell is a formula to a spreadsheet."""
+    """Return comma-separated text with a header; no cell is a formula to a spreadsheet."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)

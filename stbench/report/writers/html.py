@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no network, no other file."""
+"""The report as a self-contained HTML page, without network or other files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from stbench.report.writers.cells import TIED, UNTESTED, footnotes, published_sh
 from stbench.report.writers.html_clips import encode_clips
 
 CLIP_BYTES = 2_500_000
-"""Room for pictures on a page, all tables together."""
+"""Maximum size of the pictures of a page, over all tables."""
 
 
 def to_html(report: Report, out: Path) -> str:
-    """The page; links to run folders are relative to ``out``."""
+    """Return the page; links to run folders are relative to ``out``."""
     environment = Environment(
         loader=PackageLoader("stbench.report"),
         autoescape=True,
@@ -46,7 +46,7 @@ def to_html(report: Report, out: Path) -> str:
 
 
 def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str, Any]:
-    """What the template shows of a section, and under ``data`` what the script draws."""
+    """Return the values of a section for the template and, under ``data``, for the script."""
     table = section.table
     rows = [_row(f"s{number}r{place}", row, out) for place, row in enumerate(table.rows, start=1)]
     clips = encode_clips(table, clip_bytes)
@@ -92,7 +92,7 @@ def _row(identity: str, row: Row, out: Path) -> dict[str, Any]:
 
 
 def _difference(row: Row, metric: str) -> str:
-    """What is known about the distance to the best row, as a sentence."""
+    """Describe the difference to the best row."""
     place = row.standings.get(metric)
     if place is None:
         return "not ranked"
@@ -105,7 +105,7 @@ def _difference(row: Row, metric: str) -> str:
 
 
 def _lead(table: Table, metric: str) -> dict[str, Any]:
-    """Series by row name: mean, band and skill against the reference at each lead time."""
+    """Return, by row name, mean, band and skill at each lead time."""
     reference = reference_row(table)
     lines: dict[str, dict[str, Any]] = {}
     for row in table.rows:
@@ -123,7 +123,7 @@ def _lead(table: Table, metric: str) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """What an expression of the template becomes; it is escaped after this."""
+    """Convert the value of a template expression to text, before escaping."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Safe) else value
 
 
@@ -132,7 +132,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _asset(environment: Environment, name: str) -> Safe:
-    """A file of the package as it is; it is ours, and holds no closing tag."""
+    """Return a file of the package unescaped; it is trusted and contains no closing tag."""
     if environment.loader is None:
         raise ValueError("the templates have no loader")
     source, _, _ = environment.loader.get_source(environment, name)
@@ -140,5 +140,5 @@ def _asset(environment: Environment, name: str) -> Safe:
 
 
 def _embed(data: Any) -> Safe:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot end the script element around it."""
     return Safe(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))

@@ -1,4 +1,4 @@
-"""Sample clips for a page: one PNG per clip and source, its frames below each other.
+"""Sample clips for a page: one PNG per clip and source, with frames stacked vertically.
 
 Axes: T time, H height, W width.
 """
@@ -18,11 +18,11 @@ from stbench.report.analysis.table import Table
 from stbench.report.encode import visible
 
 SMALLEST = 32
-"""Frames are not shrunk below this many pixels."""
+"""Minimum size of shrunk frames in pixels."""
 
 
 def encode_clips(table: Table, most_bytes: int) -> dict[str, Any] | None:
-    """Pictures of the kept clips within ``most_bytes``: fewer clips first, then smaller frames; None without clips."""
+    """Encode recorded clips within ``most_bytes``, first with fewer clips, then smaller frames; None without clips."""
     clips = shared_clips(table)
     if clips is None:
         return None
@@ -57,7 +57,7 @@ def _clip(clips: Clips, number: int, step: int) -> dict[str, Any]:
 
 
 def _shrunk(frame_CHW: Array, step: int) -> Array:
-    """Means of step × step squares; an edge that does not fill one is repeated."""
+    """Average squares of step × step pixels; edges are repeated to fill a square."""
     channels, height, width = frame_CHW.shape
     rows, columns = -(-height // step), -(-width // step)
     padded = np.pad(frame_CHW, ((0, 0), (0, rows * step - height), (0, columns * step - width)), mode="edge")

@@ -1,7 +1,7 @@
-r"""LaTeX with booktabs: a fragment for a paper and a document that compiles as it is.
+r"""LaTeX with booktabs: a fragment for a paper, and a document that compiles.
 
-In the fragment each cell is ``\stbenchrun{run folder}{text}``, which shows its text alone unless a document says
-otherwise; the document makes it a link.
+In the fragment each cell is ``\stbenchrun{run folder}{text}``, which shows only its text unless a document redefines
+it; our document makes it a link.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ DOCUMENT = r"""\documentclass{article}
 
 
 def to_latex(report: Report, out: Path) -> str:
-    r"""All tables as a fragment to ``\input``; packages booktabs and graphicx."""
+    r"""Return all tables as a fragment for ``\input``; needs booktabs and graphicx."""
     parts = [_section(section, out) for section in report.sections]
     return "\n".join([r"\providecommand{\stbenchrun}[2]{#2}", "", *parts])
 
 
 def sheet_latex(sheet: Sheet) -> str:
-    """A table of plain text."""
+    """Return a table of plain text."""
     rows = [[latex(text) for text in row] for row in sheet.rows]
     return "\n".join([f"% {latex(sheet.title)}", *latex_table(sheet.headings, rows, sheet.names), ""])
 
 
 def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
-    """Lines of a booktabs table; headings are plain text, cells LaTeX already. Numbers follow ``names`` columns."""
+    """Return the lines of a booktabs table; headings are plain text, cells LaTeX. Numbers follow ``names`` columns."""
     columns = "l" * names + "r" * (len(head) - names)
     return [
         rf"\begin{{tabular}}{{{columns}}}",
@@ -81,7 +81,7 @@ def _row(table: Table, row: Row, out: Path) -> list[str]:
 
 
 def _float(caption: str, tabular: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """A floating table, shrunk to the line's width where it is wider, with its notes below."""
+    """Return a floating table, shrunk to the line width if it is wider, with its notes below."""
     text = r" \par ".join(latex(note) for note in notes)
     return [
         r"\begin{table}[htbp]",

@@ -1,4 +1,4 @@
-"""The whole report as Markdown, and the one writer of Markdown tables."""
+"""Reports as Markdown, and the writer of Markdown tables."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MARKUP = Markup(markdown, ("**", "**"), ("<u>", "</u>"))
 
 
 def to_markdown(report: Report, out: Path, figures: Sequence[str] = ()) -> str:
-    """Every section: measured table, notes, runs, published rows, audits, optimism; then what was left out.
+    """Return all sections (measured table, notes, runs, published rows, audits, optimism) and the folders left out.
 
     Args:
-        report: what to show.
-        out: folder of the file, which links are relative to.
+        report: the report.
+        out: folder of the file, to which links are relative.
         figures: pictures to show, relative to ``out``.
     """
     parts = [_section(number, section, out) for number, section in enumerate(report.sections, start=1)]
@@ -32,7 +32,7 @@ def to_markdown(report: Report, out: Path, figures: Sequence[str] = ()) -> str:
 
 
 def table_markdown(number: int, table: Table, out: Path) -> str:
-    """A table as Markdown with its notes and the run folders behind every row; links are relative to ``out``."""
+    """Return a table with its notes and the run folders of every row; links are relative to ``out``."""
     rows, runs = [], []
     for place, row in enumerate(table.rows, start=1):
         anchor = f"t{number}r{place}"
@@ -45,20 +45,20 @@ def table_markdown(number: int, table: Table, out: Path) -> str:
 
 
 def sheet_markdown(sheet: Sheet) -> list[str]:
-    """Lines of a table of plain text and its notes."""
+    """Return the lines of a table of plain text and its notes."""
     rows = [[markdown(text) for text in row] for row in sheet.rows]
     lines = markdown_table([markdown(head) for head in sheet.headings], rows, sheet.names)
     return [*lines, "", *bullets(sheet.notes)]
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
-    """Lines of a table; cells are Markdown already. Columns after the first ``names`` are set flush right."""
+    """Return the lines of a table of Markdown cells; columns after the first ``names`` are right-aligned."""
     rule = ["---"] * names + ["---:"] * (len(head) - names)
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
 
 
 def bullets(texts: Sequence[str]) -> list[str]:
-    """A list of plain texts."""
+    """Return a bullet list of plain texts."""
     return [f"- {markdown(text)}" for text in texts]
 
 

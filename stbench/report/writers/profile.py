@@ -1,4 +1,4 @@
-"""A profile of ``stbench profile`` as Markdown and tidy CSV."""
+"""Profiles of ``stbench profile`` as Markdown and tidy CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fact = tuple[str, str, str, int | str, float | int | str, str]
 
 
 def title(profile: Profile) -> str:
-    """What was measured, and on what."""
+    """Return the title: benchmark and machine."""
     environment = profile.environment
     return (
         f"{profile.benchmark} v{profile.version}, protocol {profile.protocol}: cost on {environment['device']}, "
@@ -24,7 +24,7 @@ def title(profile: Profile) -> str:
 
 
 def profile_markdown(profile: Profile, sheets: Sequence[Sheet]) -> str:
-    """All tables, each with its notes."""
+    """Return all tables with their notes."""
     lines = [f"# {markdown(title(profile))}", ""]
     for sheet in sheets:
         lines += [f"## {markdown(sheet.title)}", "", *sheet_markdown(sheet), ""]
@@ -32,7 +32,7 @@ def profile_markdown(profile: Profile, sheets: Sequence[Sheet]) -> str:
 
 
 def profile_csv(profile: Profile) -> str:
-    """One line per number, in plain units."""
+    """Write one line per number, in base units."""
     lines = (
         (profile.benchmark, profile.protocol, cost.method, cost.encoder, *fact)
         for cost in profile.costs

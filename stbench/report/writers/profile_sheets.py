@@ -1,4 +1,4 @@
-"""A profile as tables of text: counts, speed, memory, and where the time goes."""
+"""Profiles as tables of text: counts, speed, memory, stages and growth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AXES: tuple[Axis, ...] = ("horizon", "pixels", "batch")
 
 
 def make_sheets(profile: Profile) -> tuple[Sheet, ...]:
-    """The tables of a profile, in the order in which they are read."""
+    """Return the tables of a profile in reading order."""
     sheets = [_counts(profile), _speed(profile, "inference")]
     if any(s.mode == "training" for cost in profile.costs for s in cost.speeds):
         sheets.append(_speed(profile, "training"))
@@ -51,17 +51,17 @@ def _counts(profile: Profile) -> Sheet:
         "published MACs",
     )
     convention = "MACs: one prediction over the whole horizon, batch 1, fvcore's convention; FLOPs = 2·MACs."
-    return Sheet("What it has and computes", heads, tuple(rows), (convention, *published_notes, *sources, *notes))
+    return Sheet("Parameters and multiply-adds", heads, tuple(rows), (convention, *published_notes, *sources, *notes))
 
 
 def _count_notes(cost: Cost) -> Iterator[str]:
-    """What one method's counts are made of, and what they leave out."""
+    """Return notes on the parts of a method's counts, and on what they leave out."""
     macs, parameters = cost.macs, cost.parameters
     if macs.modules:
         yield f"MACs by part: {', '.join(f'{name} {format_work(count)}' for name, count in macs.modules.items())}"
     if macs.attention:
         share = format_work(macs.attention)
-        yield f"{share} of its MACs are attention's two products, which fvcore alone would leave out"
+        yield f"{share} of its MACs are the two products of attention, which plain fvcore does not count"
     if macs.idle > 0:
         yield f"{format_work(macs.idle)} of its MACs are in the published convention but not executed"
     if macs.idle < 0:
@@ -71,7 +71,7 @@ def _count_notes(cost: Cost) -> Iterator[str]:
     if parameters.shared:
         yield f"shared parameters: {', '.join(parameters.shared_names)}"
     if macs.torch_counter != macs.executed:
-        yield f"torch's own counter finds {format_work(macs.torch_counter)}, fvcore {format_work(macs.executed)}"
+        yield f"torch's counter finds {format_work(macs.torch_counter)}, fvcore {format_work(macs.executed)}"
     if macs.uncounted:
         calls = ", ".join(f"{name} ×{count}" for name, count in sorted(macs.uncounted.items()))
         yield f"operators not counted: {calls}"
@@ -100,14 +100,14 @@ def _speed(profile: Profile, mode: Mode) -> Sheet:
     heads = ("method", "precision", "batch", "p50", "p95", "IQR", "n", "seq/s", "frames/s", "of peak")
     notes = ["Of peak: 2·MACs per second over the fastest of several matrix products and convolutions on this device."]
     if mode == "training":
-        notes.append("A training step counts three times the forward's MACs.")
+        notes.append("A training step counts as three forward passes.")
     if any(s.seconds and s.seconds.samples < FEW_SAMPLES for _, s in found):
-        notes.append(f"The p95 of fewer than n = {FEW_SAMPLES} repeats is little more than their maximum.")
+        notes.append(f"With fewer than n = {FEW_SAMPLES} repeats, the p95 is close to the maximum.")
     if any(s.share_of_peak and s.share_of_peak > 1 for _, s in found):
-        notes.append("A share above 1: the method computes a convolution in fewer operations than are counted.")
+        notes.append("A share above 1 means that a convolution uses fewer operations than are counted.")
     if profile.compiled:
         notes.append("Predictions run through torch.compile.")
-    title = {"inference": "How fast it predicts", "training": "How fast it trains"}[mode]
+    title = {"inference": "Speed of predictions", "training": "Speed of training"}[mode]
     return Sheet(title, heads, tuple(rows), tuple(notes))
 
 
@@ -139,10 +139,10 @@ def _memory(profile: Profile) -> Sheet:
         cells = [text for key in keys for text in _memory_cells(by_key.get(key))]
         rows.append((cost.method, str(first.batch) if first else NONE, *cells, *_start_cells(first)))
     notes = (
-        "Each peak in a fresh process; on a CPU it is the resident set, libraries included.",
-        "Activations: the peak less what the process held with the method built.",
+        "Each peak was measured in a fresh process; on a CPU it is the resident set with libraries.",
+        "Activations: the peak minus the memory of the process after building the method.",
     )
-    return Sheet("What it needs", (*heads, "start-up", "first clip"), tuple(rows), notes)
+    return Sheet("Memory and start-up", (*heads, "start-up", "first clip"), tuple(rows), notes)
 
 
 def _memory_cells(memory: Memory | None) -> tuple[str, str]:
@@ -175,7 +175,7 @@ def _time(profile: Profile) -> Sheet:
     )
     growth_heads = tuple(f"grows with {axis}" for axis in AXES)
     return Sheet(
-        "Where the time goes and how it grows",
+        "Stages and growth",
         ("method", "encoder", "temporal", "decoder", *growth_heads, "energy per sequence"),
         tuple(rows),
         notes,

@@ -1,4 +1,4 @@
-"""Tables for a terminal: whole where they fit, with fewer columns where they do not, as lists where none fits."""
+"""Tables for a terminal: complete, with fewer columns, or as lists, depending on its width."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from stbench.report.writers.cells import Markup, Sheet, cells_of, footnotes, hea
 
 RICH = Markup(terminal, ("[bold]", "[/bold]"), ("[underline]", "[/underline]"))
 PLAIN_WIDTH = 400
-"""Columns of output that is no terminal: a file or a pipe has room for any table."""
+"""Width of files and pipes, large enough for any table."""
 NARROWEST_NAME = 24
 
 
 def plain_width(console: Console) -> Console:
-    """The console, with room for any table where it is no terminal."""
+    """Set the width of a console that is not a terminal to :data:`PLAIN_WIDTH`."""
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
 
 
 def to_rich(table: Table, width: int = PLAIN_WIDTH) -> RenderableType:
-    """A result table within ``width`` columns: the first metric and n first, then metrics, then costs.
+    """Return a result table within ``width`` columns; the first metric and n have priority, then metrics, then costs.
 
-    Hidden columns are named below it; ``table.md`` and reports hold every column.
+    Hidden columns are named below it; ``table.md`` and reports show all columns.
     """
     heads, metrics = [terminal(head) for head in headings(table)], len(table.metrics)
     rows = [[terminal(row.label), *cells_of(table, row, RICH)] for row in table.rows]
@@ -49,7 +49,7 @@ def to_rich(table: Table, width: int = PLAIN_WIDTH) -> RenderableType:
 
 
 def sheet_rich(sheet: Sheet) -> RichTable:
-    """A table of plain text."""
+    """Return a table of plain text."""
     shown = RichTable(
         title=terminal(sheet.title), caption="\n".join(map(terminal, sheet.notes)), caption_justify="left"
     )
@@ -71,14 +71,14 @@ def fit(
     numbers: bool = True,
     **look: Any,
 ) -> tuple[RichTable | None, list[str]]:
-    """The table with as many columns as ``width`` has room for, and the headings of the others.
+    """Return a table with as many columns as fit into ``width``, and the headings of the others.
 
     Args:
         heads: column names as rich markup; the first column names the rows and may wrap.
         rows: cells as rich markup.
-        wanted: columns from the most to the least; None is returned where not even two fit.
+        wanted: columns by priority; the result is None if fewer than two fit.
         width: columns of the terminal.
-        numbers: set all but the names flush right.
+        numbers: right-align all columns but the first.
         look: settings of the rich table.
     """
     for count in range(len(wanted), 1, -1):
@@ -94,13 +94,13 @@ def fit(
 
 
 def _width(table: RichTable) -> int:
-    """Columns that a table takes where it may have as many as it likes."""
+    """Return the width of a table without a limit."""
     console = Console(width=100_000)
     return table.__rich_measure__(console, console.options).maximum
 
 
 def _lists(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Text]:
-    """Each row as its name and a line per column."""
+    """Return each row as its name and one line per column."""
     return [
         Text.from_markup(
             "\n".join([f"[bold]{name}[/bold]", *(f"  {h}: {c}" for h, c in zip(heads[1:], cells, strict=True))])

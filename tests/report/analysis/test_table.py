@@ -72,13 +72,13 @@ def test_one_seed_claims_nothing(tmp_path: Path) -> None:
     assert standing.obstacle is not None
     assert (standing.obstacle.kind, standing.obstacle.text) == (
         "one_seed",
-        "not tested: n = 1, no variance between seeds is known",
+        "not tested: n = 1, so the variance between seeds is unknown",
     )
     assert any(note.startswith("n = 1: a single seed") for note in footnotes(table))
     text = table_markdown(1, table, tmp_path)
     assert "≈" not in text
     assert next(line for line in text.splitlines() if line.startswith("| b |")).count(" †]") == len(table.metrics)
-    assert "† not tested against the best: n = 1, no variance between seeds is known." in text
+    assert "† not tested against the best: n = 1, so the variance between seeds is unknown." in text
 
 
 def test_clear_and_unclear_differences_are_marked(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_stretches_are_drawn_where_test_sequences_share_frames(tmp_path: Path) -
     tables = {name: make_tables(collect([tmp_path / name]).records)[0] for name in ("apart", "shared", "short")}
     notes = {name: "\n".join(footnotes(table)) for name, table in tables.items()}
     assert "a paired bootstrap over test sequences and draws of seeds" in notes["apart"]
-    assert "over 10 stretches of 24 test sequences (neighbours are alike)" in notes["shared"]
+    assert "over 10 stretches of 24 test sequences (neighbours are similar)" in notes["shared"]
     assert (
         "not tested against the best: 3 independent stretches of test sequences found, 5 are needed" in notes["short"]
     )
@@ -181,7 +181,7 @@ def test_not_tested_is_told_apart_from_told_apart(tmp_path: Path) -> None:
     records.append(make_run(tmp_path, make_spec("still", training=None), noisy(rng, 5.0), parameters=0))
     (table,) = make_tables(records)
     reasons = {row.label: row.standings["mse_frame"].reason for row in table.rows}
-    blamed = "not tested: the best row has n = 1, no variance between seeds is known"
+    blamed = "not tested: the best row has n = 1, so the variance between seeds is unknown"
     assert reasons == {"best": "", "far": blamed, "still": blamed}
     cells = list(csv.DictReader(io.StringIO(summary_csv(make_report(Collected(tuple(records), {})).sections))))
     far = next(line for line in cells if (line["row"], line["metric"]) == ("far", "mse_frame"))

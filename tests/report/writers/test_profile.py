@@ -132,13 +132,13 @@ def test_published_one_pass_is_explained() -> None:
 def test_another_configuration_is_said_to_be_one() -> None:
     published = published_cost("taxibj", cost("phydnet", 4_000_000, 5_598_103_168))
     assert published is not None
-    assert published.notes[0] == "3.09 M published, 4.00 M measured: the row is of another configuration"
+    assert published.notes[0] == "3.09 M published, 4.00 M measured: the row has a different configuration"
     assert "wrong scalar" in published.notes[1]
     smaller = published_cost("taxibj", cost("convlstm", 100_000, 10_000_000))
     assert smaller is not None
     assert smaller.notes[:2] == (
-        "14.98 M published, 0.10 M measured: the row is of another configuration",
-        "20.74 G published, 0.01 G measured: the row is of another configuration",
+        "14.98 M published, 0.10 M measured: the row has a different configuration",
+        "20.74 G published, 0.01 G measured: the row has a different configuration",
     )
 
 
@@ -197,7 +197,7 @@ def test_command_line(tmp_path: Path) -> None:
         assert all(s.seconds for s in one.speeds)
         assert [m.failure for m in one.memories] == [None] * 4
         assert one.stages is not None
-    assert "How fast it trains" in done.stdout
+    assert "Speed of training" in done.stdout
 
 
 @pytest.mark.parametrize(
