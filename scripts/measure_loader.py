@@ -1,6 +1,7 @@
-"""What loading costs beside training: time of a batch from the loader as a share of one TAU training step.
+"""Cost of data loading: time of a batch from the loader relative to a TAU training step.
 
-One process, the ``paper`` protocol's frame size, batch and TAU; cached frames are read as a run reads them.
+It uses one process and the ``paper`` protocol's frame size, batch size and TAU, and reads the frame cache as a run
+does.
 
     python scripts/measure_loader.py --benchmarks taxinyc,mmnist --own ../shared/data/video
 """
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def chosen(arguments: argparse.Namespace) -> Iterator[Benchmark]:
-    """The benchmarks asked for, then the own folders."""
+    """Return the requested benchmarks, then the user's folders."""
     yield from (load_benchmark(name) for name in arguments.benchmarks.split(",") if name)
     yield from (custom_benchmark(path, CustomOptions()) for path in arguments.own)
 
@@ -67,7 +68,7 @@ def line(benchmark: Benchmark, arguments: argparse.Namespace) -> None:
 
 
 def load_time(dataset: Splits, batch_size: int) -> tuple[float, torch.Tensor]:
-    """Median seconds of a shuffled training batch, and one batch; the first touch of the files is not timed."""
+    """Return the median seconds of a shuffled training batch, and one batch; the first read of files is not timed."""
     loader = ClipLoader(dataset.train, batch_size, shuffle=True, drop_last=True)
     seconds = []
     batches = loader.epoch(0)
@@ -83,7 +84,7 @@ def load_time(dataset: Splits, batch_size: int) -> tuple[float, torch.Tensor]:
 
 
 def step(method: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: torch.Tensor, t_in: int) -> float:
-    """Seconds of one forward, backward and update."""
+    """Return the seconds of one forward pass, backward pass and update."""
     started = time.perf_counter()
     loss = method.training_losses(batch[:, :t_in], batch[:, t_in:], Progress())["loss"]  # type: ignore[operator]
     optimizer.zero_grad()

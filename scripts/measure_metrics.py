@@ -1,15 +1,15 @@
-"""How much faster the batched metrics are than the loops they replace.
+"""Speed-up of batched metrics over loops of reference implementations.
 
 Run from the repository root:
 
     python scripts/measure_metrics.py [--threads 2] [--frames 320] [--repeats 7]
 
-Prints two ratios, each the median over repeats in which the two sides take turns in one process:
+Prints ratios, each the median over repeats in which the two sides alternate in one process:
 
 * MSE, MAE, PSNR and SSIM of 64×64 frames together (one thread, whatever --threads says), against a loop of
   scikit-image's SSIM alone, and against one of all four;
 * LPIPS (AlexNet) of 64×64 grey frames, against a loop of the ``lpips`` package's module, with the same weights
-  (skipped, with the reason, where no weights can be had; ``STBENCH_LPIPS_WEIGHTS`` names them).
+  (skipped with a reason if weights are missing; ``STBENCH_LPIPS_WEIGHTS`` names them).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def noisy_frames(count: int) -> tuple[Tensor, Tensor]:
-    """(F, 1, 64, 64) predicted and true frames: smooth shapes, the prediction with noise that overshoots [0, 1]."""
+    """Return (F, 1, 64, 64) predicted and true frames: smooth shapes, and the same with noise beyond [0, 1]."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 1, 8, 8, generator=generator)
     true = torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")
@@ -69,13 +69,13 @@ def noisy_frames(count: int) -> tuple[Tensor, Tensor]:
 
 
 def loop_ssim(pred: Tensor, true: Tensor) -> None:
-    """scikit-image's SSIM, frame by frame."""
+    """Compute scikit-image's SSIM frame by frame."""
     for p, t in zip(pred.clamp(0, 1).numpy(), true.numpy(), strict=True):
         skimage_metrics.structural_similarity(t[0], p[0], data_range=1.0)  # type: ignore[no-untyped-call]
 
 
 def loop_all(pred: Tensor, true: Tensor) -> None:
-    """MSE, MAE, PSNR and SSIM, frame by frame, with scikit-image where it has them."""
+    """Compute MSE, MAE, PSNR and SSIM frame by frame, with scikit-image where possible."""
     for p, t in zip(pred.clamp(0, 1).numpy(), true.numpy(), strict=True):
         skimage_metrics.mean_squared_error(t, p)
         abs(t - p).sum()
@@ -84,7 +84,7 @@ def loop_all(pred: Tensor, true: Tensor) -> None:
 
 
 def loop_lpips(module: torch.nn.Module, pred: Tensor, true: Tensor) -> None:
-    """The package's module, frame by frame."""
+    """Run the package's module frame by frame."""
     with torch.no_grad():
         for p, t in zip(pred.clamp(0, 1), true, strict=True):
             module(p.expand(1, 3, -1, -1) * 2 - 1, t.expand(1, 3, -1, -1) * 2 - 1)
@@ -101,7 +101,7 @@ def report(
     fast_times, slow_times = [], []
     for repeat in range(options.repeats + 1):
         pair = seconds(fast), seconds(slow)
-        if repeat:  # the first round warms both up
+        if repeat:  # the first round is a warm-up
             fast_times.append(pair[0])
             slow_times.append(pair[1])
     ratios = [slow / fast for fast, slow in zip(fast_times, slow_times, strict=True)]
@@ -114,7 +114,7 @@ def report(
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock time of one call."""
+    """Return the wall-clock time of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

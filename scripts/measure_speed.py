@@ -1,22 +1,22 @@
-"""How fast stbench is, side by side with plain PyTorch; guards against getting slower.
+"""Speed of stbench relative to plain PyTorch; detects regressions.
 
 Run from the repository root on a machine that does nothing else:
 
     python scripts/measure_speed.py [--threads 2] [--rounds 3] [--budget 6] [--device cuda --one-process]
 
-Each method of stbench stands against its eager reference (``tests/support/eager``: plain modules, channels first, the
-framework's defaults) at the published sizes of taxibj (batch 16) and mmnist (batch 4): a prediction and a training step
-in float32, stbench also in bf16, and the peak memory of a training step. The sides take turns, each time in a fresh
-process, so that neither the machine's slow moments nor one side's heap falls on the other. A ratio is the eager
-reference's median over stbench's.
+Each method is compared with its eager reference (``tests/support/eager``: plain modules, channels first, the
+framework's defaults) at the published sizes of taxibj (batch 16) and mmnist (batch 4). Measured are a prediction and a
+training step in float32, for stbench also in bf16, and the peak memory of a training step. The sides alternate, each
+time in a fresh process, so that slow moments of the machine and the heap of one side do not affect the other. A ratio
+is the median of the eager reference divided by that of stbench.
 
-Beside the ratios it prints shares of the device's peak (the best of several matrix products and convolutions, and of
-the methods themselves), and where the time of each side goes, read off torch.profiler. ``fast`` is stbench with the
-training setting ``fast_conv``. It ends with what surrounds a step: metrics, checkpoints, start-up.
+It also prints shares of the device's peak (the fastest of several matrix products and convolutions, and of the
+methods), and the time of each side by kind of work, from torch.profiler. ``fast`` is stbench with the training setting
+``fast_conv``. At the end it measures metrics, checkpoints and start-up.
 
-Writes ``<date>-<hardware>.json`` to --out and prints the last record of the same hardware and choices beside it; a
-ratio that got worse by more than a tenth is marked, and the exit code is then 1. --tiny checks the script itself with
-the ``quick`` protocol's small models; its record says so and is compared with nothing.
+It writes ``<date>-<hardware>.json`` to --out and prints the last record of the same hardware and options beside it. A
+ratio that is worse by more than a tenth is marked, and the exit code is then 1. --tiny tests the script with the small
+models of the ``quick`` protocol; its record is marked and not compared.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ TARGETS: dict[tuple[str, str], tuple[float, float]] = {
     ("mmnist", "convlstm"): (1.8, 1.8),
     ("mmnist", "predrnn"): (1.8, 1.8),
 }
-"""Least ratio over the eager reference in float32 on two CPU cores: (inference, training)."""
+"""Targets: minimum ratios over the eager reference in float32 on two CPU cores, as (inference, training)."""
 MEMORY_TARGET = 1.0
 
 
@@ -95,8 +95,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes of each side")
     parser.add_argument("--budget", type=float, default=6.0, help="seconds per timing, after warm-up")
-    parser.add_argument("--repeats", type=int, default=3, help="least repeats of a timing")
-    parser.add_argument("--one-process", action="store_true", help="sides take turns in this process (CUDA)")
+    parser.add_argument("--repeats", type=int, default=3, help="minimum repeats of a timing")
+    parser.add_argument("--one-process", action="store_true", help="alternate the sides in this process (CUDA)")
     parser.add_argument("--compile", action="store_true", help="stbench through torch.compile")
     parser.add_argument("--no-overheads", action="store_true", help="leave out metrics, checkpoints and start-up")
     parser.add_argument("--out", type=Path, default=Path("results/speed"))
@@ -104,7 +104,7 @@ def _options() -> argparse.Namespace:
 
 
 class Comparison:
-    """Every method on one benchmark's shapes."""
+    """Measurements of all methods at one benchmark's shapes."""
 
     def __init__(self, benchmark: str, options: argparse.Namespace) -> None:
         self.benchmark = benchmark
@@ -114,7 +114,7 @@ class Comparison:
         self.where: dict[str, Any] = {}
 
     def run(self) -> dict[str, Ratio]:
-        """Every ratio by its name."""
+        """Return all ratios by name."""
         answers = {method: self._answers(method) for method in self.options.methods}
         peaks = {p: self._peak(p, answers) for p in ("32", "bf16") if p == "32" or "bf16" in self.options.sides}
         ratios: dict[str, Ratio] = {}
@@ -143,7 +143,7 @@ class Comparison:
         )
 
     def _answers(self, method: str) -> dict[Side, list[Answer]]:
-        """Rounds of all sides in turns; the last round is profiled after it is timed."""
+        """Run rounds of all sides in turns; profile the last round after timing it."""
         found: dict[Side, list[Answer]] = {side: [] for side in self.options.sides}
         for number in range(self.options.rounds):
             for side, answers in found.items():
@@ -156,7 +156,7 @@ class Comparison:
         return 2.0 * total_macs(lambda: build(spec)) * self.batch * (TRAINING_FACTOR if mode == "training" else 1)
 
     def _peak(self, precision: str, answers: dict[str, dict[Side, list[Answer]]]) -> float:
-        """FLOP/s of the fastest probe, or of the fastest method where that is faster."""
+        """Return the FLOP/s of the fastest probe, or of the fastest method if higher."""
         print(f"peak of the device, {precision}", file=sys.stderr)
         probed = self.ask(self._task(precision, "peak")).peak_flops
         assert probed is not None
@@ -170,7 +170,7 @@ class Comparison:
         return max(probed, *reached)
 
     def _speeds(self, method: str, side: Side, sides: dict[Side, list[Answer]], peak: float) -> dict[str, Ratio]:
-        """Ratios over the eager reference (of bf16 over stbench in float32), with shares of the peak."""
+        """Return ratios over the eager reference (for bf16, over stbench in float32), with shares of the peak."""
         base: Side = "stbench" if side == "bf16" else "eager"
         if base not in sides:
             return {}
@@ -197,7 +197,7 @@ class Comparison:
         return found
 
     def _memory(self, method: str, sides: dict[Side, list[Answer]]) -> dict[str, Ratio]:
-        """Peak memory of a training step over the eager reference's; one shared process cannot tell on a CPU."""
+        """Return the ratio of training memory; not measurable in one shared process on a CPU."""
         if "eager" not in sides or (self.options.one_process and self.options.device == "cpu"):
             return {}
         peaks = {side: median(a.peak_memory for a in answers if a.peak_memory) for side, answers in sides.items()}

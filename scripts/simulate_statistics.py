@@ -1,4 +1,4 @@
-"""Simulate tables to measure what their marks and intervals are worth: coverage, false marks, power.
+"""Simulate tables to measure the coverage of intervals, false marks and power.
 
     python scripts/simulate_statistics.py [--tables 300] [--only TaxiNYC]
 
@@ -24,32 +24,32 @@ Array = NDArray[np.floating[Any]]
 RESAMPLES = 999
 WINDOW = 8
 PERSISTENCE = 0.975
-"""AR(1) coefficient whose means of 24 sequences correlate by 0.42 to 0.70, as measured on TaxiNYC."""
+"""AR(1) coefficient for which means of 24 sequences correlate by 0.42 to 0.70, as measured on TaxiNYC."""
 
 
 def independent(rng: np.random.Generator, *shape: int) -> Array:
-    """Normal errors."""
+    """Draw normal errors."""
     return rng.normal(size=shape)
 
 
 def heavy(rng: np.random.Generator, *shape: int) -> Array:
-    """Student errors with 2.5 degrees of freedom: no finite third moment."""
+    """Draw Student errors with 2.5 degrees of freedom, which have no finite third moment."""
     return rng.standard_t(2.5, size=shape)
 
 
 def skewed(rng: np.random.Generator, *shape: int) -> Array:
-    """Exponential errors."""
+    """Draw exponential errors."""
     return rng.exponential(size=shape) - 1
 
 
 def windows(rng: np.random.Generator, *shape: int) -> Array:
-    """Means of 8 consecutive frames: neighbours share 7 of them."""
+    """Draw means of 8 consecutive frames; neighbours share 7 of them."""
     frames = rng.normal(size=(*shape[:-1], shape[-1] + WINDOW - 1))
     return np.asarray(np.lib.stride_tricks.sliding_window_view(frames, WINDOW, axis=-1).mean(axis=-1) * WINDOW**0.5)
 
 
 def persistent(rng: np.random.Generator, *shape: int) -> Array:
-    """An AR(1) process like the errors of TaxiNYC."""
+    """Draw an AR(1) process similar to the errors on TaxiNYC."""
     frames = rng.normal(size=(*shape[:-1], shape[-1] + 300))
     filtered = signal.lfilter([1], [1, -PERSISTENCE], frames, axis=-1)[..., 300:]
     return np.asarray(filtered * (1 - PERSISTENCE**2) ** 0.5)
@@ -57,9 +57,10 @@ def persistent(rng: np.random.Generator, *shape: int) -> Array:
 
 @dataclass(frozen=True)
 class Case:
-    """Tables of K rows with S seeds over N sequences; ``between`` is the deviation of seeds, ``lead`` the best's lead.
+    """Tables of K rows with S seeds over N sequences.
 
-    ``outlier`` adds one sequence on which each row errs by a random amount as large as all others together.
+    ``between``: standard deviation of seeds. ``lead``: lead of the best. ``outlier``: adds one sequence with a random
+    error of each row as large as all others together.
     """
 
     rows: int
@@ -72,7 +73,7 @@ class Case:
     leaders: int = 1
 
     def table(self, rng: np.random.Generator) -> list[RowValues]:
-        """A table whose rows are equal but for the first ``leaders``, which are better by ``lead``."""
+        """Draw a table with equal rows, except that the first ``leaders`` are better by ``lead``."""
         count, noise = self.sequences, self.noise
         values_KSN = 10 + 3 * noise(rng, 1, 1, count) + noise(rng, self.rows, 1, count)
         values_KSN = values_KSN + 0.5 * noise(rng, self.rows, self.seeds, count)
@@ -83,22 +84,22 @@ class Case:
         return [RowValues(values_SN[None]) for values_SN in values_KSN]
 
     def verdict(self, clear: dict[int, bool]) -> tuple[bool, float]:
-        """Whether a row as good as any is marked, and the share of the worse rows that are (of equal rows: of all)."""
+        """Return whether a best row is marked, and the share of worse rows (or of all, if equal) that are."""
         leaders = self.leaders if self.lead else self.rows
         behind = [is_clear for i, is_clear in clear.items() if i >= leaders or not self.lead]
         return any(is_clear for i, is_clear in clear.items() if i < leaders), float(np.mean(behind))
 
     @property
     def overlap(self) -> int:
-        """Reach of shared frames."""
+        """Number of places from which on sequences share no frame."""
         return WINDOW if self.noise is windows else 1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Shares of simulated tables: with any false mark, with 0 inside a pair's interval, and of worse rows told apart.
+    """Shares: of tables with a false mark, of pairs with 0 inside the interval, and of worse rows distinguished.
 
-    ``length`` is the mean length of the stretches that were drawn.
+    ``length`` is the mean length of the stretches.
     """
 
     any_mark: float
@@ -108,7 +109,7 @@ class Outcome:
 
 
 def simulate(case: Case, tables: int, seed: int = 0) -> Outcome:
-    """Make tables and compare their rows as a report does."""
+    """Draw tables and compare their rows as a report does."""
     rng = np.random.default_rng(seed)
     verdicts, held, lengths = [], [], []
     for _ in range(tables):
@@ -126,9 +127,9 @@ def simulate(case: Case, tables: int, seed: int = 0) -> Outcome:
 
 
 def simulate_former(case: Case, tables: int, seed: int = 0) -> tuple[float, float]:
-    """The procedure of version 0.1.0 on such tables: share with any false mark, share of rows told apart.
+    """Apply the procedure of version 0.1.0: return the shares with a false mark and of rows distinguished.
 
-    Each row against the observed best, BCa intervals of a nested bootstrap, Holm's correction.
+    It compares each row with the observed best, with BCa intervals of a nested bootstrap and Holm's correction.
     """
     rng = np.random.default_rng(seed)
     starts = np.arange(case.sequences) if case.overlap == 1 else np.arange(0, case.sequences, 3 * case.overlap)
@@ -217,7 +218,7 @@ POWERS = {
 
 
 def lines(tables: int, only: str = "") -> Iterator[str]:
-    """The Markdown of the page, a line at a time, as cases are done; ``only`` is part of the names to run."""
+    """Yield the Markdown of the page line by line; ``only`` selects cases by part of their name."""
     yield from ("| pair of equal rows | interval holds 0 | stretch |", "| --- | ---: | ---: |")
     for name, case in _named(PAIRS, only):
         found = simulate(case, 2 * tables)
@@ -226,7 +227,7 @@ def lines(tables: int, only: str = "") -> Iterator[str]:
     for name, case in _named(NULLS, only):
         found, (before, _) = simulate(case, tables), simulate_former(case, tables)
         yield f"| {name} | {100 * found.any_mark:.1f} % | {100 * before:.1f} % |"
-    yield from ("", "| best row leads by 0.5 | other rows told apart | before |", "| --- | ---: | ---: |")
+    yield from ("", "| best row leads by 0.5 | other rows distinguished | before |", "| --- | ---: | ---: |")
     for name, case in _named(POWERS, only):
         found, (_, before) = simulate(case, tables), simulate_former(case, tables)
         yield f"| {name} | {100 * found.power:.0f} % | {100 * before:.0f} % |"
@@ -239,7 +240,7 @@ def _named(cases: dict[str, Case], part: str) -> list[tuple[str, Case]]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=300, help="simulated tables per case")
-    parser.add_argument("--only", default="", metavar="TEXT", help="run the cases whose name holds it")
+    parser.add_argument("--only", default="", metavar="TEXT", help="run only cases whose name contains it")
     arguments = parser.parse_args()
     for line in lines(arguments.tables, arguments.only):
         print(line, flush=True)

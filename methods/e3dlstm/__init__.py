@@ -41,7 +41,7 @@ class E3DLSTMConfig(EncoderConfig):
 
     ``memory``: "carried" updates the memory as in the paper, m ← m*. "frozen" repeats the published code, in which each
     layer passes on the memory it received, so that it stays 0. ``recall``: "channels" uses the channels of one position
-    as a query or key, as in the paper. "memory_order" cuts them as they lie in memory, as published checkpoints need.
+    as a query or key, as in the paper. "memory_order" cuts them as they lie in memory, as public checkpoints need.
     """
 
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 128, 128, 128)
@@ -147,7 +147,7 @@ class E3DLSTM(RecurrentForecaster):
         )
 
     def load_public_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Load published weights; the memory's convolutions are dead only if ``memory`` is "frozen"."""
+        """Load public weights; the memory's convolutions are dead only if ``memory`` is "frozen"."""
         dead = self.public_layout.dead if self.config.memory == "frozen" else ()
         layout = replace(self.public_layout, dead=dead)
         self.load_state_dict(layout.to_own(state_dict, self.state_dict(), type(self).__name__))

@@ -12,7 +12,7 @@ from .vit import HEADS, TransformerBlock
 class SwinBlock(TransformerBlock):
     """Attention in windows, shifted by half a window in blocks of odd index; the feature height sets the window side.
 
-    Shifted windows have no mask, as published weights expect: at the border a window mixes positions of opposite edges.
+    Shifted windows have no mask, as public weights expect: at the border a window mixes positions of opposite edges.
 
     Args:
         size: (H', W') of the features.

@@ -118,7 +118,7 @@ def stack_config(state: Mapping[str, Tensor], channels: int) -> dict[str, Any]:
     """Infer kind and sizes of a published stack of blocks; empty if there is none.
 
     Args:
-        state: in the published layout.
+        state: in the public layout.
         channels: T_in·hid_S, the width of the stack unless a block changes it.
     """
     kind = next((name for name, key in SIGNS.items() if f"{BLOCK}.{key}" in state), None)

@@ -1,1 +1,1 @@
-"""The parts of ``scripts/measure_speed.py``."""
+"""Parts of ``scripts/measure_speed.py``."""

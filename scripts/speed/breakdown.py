@@ -1,4 +1,4 @@
-"""Where the time of one call goes, by kind of work, read off torch.profiler."""
+"""Time of one call by kind of work, from torch.profiler."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("allocator", r"empty|resize|::zeros|zero_|new_zeros|set_|release_unused|malloc"),
     ("elementwise", r"."),
 )
-"""Kind -> what the names of its operators hold; the first that fits counts."""
+"""Kind -> parts of the names of its operators; the first match counts."""
 OPTIMISER = "optimiser"
 REST = "Python, heap trimming, waiting"
 SHOWN = ("convolutions", "matrix products", "norms", "elementwise", "copies", "allocator", OPTIMISER, REST)
 
 
 def where_time_goes(work: Callable[[], object], device: torch.device) -> dict[str, float]:
-    """Milliseconds of one call by kind of work.
+    """Measure the milliseconds of one call by kind of work.
 
-    Operators are counted by their own time, without that of operators inside them; on CUDA by their kernels' time.
-    What an optimiser does counts as the optimiser's, whatever it is.
+    Operators are counted by their self time, on CUDA by the time of their kernels. All work inside an optimiser counts
+    as the optimiser's.
     """
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=activities) as recorded:
@@ -47,7 +47,7 @@ def where_time_goes(work: Callable[[], object], device: torch.device) -> dict[st
 
 
 def kind_of(event: Any) -> str:
-    """The kind of work that an operator is."""
+    """Return the kind of work of an operator."""
     above = event
     while above is not None:
         if above.name.startswith("Optimizer."):
@@ -59,7 +59,7 @@ def kind_of(event: Any) -> str:
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:
-    """Milliseconds and shares, one column per side, as a Markdown table."""
+    """Format milliseconds and shares as a Markdown table, one column per side."""
     lines = ["| kind of work | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for kind in (*SHOWN, "sum"):
         cells = []

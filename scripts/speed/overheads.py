@@ -1,4 +1,4 @@
-"""What surrounds a training step: metrics, checkpoints, start-up; each as a share of what it surrounds."""
+"""Overheads of metrics, checkpoints and start-up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START_UPS = 5
 
 
 def evaluation(spec: RunSpec, batch: int, budget: float) -> Ratio:
-    """All metrics but LPIPS and those of global grids on a batch, over predicting it."""
+    """Return the time of all metrics but LPIPS and latitude-weighted ones, relative to a prediction."""
     names = [n for n in METRICS.names() if not n.startswith("lpips") and "latitudes" not in get_metric(n).needs]
     runner = Runner(spec, Engine("cpu", "32"))
     future = random_clip(spec.shape, batch)[:, spec.shape.t_in :]
@@ -47,7 +47,7 @@ def evaluation(spec: RunSpec, batch: int, budget: float) -> Ratio:
 
 
 def checkpoint(spec: RunSpec, batch: int, step_seconds: float, budget: float) -> Ratio:
-    """Saving weights and moments once, over the training steps of an epoch."""
+    """Return the time of saving weights and moments once, relative to the training steps of an epoch."""
     engine = Engine("cpu", "32")
     assert spec.training is not None, "the method is trained"
     method = engine.place(build(spec))
@@ -68,7 +68,7 @@ def checkpoint(spec: RunSpec, batch: int, step_seconds: float, budget: float) ->
 
 
 def start_up() -> Ratio:
-    """Median seconds of ``stbench list``; the one number that is not a ratio."""
+    """Return the median seconds of ``stbench list``; the only number that is not a ratio."""
     command = [sys.executable, "-m", "stbench", "list"]
     seconds = []
     for _ in range(START_UPS):

@@ -1,4 +1,4 @@
-"""The dated record: written, found again, compared."""
+"""The dated record: writing, look-up, comparison."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORSE = 0.1
 
 @dataclass(frozen=True)
 class Ratio:
-    """One number of the record; ``lower`` says that less is better, ``target`` is the bound it should keep."""
+    """One number of the record; ``lower``: less is better; ``target``: the bound to meet."""
 
     value: float
     target: float | None
@@ -25,18 +25,18 @@ class Ratio:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is kept; None without one."""
+        """True if the target is met; None without one."""
         if self.target is None:
             return None
         return self.value <= self.target if self.lower else self.value >= self.target
 
     def worsened(self, before: float) -> bool:
-        """Whether it is more than a tenth worse than an earlier value."""
+        """Return whether it is more than a tenth worse than an earlier value."""
         return self.value > before * (1 + WORSE) if self.lower else self.value < before * (1 - WORSE)
 
 
 def last_record(folder: Path, environment: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, float]:
-    """Values of the newest valid record of the same hardware, threads and choices; empty without one."""
+    """Return the values of the newest valid record of the same hardware, threads and options; empty without one."""
     for path in sorted(folder.glob("*.json"), reverse=True):
         record = json.loads(path.read_text(encoding="utf-8"))
         same = all(record["environment"][key] == environment[key] for key in ("device", "threads"))
@@ -47,7 +47,7 @@ def last_record(folder: Path, environment: Mapping[str, Any], choices: Mapping[s
 
 
 def show(ratios: Mapping[str, Ratio], earlier: Mapping[str, float]) -> list[str]:
-    """Print every ratio with its target and its last value; returns those that got worse."""
+    """Print every ratio with its target and last value; return those that got worse."""
     worse = []
     for name, ratio in ratios.items():
         bound = "" if ratio.target is None else f"{'≤' if ratio.lower else '≥'} {ratio.target:g}"
@@ -62,7 +62,7 @@ def show(ratios: Mapping[str, Ratio], earlier: Mapping[str, float]) -> list[str]
 
 
 def write(folder: Path, record: Mapping[str, Any], ratios: Mapping[str, Ratio]) -> Path:
-    """Write the dated record; ``record`` holds at least the ``environment``."""
+    """Write the dated record; ``record`` contains at least the ``environment``."""
     environment = record["environment"]
     words = "".join(c if c.isalnum() else "-" for c in f"{environment['device']}-t{environment['threads']}").lower()
     path = folder / f"{time.strftime('%Y-%m-%dT%H%M%SZ', time.gmtime())}-{words}.json"

@@ -1,4 +1,4 @@
-"""What one process measures, and its answer; both travel as JSON."""
+"""Task and answer of a measuring process, exchanged as JSON."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stbench.efficiency.records import Mode
 from stbench.schema import Record
 
 Side = Literal["eager", "stbench", "fast", "bf16", "peak"]
-"""``stbench`` and ``eager`` compute in float32, ``bf16`` is stbench in bf16, ``fast`` stbench in float32 with
-``fast_conv``, ``peak`` the device's probes."""
+"""``stbench`` and ``eager``: float32. ``bf16``: stbench in bf16. ``fast``: stbench in float32 with ``fast_conv``.
+``peak``: the device's probes."""
 SCRIPT = Path(__file__).resolve().parents[1] / "measure_speed.py"
 
 
 class Task(Record):
-    """One side of one comparison."""
+    """Measurement of one side of a comparison."""
 
     benchmark: str
     protocol: str
@@ -40,7 +40,7 @@ class Task(Record):
 
 
 class Answer(Record):
-    """Seconds of every repeat by mode; bytes; milliseconds of one call by mode and kind of work."""
+    """Seconds of repeats by mode, memory in bytes, and milliseconds of one call by mode and kind of work."""
 
     seconds: dict[Mode, list[float]] = {}
     peak_memory: int | None = None
@@ -53,7 +53,7 @@ def measure_in_a_process(task: Task) -> Answer:
     """Run a task in a fresh process with its own number of threads.
 
     Raises:
-        SystemExit: the process failed; its last words are printed.
+        SystemExit: the process failed; the end of its output is printed.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads)}
     command = [sys.executable, str(SCRIPT), "--worker"]

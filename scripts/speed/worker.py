@@ -1,4 +1,4 @@
-"""The work of one process: a training step and a prediction of one side, timed and weighed."""
+"""Work of one process: time and memory of a training step and a prediction of one side."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from .task import Answer, Task
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 Work = dict[Mode, Callable[[], object]]
 MODES: tuple[Mode, Mode] = ("training", "inference")
-"""Training first: its peak of memory is read before anything else has used the heap."""
+"""Training comes first, so that its memory peak is read before anything else has used the heap."""
 
 
 def spec_of(task: Task) -> RunSpec:
-    """The run whose sizes are measured."""
+    """Return the spec whose sizes are measured."""
     plan = make_plan(Request(methods=(task.method,), benchmark=task.benchmark, protocol=task.protocol))
     return next(spec for spec in plan.specs if spec.method == task.method)
 
 
 def measure(task: Task) -> Answer:
-    """Do a task in this process."""
+    """Run a task in this process."""
     torch.set_num_threads(task.threads)
     device = torch.device(task.device)
     clock = DeviceClock(device)
@@ -71,7 +71,7 @@ def measure(task: Task) -> Answer:
 
 
 def repeated(work: Callable[[], object], clock: DeviceClock, task: Task) -> tuple[list[float], int]:
-    """Seconds of every repeat within the budget, and page faults of one."""
+    """Return the seconds of every repeat within the budget, and the page faults of one."""
     seconds: list[float] = []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     ends = time.perf_counter() + task.budget
@@ -84,13 +84,13 @@ def repeated(work: Callable[[], object], clock: DeviceClock, task: Task) -> tupl
 
 
 def stbench_work(spec: RunSpec, task: Task) -> Work:
-    """Stbench's own prediction and training step, as a run does them."""
+    """Return stbench's prediction and training step, as in a run."""
     runner = Runner(spec, Engine(task.device, task.precision), compiled=task.compiled)
     return {mode: runner.work(mode, task.batch) for mode in MODES}
 
 
 def eager_work(spec: RunSpec, task: Task, device: torch.device) -> Work:
-    """The eager reference's, of the same sizes and with the same frames fed back."""
+    """Return those of the eager reference, with the same sizes and the same frames fed back."""
     import eager
 
     torch.manual_seed(0)
@@ -111,7 +111,7 @@ def eager_work(spec: RunSpec, task: Task, device: torch.device) -> Work:
 
 
 def fed_frames(spec: RunSpec, batch: int) -> Tensor:
-    """Which frames stbench's first training step feeds; made without allocating weights."""
+    """Return which frames stbench's first training step feeds, without allocating weights."""
     with torch.device("meta"):
         method = build_method(spec)
     if not isinstance(method, RecurrentForecaster):

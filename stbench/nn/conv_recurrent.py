@@ -70,7 +70,7 @@ class ConvRecurrent(RecurrentForecaster):
     config: ConvRecurrentConfig
     small = {"hidden": (8, 8), "kernel": 3}
     public_cells: ClassVar[str] = "cell_list"
-    """Prefix of the cells in published checkpoints."""
+    """Prefix of the cells in public checkpoints."""
 
     def __init__(self, shape: ClipShape, config: ConvRecurrentConfig) -> None:
         super().__init__(shape, config)

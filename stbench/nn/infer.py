@@ -1,4 +1,4 @@
-"""Hyperparameters inferred from the tensor shapes of a state dict in the published layout."""
+"""Hyperparameters inferred from the tensor shapes of a state dict in the public layout."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Method(nn.Module):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named settings of Config: ``method:variant``."""
     public_layout: ClassVar[PublicLayout] = PublicLayout()
-    """Parameter names in published checkpoints."""
+    """Parameter names in public checkpoints."""
     small: ClassVar[Mapping[str, Any]] = {}
     """Settings of Config that make the method cheap to build and train, for ``stbench check`` and tests."""
     ask_for: ClassVar[tuple[str, ...]] = ()
@@ -197,15 +197,15 @@ class Method(nn.Module):
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
-        """Infer hyperparameters from the tensor shapes of a published state dict; leave out those that do not show."""
+        """Infer hyperparameters from the tensor shapes of a public state dict; leave out those that do not show."""
         return {}
 
     def public_key_map(self) -> dict[str, str]:
-        """Return a map from own state-dict keys to those in published checkpoints."""
+        """Return a map from own state-dict keys to those in public checkpoints."""
         return self.public_layout.key_map(self.state_dict().keys())
 
     def load_public_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Load weights in the published layout.
+        """Load weights in the public layout.
 
         Known dead parameters and derived buffers are dropped; duplicates must be equal.
 
@@ -215,7 +215,7 @@ class Method(nn.Module):
         self.load_state_dict(self.public_layout.to_own(state_dict, self.state_dict(), type(self).__name__))
 
     def public_state_dict(self) -> dict[str, Tensor]:
-        """Return the weights in the published layout, without its dead parameters."""
+        """Return the weights in the public layout, without its dead parameters."""
         keys = self.public_key_map()
         return {keys[own]: tensor for own, tensor in self.state_dict().items()}
 

@@ -1,4 +1,4 @@
-"""Translation between a method's parameter names and those of published checkpoints."""
+"""Translation between a method's parameter names and those of public checkpoints."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PublicLayout:
     def to_own(
         self, published: Mapping[str, Tensor], own_state: Mapping[str, Tensor], method: str
     ) -> dict[str, Tensor]:
-        """Rename a published state dict to own keys, strictly.
+        """Rename a public state dict to own keys, strictly.
 
         Raises:
             UserError: keys are missing or unexpected, shapes differ, or duplicates disagree.

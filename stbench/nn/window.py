@@ -16,7 +16,7 @@ from stbench.nn.attention import attend, split_heads
 
 BIAS_STD = 0.02
 BLOCKED = -100.0
-"""Bias between query and key from opposite edges of the grid; published weights were trained with this number."""
+"""Bias between query and key from opposite edges of the grid; public weights were trained with this number."""
 
 
 def fit_window(size: tuple[int, int], window: int, shift: int, what: str) -> tuple[int, int]:

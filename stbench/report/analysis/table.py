@@ -142,11 +142,11 @@ class Table:
         return f"{head}, {self.test_clips} test clips{self.suffix}"
 
     def _selection(self) -> str:
-        """Split that selected the checkpoints of the rows trained here; published weights are scored as given."""
+        """Split that selected the checkpoints of the rows trained here; public weights are scored as given."""
         here = "checkpoints SELECTED ON TEST" if self.spec.selection == "test" else "checkpoints selected on validation"
         parts = [here] if any(row.spec.training is not None for row in self.rows) else []
         given = [row.label for row in self.rows if row.spec.weights is not None]
-        parts += [f"{', '.join(given)}: published weights, scored as they are"] if given else []
+        parts += [f"{', '.join(given)}: public weights, scored as they are"] if given else []
         return "; ".join(parts) or "nothing trained"
 
     def best(self, metric: str) -> Row | None:

@@ -15,7 +15,7 @@ from tests.report.runs import make_run, make_spec
 UNTRAINED: dict[str, Any] = {"training": None}
 PUBLISHED: dict[str, Any] = {"training": None, "weights": "0" * 64}
 HERE = "checkpoints selected on validation"
-GIVEN = "beta@file.pth: published weights, scored as they are"
+GIVEN = "beta@file.pth: public weights, scored as they are"
 
 
 @pytest.mark.parametrize(
