@@ -1,4 +1,4 @@
-"""The arrows of DESIGN.md, and no plugin's name in the harness."""
+"""The layers of docs/design.md, and no plugin's name in the harness."""
 
 import ast
 from importlib.metadata import entry_points
