@@ -1,4 +1,4 @@
-"""What the README shows is run: its Python as it stands, its commands against the real options."""
+"""The README's Python runs, and its commands parse with the real options."""
 
 import re
 import shlex

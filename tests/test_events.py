@@ -1,4 +1,4 @@
-"""Who hears what: the fan-out, and the csv logger."""
+"""Events: the fan-out and the CSV logger."""
 
 import csv
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Plugin look-up without importing what is not asked for."""
+"""Plugin look-up imports only the requested plugin."""
 
 from importlib.metadata import EntryPoint
 

@@ -1,4 +1,4 @@
-"""``stbench new-method`` and ``stbench check``: a plugin is written, checked, and a broken one is turned away."""
+"""``stbench new-method`` and ``stbench check``: write a plugin, check it, reject a broken one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stbench run`` in real processes: finish, find again, be killed, fail well."""
+"""``stbench run`` in real processes: finish, reuse, kill and resume, fail."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A one-file method in somebody's own package, installed with pip, runs beside TAU with no edit here."""
+"""A one-file method in a third-party package, installed with pip, runs beside TAU."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Plugins broken on purpose: the check meant for each catches it, and what else fails is known."""
+"""Deliberately broken plugins: the intended check fails, and all other failures are listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every registered method keeps every promise, one test per method and check."""
+"""Every registered method passes every check, one test per pair."""
 
 from __future__ import annotations
 

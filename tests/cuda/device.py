@@ -1,4 +1,4 @@
-"""Which device these tests run on: CUDA, or a CPU where a dry run asks for it."""
+"""Device of these tests: CUDA, or a CPU in a dry run."""
 
 from __future__ import annotations
 

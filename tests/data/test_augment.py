@@ -1,4 +1,4 @@
-"""Augmentation: what is done to a clip follows from (seed, epoch, index), and is what the options say."""
+"""Augmentation: the change of a clip depends on (seed, epoch, index) and follows the options."""
 
 import numpy as np
 import pytest

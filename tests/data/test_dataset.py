@@ -1,4 +1,4 @@
-"""Building a dataset checks what the reader made."""
+"""Opening a dataset checks the reader's splits."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What holds for every shipped benchmark, on tiny files in its own layout: honest splits, and values that come back."""
+"""Every shipped benchmark on tiny files in its layout: splits without leaks, invertible scaling."""
 
 from importlib.metadata import entry_points
 from itertools import combinations

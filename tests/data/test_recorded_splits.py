@@ -1,4 +1,4 @@
-"""Every layout gives the windows, clips and scaling that were recorded: no change of the pipeline moves a benchmark."""
+"""Every layout gives the recorded windows, clips and scaling, so that no change of the pipeline moves a benchmark."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Dates reach a method beside the clips they belong to: under limits, processes, workers and split batches."""
+"""Methods get the dates of their clips, with limits, processes, workers and split batches."""
 
 from __future__ import annotations
 

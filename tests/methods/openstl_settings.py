@@ -1,4 +1,4 @@
-"""The configurations that the field's library publishes, and how its keys read in a planned run."""
+"""OpenSTL's configurations, and their keys in a planned run."""
 
 from __future__ import annotations
 

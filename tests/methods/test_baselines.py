@@ -1,4 +1,4 @@
-"""The methods that are not trained."""
+"""Untrained methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Climatology by time of day against pandas' calendar; dates that training never saw; data without dates."""
+"""Climatology by time of day against pandas' calendar; dates without training data; data without dates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every method promises: shapes, lengths, no state between batches, gradients everywhere, the shared encoder."""
+"""The contract of every method: shapes, lengths, no state between batches, gradients everywhere, the shared encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods by name: variants, ``key=value``, and what each kind of mistake is told."""
+"""Methods by name: variants, ``key=value``, and the message of each kind of mistake."""
 
 from __future__ import annotations
 

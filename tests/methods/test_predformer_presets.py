@@ -1,4 +1,4 @@
-"""PredFormer's published settings on every benchmark that has some, and what is said where there are none."""
+"""PredFormer's published settings by benchmark, and the origin of settings where none are published."""
 
 from __future__ import annotations
 

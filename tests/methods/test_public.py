@@ -1,4 +1,4 @@
-"""Published checkpoints: a round trip changes nothing, and every way in which a file can be wrong is named."""
+"""Published checkpoints: a round trip changes nothing, and every defect of a file is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depth-wise convolutions as the library would compute them."""
+"""Depth-wise convolutions against the library's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stochastic depth: what is dropped, what it costs the rest, and the layer scale in front of it."""
+"""Stochastic depth: what is dropped, the factor of the rest, and the layer scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training keeps: less than everything, and the same gradients."""
+"""Recomputation stores fewer tensors and gives the same gradients."""
 
 from __future__ import annotations
 

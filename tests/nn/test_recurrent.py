@@ -1,4 +1,4 @@
-"""The rollout: what is fed when, what comes out, and what is refused."""
+"""The rollout: inputs, emissions and rejected arguments."""
 
 from __future__ import annotations
 

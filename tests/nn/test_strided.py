@@ -1,4 +1,4 @@
-"""The strided encoder/decoder: shapes at every depth, the skip, initial values, refusals."""
+"""The strided encoder/decoder: shapes at every depth, the skip, initial values, rejected frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders from anybody: no text in them is obeyed by a page, LaTeX, Markdown, a spreadsheet or a terminal."""
+"""Untrusted run folders: no text in them has an effect in a page, LaTeX, Markdown, a spreadsheet or a terminal."""
 
 import csv
 import io

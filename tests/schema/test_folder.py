@@ -1,4 +1,4 @@
-"""Run folders: atomic writes, locks, and what is said of a damaged one."""
+"""Run folders: atomic writes, locks, and messages about damaged ones."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Records refuse what they do not know, and say it well."""
+"""Records reject unknown keys with a useful message."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Budgets: how they are read, what they become, and that equal budgets cost equally much."""
+"""Budgets: parsing, resolution, and equal cost of equal budgets."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""What finished runs tell about the time of a plan, and what they do not."""
+"""Estimated time of a plan from finished runs, and when there is none."""
 
 from pathlib import Path
 

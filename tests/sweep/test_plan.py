@@ -1,4 +1,4 @@
-"""How a request becomes run specs: layers of settings, their origins, and what is refused."""
+"""How a request becomes run specs: layers of settings, their origins, and rejected requests."""
 
 from collections.abc import Callable
 

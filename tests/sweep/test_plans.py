@@ -1,4 +1,4 @@
-"""The resolved plan of every shipped benchmark × protocol × method is what it was when it was recorded."""
+"""The resolved plan of every shipped benchmark × protocol × method equals the recorded one."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""A sweep in this process: what two of them at once do, and what a finished run needs."""
+"""A sweep in this process: two at once, and the requirements of a finished run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

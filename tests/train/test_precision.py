@@ -1,4 +1,4 @@
-"""What --precision bf16 does to a training step, for every method."""
+"""A training step under --precision bf16, for every method."""
 
 from __future__ import annotations
 

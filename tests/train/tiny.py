@@ -1,4 +1,4 @@
-"""A tiny world to train in: a three-weight method on a synthetic split, on one CPU."""
+"""A tiny training setup: a three-weight method on a synthetic split, on one CPU."""
 
 from collections.abc import Mapping
 from pathlib import Path

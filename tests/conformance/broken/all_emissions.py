@@ -1,4 +1,4 @@
-"""The guesses of past frames are returned along with the future ones."""
+"""forward returns the emissions of past frames too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BatchNorm that uses the batch's own statistics in eval mode too."""
+"""BatchNorm uses the statistics of the batch also in evaluation mode."""
 
 from __future__ import annotations
 

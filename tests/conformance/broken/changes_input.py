@@ -1,4 +1,4 @@
-"""The past is clipped in place, for whoever uses it next."""
+"""The past is clipped in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last batch's frames stay on the module, so that the batch size may not change."""
+"""The last batch's frames stay on the module, so a different batch size fails."""
 
 from __future__ import annotations
 

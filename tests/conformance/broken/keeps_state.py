@@ -1,4 +1,4 @@
-"""The hidden state of the last batch is where the next one starts."""
+"""The next batch starts from the hidden state of the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training leaves the future in a global; a prediction peeks at it."""
+"""Training stores the future in a global, which predictions read."""
 
 from __future__ import annotations
 

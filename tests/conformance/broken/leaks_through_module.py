@@ -1,4 +1,4 @@
-"""The future stays on the module and bends the next prediction."""
+"""The future stays on the module and changes the next prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eval mode leaves out what training builds up."""
+"""Evaluation mode does not use what was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initial weights from numpy's generator, which no seed of a run reaches."""
+"""Initial weights come from numpy's generator, which a run does not seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each process picks at random which of two layers it uses, so that their gradients do not match up."""
+"""Each process uses a random one of two layers, so their gradients do not match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first sample's hour brightens every sample of the batch."""
+"""The first sample's hour changes every sample of the batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small sound method that the broken ones spoil, each in one place."""
+"""A small correct method, from which each broken one differs in one place."""
 
 from __future__ import annotations
 

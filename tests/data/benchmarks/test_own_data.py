@@ -1,4 +1,4 @@
-"""A user's own files as a dataset: layouts, lengths, splits, scales, and what cannot be."""
+"""A user's own files as a dataset: layouts, lengths, splits, scales, and rejected data."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""Files that are cut short, hold something else, or cannot be written: one message that names the file."""
+"""Files that are truncated, contain something else, or cannot be written: one message that names the file."""
 
 import errno
 import shutil

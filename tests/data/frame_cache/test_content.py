@@ -1,4 +1,4 @@
-"""The frame cache follows the files' content, and what a torn decoding left is checked before it is gone on with."""
+"""The frame cache follows the files' content, and an interrupted decoding is checked before it continues."""
 
 import json
 import os

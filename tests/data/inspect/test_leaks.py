@@ -1,4 +1,4 @@
-"""The same content in two splits is found; what only looks alike is no leak."""
+"""Equal content in two splits is found; similar content is not a leak."""
 
 import numpy as np
 import pytest

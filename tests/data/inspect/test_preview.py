@@ -1,4 +1,4 @@
-"""The pictures of a dataset: what is drawn where, in which colours, and what is written over it."""
+"""The pictures of a dataset: what is drawn where, colours, and captions."""
 
 import numpy as np
 import pytest

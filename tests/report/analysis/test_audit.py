@@ -1,4 +1,4 @@
-"""The audits: bounds by brute force, and the published tables that contradict themselves."""
+"""The audits: bounds by brute force, and published tables with contradictions."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Cost columns: which there are, what they say, and that a profile's speeds reach only the rows it measured."""
+"""Cost columns: which exist, their text, and that a profile's speeds appear only in rows that it measured."""
 
 import json
 from pathlib import Path

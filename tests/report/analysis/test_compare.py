@@ -1,4 +1,4 @@
-"""Metrics that are finished from several statistics are compared through those."""
+"""Metrics of several statistics are compared through these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

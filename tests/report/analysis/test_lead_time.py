@@ -1,4 +1,4 @@
-"""Bands by lead time: the table's variances and Student's t, and test noise only where one seed is all there is."""
+"""Bands by lead time: the table's variances and Student's t, and noise of test sequences only for a single seed."""
 
 from pathlib import Path
 

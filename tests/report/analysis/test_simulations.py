@@ -1,4 +1,4 @@
-"""What marks and intervals are worth, by simulation; docs/statistics.md has the same cases with more tables."""
+"""Error rates of marks and intervals, by simulation; docs/statistics.md has the same cases with more tables."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tables over seeds by hand-worked numbers."""
+"""Tables over seeds against numbers computed by hand."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a table's title says about checkpoints is true of its rows."""
+"""A table's title states how the checkpoints of its rows were selected."""
 
 from __future__ import annotations
 

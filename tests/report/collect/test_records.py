@@ -1,4 +1,4 @@
-"""Which folders count as runs, and what is said about the rest."""
+"""Which folders count as runs, and the reasons for the rest."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The page: whole in itself, small, and working in a real browser."""
+"""The page: self-contained, small, and working in a real browser."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The public generator's rule at the walls, told by a loop of its own over one coordinate at a time."""
+"""The public generator's rule at the walls, against a loop over one coordinate at a time."""
 
 from __future__ import annotations
 

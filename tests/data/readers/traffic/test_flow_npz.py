@@ -1,4 +1,4 @@
-"""Flow in npz files: test is the last file, nothing crosses, and files that are wrong are named."""
+"""Flow in npz files: test is the last file, no window crosses files, wrong files are named."""
 
 import numpy as np
 import pytest
