@@ -1,4 +1,4 @@
-"""A finished run as a library object: past frames in physical units in, future frames in physical units out.
+"""A finished run as a library object that predicts in physical units.
 
 Axes: B batch, T time, C channels, H, W.
 """
@@ -29,11 +29,11 @@ def load(run_dir: Path | str, device: DeviceName = "auto") -> Predictor:
 
     Args:
         run_dir: a folder below ``OUT/runs/``.
-        device: "auto" takes CUDA when there is one.
+        device: "auto" uses CUDA if available.
 
     Raises:
-        UserError: it is no finished run, its weights are damaged, it was made before runs recorded their scaling, or
-            its method's code changed.
+        UserError: it is not a finished run, its weights are damaged, it has no recorded scaling, or the method's code
+            changed.
     """
     folder = finished_run(Path(run_dir))
     spec, scaling = folder.spec(), folder.result().scaling
@@ -49,7 +49,7 @@ def load_best(folder: RunFolder, method: Method) -> None:
     """Load a run's best weights.
 
     Raises:
-        UserError: there are none, they are damaged, or they do not fit the method as its code is now.
+        UserError: there are none, they are damaged, or they do not fit the current code of the method.
     """
     path = find_best(folder)
     try:
@@ -63,10 +63,10 @@ def load_best(folder: RunFolder, method: Method) -> None:
 
 
 class Predictor:
-    """Predicts with the weights of one run.
+    """Predict with the weights of a run.
 
     Attributes:
-        spec: the run's resolved spec; ``spec.shape`` is what the method was trained for.
+        spec: the run's resolved spec; ``spec.shape`` is the shape in training.
         scaling: model space <-> physical units.
     """
 
@@ -81,22 +81,18 @@ class Predictor:
         return f"Predictor({self.spec.method} on {self.spec.benchmark}, {shape.t_in}->{shape.t_out}, {shape.frame})"
 
     def predict(self, past: Array, *, horizon: int | None = None, times: Dates | None = None) -> Array:
-        """Predict the frames that follow.
+        """Predict the next frames.
 
         Args:
             past: (T_in, C, H, W) or (B, T_in, C, H, W) in physical units, numpy or torch, any number type.
-            horizon: number of frames, default the run's T_out. A recurrent method rolls on, a parallel one reads its
-                own output again.
-            times: when the past frames were taken (numpy datetime64, ISO dates, or minutes since 1970-01-01 00:00, on
-                the training data's clock): (T_in,) or (B, T_in), evenly spaced, or (…, T_in + horizon). Only methods
-                that use dates look at them; without, one that keeps a mean per time of day gives the mean of all.
+            horizon: number of frames, by default the run's T_out. A recurrent method continues its rollout; a
+                feed-forward method reads its output again.
+            times: times of the past frames (numpy datetime64, ISO dates, or minutes since 1970-01-01 00:00, in the
+                time zone of the training data): (T_in,) or (B, T_in), evenly spaced, or (…, T_in + horizon). Only
+                methods that use dates read them; without times, means by time of day become the mean of all frames.
 
         Returns:
-            (T, C, H, W) or (B, T, C, H, W) float32 in physical units, of the same kind (and on the same device).
-
-        Raises:
-            UserError: no array of numbers, another shape, values that are not finite, a horizon that the method cannot
-                do, or times that do not fit the clips.
+            (T, C, H, W) or (B, T, C, H, W) float32 in physical units, of the same type (and on the same device).
         """
         if not isinstance(past, np.ndarray | Tensor) or (
             isinstance(past, np.ndarray) and past.dtype.kind not in "biuf"
@@ -116,7 +112,7 @@ class Predictor:
         return future.to(past.device).clone() if isinstance(past, Tensor) else future.cpu().numpy()
 
     def _batches(self, method: Method, past: Tensor, times: Times | None) -> Tensor:
-        """Predictions of any number of clips in model space, so many at a time as the run scored."""
+        """Predict any number of clips in model space, in batches of the size of the run's scoring."""
         size = self.spec.evaluation.batch_size
         parts = torch.split(past, size)
         dates = [None] * len(parts) if times is None else torch.split(times, size)
@@ -138,7 +134,7 @@ class Predictor:
             raise UserError(f"The past holds {bad} values that are NaN or infinite. Fill the gaps first.")
 
     def _method(self, horizon: int) -> Method:
-        """The method at a horizon; every horizon shares one set of weights."""
+        """Return the method for a horizon; all horizons share one set of weights."""
         if horizon < 1:
             raise UserError(f"horizon = {horizon}: give a number of frames, at least 1.")
         if horizon not in self._methods:

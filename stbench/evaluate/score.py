@@ -1,4 +1,4 @@
-"""One pass over a split: totals, values per sequence and lead time, a few sample clips, a check by scikit-image.
+"""Scoring of a split in one pass: totals, values per sequence and lead time, sample clips, a check by scikit-image.
 
 Axes: B, T, C, H, W.
 """
@@ -38,7 +38,7 @@ CHECKED_FRAMES = 16
 
 @dataclass(frozen=True)
 class Scores:
-    """What a pass gave: a score per metric, clips scored, what could not be computed and why, and how long it took."""
+    """Result of a pass: scores by metric, number of clips, metrics not computed with the reason, and duration."""
 
     metrics: dict[str, Score]
     clips: int
@@ -48,13 +48,13 @@ class Scores:
 
 
 class Scorer:
-    """Scores predictions of placed methods on one split.
+    """Score predictions of methods on one split.
 
     Args:
-        dataset: maps values to physical units.
-        loader: of the split, not shuffled.
-        evaluation: which metrics.
-        data_range: peak of the data, None where the benchmark states none.
+        dataset: converts values to physical units.
+        loader: loader of the split, not shuffled.
+        evaluation: the metrics and their settings.
+        data_range: peak of the data; None if the benchmark states none.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Scorer:
 
 
 class _Samples:
-    """The first few clips of the pass, which are the same for every method."""
+    """The first clips of the pass, which are the same for every method."""
 
     def __init__(self) -> None:
         self._kept: dict[str, list[Any]] = {"index": [], "past": [], "future": [], "prediction": []}
@@ -136,5 +136,5 @@ class _Samples:
 
 
 def parameter_count(method: Method) -> int:
-    """Number of trainable values."""
+    """Return the number of trainable values."""
     return sum(p.numel() for p in method.parameters() if p.requires_grad)

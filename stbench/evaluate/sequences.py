@@ -1,4 +1,4 @@
-"""``per_sequence.parquet``: a row per test sequence and lead time, streamed: memory does not grow with the split."""
+"""``per_sequence.parquet``: one row per test sequence and lead time, written as a stream."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ FILE = "per_sequence.parquet"
 
 
 def columns_of(name: str) -> list[str]:
-    """Columns of a metric: its value, then its statistics where it has several."""
+    """Return the columns of a metric: its value, then its statistics if it has several."""
     parts = get_metric(name).parts
     return [name, *(f"{name}.{part}" for part in parts if len(parts) > 1)]
 
 
 class SequenceWriter:
-    """Writes values of frames batch by batch; the processes' files become one when the block ends well.
+    """Write values of frames batch by batch; the files of all processes are merged at the end of the block.
 
-    Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric that is
-    made of several statistics has their columns too, ``metric.part``: its score over any frames comes from their means.
+    Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric with
+    several statistics also has columns ``metric.part``, from whose means its score over any frames is computed.
     """
 
     def __init__(self, folder: RunFolder | None, metrics: Sequence[str], engine: Engine) -> None:
@@ -53,7 +53,7 @@ class SequenceWriter:
         return self
 
     def write(self, indices: Indices, statistics: Mapping[str, Sequence[Tensor]]) -> None:
-        """Add a batch: clip numbers (B,), of every metric its statistics, (B, T) per part."""
+        """Add a batch: clip numbers (B,) and the statistics of every metric, (B, T) per part."""
         if self._writer is None:
             return
         lead_times = next(iter(statistics.values()))[0].shape[1]

@@ -1,4 +1,4 @@
-"""The dates that a user gives with past frames, continued over the frames to predict. Axes: B batch, T time."""
+"""Times given by a user for past frames, extended to the frames to predict. Axes: B batch, T time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Dates = npt.ArrayLike
 
 
 def clip_times(dates: Dates, batch: int, t_in: int, horizon: int) -> Tensor:
-    """Minutes since 1970-01-01 of past and future frames, (B, T_in+T_out) int64.
+    """Return minutes since 1970-01-01 of past and future frames, (B, T_in+T_out) int64.
 
     Args:
-        dates: datetime64 (or what numpy reads as it), or whole minutes since 1970-01-01 00:00, on the clock of the
-            training data. (T,) for every clip alike, or (B, T). T is T_in, evenly spaced, so that the future goes on
-            at the same step; or T_in + ``horizon``.
+        dates: datetime64 (or values that numpy parses as such), or whole minutes since 1970-01-01 00:00, in the time
+            zone of the training data. (T,) for all clips, or (B, T). T is T_in, evenly spaced, which the future
+            continues; or T_in + ``horizon``.
 
     Raises:
-        UserError: neither dates nor minutes, another shape, or a step that cannot be told.
+        UserError: neither dates nor minutes, a wrong shape, or an unknown step.
     """
     minutes = _minutes(dates)
     whole = t_in + horizon

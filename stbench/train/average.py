@@ -14,13 +14,13 @@ from stbench.nn import Method
 
 
 class WeightAverage:
-    """Averages the floating-point tensors of a method's state dict, buffers included; others are copied.
+    """Average the floating-point tensors of a method's state dict, with buffers; copy all others.
 
     The decay of update n (from 0) is min(decay, (1 + n)/(10 + n)), as TensorFlow's ExponentialMovingAverage with
-    ``num_updates``: a short training is not dominated by the weights it started from.
+    ``num_updates``, so that initial weights do not dominate short training.
 
     Args:
-        method: placed on its device; its weights are read at every update.
+        method: a method on its device; its weights are read at every update.
         decay: between 0 and 1, e.g. 0.999.
     """
 
@@ -32,7 +32,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after an optimiser step."""
+        """Update the average with the weights after an optimiser step."""
         averages: list[Tensor] = []
         currents: list[Tensor] = []
         for name, current in self._method.state_dict().items():
@@ -47,7 +47,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the method the averaged weights while the block runs."""
+        """Set the averaged weights within a block."""
         trained = {name: tensor.detach().clone() for name, tensor in self._method.state_dict().items()}
         self.apply()
         try:
@@ -56,18 +56,18 @@ class WeightAverage:
             self._method.load_state_dict(trained)
 
     def apply(self) -> None:
-        """Give the method the averaged weights for good."""
+        """Set the averaged weights permanently."""
         self._method.load_state_dict(self.tensors)
 
     def state(self) -> dict[str, Any]:
-        """What a resume point keeps."""
+        """Return the state for a resume point."""
         return {"updates": self.updates, "tensors": self.tensors}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state`.
+        """Restore the result of :meth:`state`.
 
         Raises:
-            KeyError: the state is of another method, or of a training without average.
+            KeyError: the state is of another method, or of training without an average.
         """
         self.updates = state["updates"]
         for name, tensor in self.tensors.items():

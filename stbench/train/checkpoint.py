@@ -1,4 +1,4 @@
-"""What a killed run needs to go on: written atomically, read back strictly."""
+"""Checkpoints: the resume point of a run and its best weights, written atomically and read strictly."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RESUME_KEYS = frozenset({"state", "method", "optimizer"})
 
 @dataclass
 class TrainState:
-    """Everything that training carries from one step to the next, besides weights and optimiser moments.
+    """State of training between steps, besides weights and optimiser moments.
 
-    Random draws are functions of (seed, step), so no generator's state is kept. ``sums`` are the loss terms summed over
-    this epoch's ``step_in_epoch`` steps; ``fitting_epochs`` is how many epochs fit a budget of time, known after one.
-    ``convolutions`` are the algorithms that ``fast_conv`` chose by shape: the same ones give the same bits.
+    Random draws are functions of (seed, step), so no generator state is stored. ``sums``: loss terms summed over the
+    ``step_in_epoch`` steps of this epoch. ``fitting_epochs``: number of epochs that fit a budget of time, known after
+    the first. ``convolutions``: algorithms that ``fast_conv`` chose by shape, on which the exact bits depend.
     """
 
     epoch: int = 0
@@ -53,7 +53,7 @@ def save_last(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None = None,
 ) -> None:
-    """Replace the resume point; then drop best weights that no state refers to."""
+    """Replace the resume point, then delete best weights to which no state refers."""
     content = {"state": asdict(state), "method": method.state_dict(), "optimizer": optimizer.state_dict()}
     if average is not None:
         content["average"] = average.state()
@@ -66,13 +66,13 @@ def save_last(
 def load_last(
     folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer, average: WeightAverage | None = None
 ) -> TrainState | None:
-    """Restore weights, moments and average in place and return the state; None when nothing (whole) can be resumed.
+    """Restore weights, moments and average in place and return the state; None without an intact resume point.
 
-    A damaged resume point, or one whose best weights are gone or damaged, is put aside: training from the start gives
-    the same numbers.
+    A damaged resume point, or one with missing or damaged best weights, is renamed: training from the start gives the
+    same numbers.
 
     Raises:
-        UserError: the file is whole but of another model.
+        UserError: the file is intact but of another model.
     """
     path = folder.checkpoints / LAST
     if not path.is_file():
@@ -93,7 +93,7 @@ def load_last(
 
 
 def _read_whole(path: Path) -> dict[str, Any] | None:
-    """The content of a checkpoint; None when it is damaged."""
+    """Return the content of a checkpoint; None if it is damaged."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError):
@@ -102,7 +102,7 @@ def _read_whole(path: Path) -> dict[str, Any] | None:
 
 
 def _is_whole(weights: Path) -> bool:
-    """Whether a safetensors file is there and as long as its header says."""
+    """Return whether a safetensors file exists and has the length stated in its header."""
     try:
         with safe_open(weights, framework="pt"):
             return True
@@ -111,12 +111,12 @@ def _is_whole(weights: Path) -> bool:
 
 
 def best_path(folder: RunFolder, epoch: int | None) -> Path:
-    """File of the best weights, those after ``epoch`` (0-based); None is the untrained method's."""
+    """Return the file of the best weights after ``epoch`` (from 0), or of an untrained method (None)."""
     return folder.checkpoints / _BEST.format(epoch=0 if epoch is None else epoch + 1)
 
 
 def find_best(folder: RunFolder) -> Path:
-    """The best weights in a run folder.
+    """Return the file of the best weights in a run folder.
 
     Raises:
         UserError: there are none.
@@ -134,7 +134,7 @@ def save_weights(path: Path, method: Method) -> None:
 
 
 def load_weights(path: Path, method: Method) -> None:
-    """Read a method's state dict from safetensors.
+    """Load a method's state dict from safetensors.
 
     Raises:
         UserError: the file is damaged.

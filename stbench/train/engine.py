@@ -1,6 +1,6 @@
 """Devices, precision and processes: the one file that imports lightning-fabric.
 
-Everything above it sees plain tensors and modules and never asks where they are.
+All other code uses plain tensors and modules, independent of devices.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _IMAGE_AXES = 4
 
 
 def takes_cuda(device: DeviceName, processes: int) -> bool:
-    """Whether an engine of these settings computes on CUDA.
+    """Return whether an engine with these settings computes on CUDA.
 
     Raises:
-        UserError: CUDA is asked for and absent, or fewer devices exist than processes.
+        UserError: CUDA is requested but missing, or there are fewer devices than processes.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is visible to torch. Use --device cpu (or auto).")
@@ -39,15 +39,15 @@ def takes_cuda(device: DeviceName, processes: int) -> bool:
 
 
 class Engine:
-    """Runs methods on the chosen device(s).
+    """Run methods on the chosen devices.
 
     Args:
-        device: "auto" takes CUDA when there is one.
+        device: "auto" uses CUDA if available.
         precision: "32" (float32, TF32 off) or "bf16" (autocast; weights and optimiser stay float32).
-        processes: data-parallel processes on this machine; a cluster launcher's own are recognised.
+        processes: data-parallel processes on this machine; those of a cluster launcher are recognised.
 
     Raises:
-        UserError: CUDA is asked for and absent, or fewer devices exist than processes.
+        UserError: CUDA is requested but missing, or there are fewer devices than processes.
     """
 
     def __init__(self, device: DeviceName = "auto", precision: str = "32", processes: int = 1) -> None:
@@ -70,7 +70,7 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        """Where tensors of this process live."""
+        """Device of this process."""
         return self._fabric.device
 
     @property
@@ -85,11 +85,11 @@ class Engine:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and talks to the user."""
+        """True for the process that writes files and prints messages."""
         return self._fabric.is_global_zero
 
     def place(self, method: Method) -> Method:
-        """Move a method to the device, convolutions in channels-last order (faster on CPU and CUDA, same numbers)."""
+        """Move a method to the device, with convolutions in channels-last order, which is faster."""
         method.to(self.device)
         for tensor in (*method.parameters(), *method.buffers()):
             if tensor.ndim == _IMAGE_AXES:  # those of 3-D convolutions have five axes, for which there is no such order
@@ -97,22 +97,22 @@ class Engine:
         return method
 
     def compile(self, method: Method) -> None:
-        """Run the part of a placed method that it repeats through torch.compile, on CUDA as recorded CUDA graphs."""
+        """Run the repeated part of a method through torch.compile, on CUDA as recorded CUDA graphs."""
         self._records_graphs = self.device.type == "cuda"
         method.compile(mode="reduce-overhead" if self._records_graphs else None)
 
     def new_iteration(self) -> None:
-        """Tell recorded CUDA graphs that what the last iteration gave is no longer needed."""
+        """Start a new iteration: CUDA graphs may reuse the last one's outputs."""
         if self._records_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
     def release_unused(self) -> None:
-        """Return the heap's free pages, where tensors live on the heap (:func:`stbench.train.heap.release_unused`)."""
+        """Return free heap pages to the kernel on a CPU (:func:`stbench.train.heap.release_unused`)."""
         if self.device.type == "cpu":
             release_unused()
 
     def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
-        """Make a training step of a placed method: autocast, data-parallel gradients, accumulation."""
+        """Set up a method for training: autocast, data-parallel gradients, accumulation."""
         self.release_unused()
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
@@ -122,33 +122,33 @@ class Engine:
 
     @torch.inference_mode()
     def predict(self, method: Method, past: Tensor, times: Times | None = None) -> Tensor:
-        """Prediction of a placed method in eval mode, float32: (B, T_in, C, H, W) -> (B, T_out, C, H, W).
+        """Predict in evaluation mode, float32: (B, T_in, C, H, W) -> (B, T_out, C, H, W).
 
-        ``times`` (B, T_in+T_out) are the dates of past and future frames, on any device.
+        ``times``: (B, T_in+T_out) of past and future frames, on any device.
         """
         self.new_iteration()
         with self._fabric.autocast():
             return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
     def to_device(self, clip: Tensor) -> Tensor:
-        """Copy a batch (of clips, or of their times) to the device, without waiting where it is pinned."""
+        """Copy a batch of clips or times to the device, without waiting if it is pinned."""
         return clip.to(self.device, non_blocking=True)
 
     def sum(self, value: Tensor) -> Tensor:
-        """Sum over processes."""
+        """Return the sum over processes."""
         return cast("Tensor", self._fabric.all_reduce(value, reduce_op="sum"))
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so: what several processes must decide alike, or they would wait for each other."""
+        """Return whether a flag is set in any process, so that all decide alike and none waits for another."""
         return flag if self.world_size == 1 else bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
 
     def barrier(self) -> None:
-        """Wait for every process."""
+        """Wait for all processes."""
         self._fabric.barrier()
 
 
 class TrainingModule:
-    """A method set up for training on an engine."""
+    """A method that is set up for training on an engine."""
 
     def __init__(self, engine: Engine, fabric: Fabric, module: Any, optimizer: Any) -> None:
         self._engine = engine
@@ -157,7 +157,7 @@ class TrainingModule:
         self._optimizer = optimizer
 
     def step(self, clip: Tensor, progress: Progress, *, accumulate: int, clip_norm: float | None) -> dict[str, Tensor]:
-        """One optimiser step on clips (B, T, C, H, W); returns the detached loss terms, averaged over the batch."""
+        """Do one optimiser step on clips (B, T, C, H, W); return the detached loss terms, averaged over the batch."""
         terms: dict[str, Tensor] = {}
         parts = clip.chunk(accumulate)
         for number, part in enumerate(parts):
@@ -178,5 +178,5 @@ class TrainingModule:
     def _losses(self, clip: Tensor, progress: Progress) -> dict[str, Tensor]:
         t_in = self._module.shape.t_in
         losses: Callable[..., dict[str, Tensor]] = self._module.training_losses
-        with self._fabric.autocast():  # Fabric itself does so only where it wraps the module for several processes
+        with self._fabric.autocast():  # Fabric does so only if it wraps the module for several processes
             return losses(clip[:, :t_in], clip[:, t_in:], progress)

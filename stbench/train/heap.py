@@ -8,11 +8,11 @@ import sys
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BLOCK = 1 << 30
 _MOST_UNUSED = 1 << 26
-"""Bytes that may lie unused in gaps of the heap."""
+"""Maximum number of unused bytes in gaps of the heap."""
 
 
 def keep_large_blocks() -> None:
-    """Let glibc reuse large freed blocks; returned to the kernel, each would cost its page faults again."""
+    """Let glibc reuse large freed blocks, which saves the page faults of new ones."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
@@ -21,7 +21,7 @@ def keep_large_blocks() -> None:
 
 
 class _HeapState(ctypes.Structure):
-    """What glibc's ``mallinfo2`` tells, in bytes."""
+    """Result of glibc's ``mallinfo2``, in bytes."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -41,13 +41,13 @@ class _HeapState(ctypes.Structure):
 
 
 def release_unused() -> None:
-    """Return the heap's free pages to the kernel where they are many: :func:`keep_large_blocks` leaves gaps."""
+    """Return free heap pages to the kernel if there are many, since :func:`keep_large_blocks` leaves gaps."""
     if _HEAP is not None and _HEAP.mallinfo2().fordblks > _MOST_UNUSED:
         _HEAP.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:
-    """The C library where it is glibc 2.33 or newer."""
+    """Return the C library if it is glibc 2.33 or newer, else None."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a polite request: finish the step, save, leave; a second one leaves at once."""
+"""Handling of Ctrl-C and SIGTERM: the first finishes the step, saves and stops; a second one stops at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether somebody asked the run to stop."""
+    """Request to stop a run."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def leave(self, agree: Callable[[bool], bool] = bool) -> None:
-        """Raise ``KeyboardInterrupt`` when a stop was requested; called where everything is saved.
+        """Raise ``KeyboardInterrupt`` if a stop was requested; call it where everything is saved.
 
         Args:
-            agree: turns this process's wish into that of all (:meth:`stbench.train.engine.Engine.any`).
+            agree: combines the flags of all processes (:meth:`stbench.train.engine.Engine.any`).
         """
         if agree(self.requested):
             raise KeyboardInterrupt
@@ -31,12 +31,12 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("Stopping at the next safe point; once more stops at once.", file=sys.stderr)
+        print("Stopping at the next safe point. Press Ctrl-C again to stop at once.", file=sys.stderr)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a :class:`StopRequest` while the block runs (in the main thread only)."""
+    """Turn SIGINT and SIGTERM into a :class:`StopRequest` within a block (in the main thread only)."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,4 +1,4 @@
-"""How long a run is: in epochs, in optimiser steps, or until a budget of time is spent."""
+"""Length of training: in epochs, in optimiser steps, or by a budget of time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from stbench.schema import Training
 
 @dataclass(frozen=True)
 class Length:
-    """Optimiser steps of the whole run, and the epochs in which they lie (the last one may be cut short)."""
+    """Optimiser steps of the whole run, and the number of epochs that contain them (the last may be shorter)."""
 
     steps: int
     epochs: int
 
 
 def run_length(training: Training, steps_per_epoch: int, fitting_epochs: int | None = None) -> Length:
-    """Length of a run; ``fitting_epochs`` are those that fit a budget of time, once that is known.
+    """Return the length of a run; ``fitting_epochs`` is the number that fit a budget of time, if known.
 
-    Until it is known the protocol's epochs stand in, which sets the learning rates of the first epoch only.
+    Before the first epoch is timed, the protocol's number of epochs is used; this affects only its learning rates.
     """
     if training.steps is not None:
         return Length(training.steps, math.ceil(training.steps / steps_per_epoch))
@@ -28,7 +28,7 @@ def run_length(training: Training, steps_per_epoch: int, fitting_epochs: int | N
 
 
 def epochs_that_fit(seconds: float, first_epoch_seconds: float) -> int:
-    """Epochs until ``seconds`` are spent, judged by the first one; the last of them is cut short.
+    """Return the number of epochs in ``seconds``, judged by the first one; the last may be incomplete.
 
     >>> epochs_that_fit(10.0, 4.0), epochs_that_fit(1.0, 4.0)
     (3, 1)

@@ -1,7 +1,7 @@
-"""The training loop: epochs of steps, a validation after each, the best weights by validation MSE.
+"""The training loop: epochs of steps, validation after each epoch, best weights by validation MSE.
 
-A run can be killed at any moment: weights, moments and position are saved at every epoch's end and every few minutes,
-and each step draws its randomness from (seed, step), so that a resumed run repeats the killed one bit by bit.
+A run can be killed at any moment. Weights, moments and position are saved at the end of every epoch and every few
+minutes. Each step derives its random draws from (seed, step), so a resumed run is bit-identical to an unbroken one.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ CHECK_EVERY = 20
 
 
 class DivergedError(RuntimeError):
-    """The loss or the validation error stopped being a finite number."""
+    """The loss or the validation error is NaN or infinite."""
 
 
 class Trainer:
-    """Trains one placed method in one run folder.
+    """Train a method in a run folder.
 
     Args:
-        method: placed on the engine's device.
-        training: how.
-        loaders: of the training and the validation split.
-        folder: where checkpoints and the history go.
-        seed: of every random draw.
-        listener: who watches.
-        stop: asks the loop to save and leave.
-        macs_per_step: multiply-adds of one optimiser step, for the history; None leaves them out.
+        method: a method on the engine's device.
+        training: training settings.
+        loaders: loaders of the training and the validation split.
+        folder: run folder for checkpoints and the history.
+        seed: seed of all random draws.
+        listener: receives events.
+        stop: request to save and stop.
+        macs_per_step: multiply-adds of one optimiser step, for the history, or None.
     """
 
     def __init__(
@@ -87,18 +87,18 @@ class Trainer:
         if training.fast_conv:
             if engine.world_size > 1:
                 raise UserError(
-                    "fast_conv=true: each process would choose by its own clock. Use one process, or leave it out."
+                    "fast_conv=true: processes could choose different algorithms. Use one process, or leave it out."
                 )
             choose_convolutions(method, self.state.convolutions)
         self.module = engine.wrap(method, self.optimizer)
         self._saved_at = time.monotonic()
 
     def run(self) -> TrainState:
-        """Train to the last epoch or step, to the end of a budget of time, or to an early stop.
+        """Train until the last epoch or step, the end of a budget of time, or an early stop.
 
         Raises:
             DivergedError: a loss or validation error is NaN or infinite.
-            KeyboardInterrupt: a stop was asked for; the state is saved.
+            KeyboardInterrupt: a stop was requested; the state is saved.
         """
         self._save_rates()
         while not self._at_end() and not self._exhausted():
@@ -109,7 +109,7 @@ class Trainer:
 
     @property
     def length(self) -> Length:
-        """How long the run is, as far as is known."""
+        """Length of the run, as far as known."""
         return run_length(self.training, self.steps, self.state.fitting_epochs)
 
     def _at_end(self) -> bool:
@@ -170,18 +170,18 @@ class Trainer:
         return rate_at_step(self.training, length, step, epoch)
 
     def _next_rate(self, since: float) -> Rate:
-        """The rate of the step to come; ``since`` is when the seconds not yet accounted for began."""
+        """Return the rate of the next step; ``since`` is the start of the seconds not yet counted."""
         limit = self.training.time_limit
         if limit is None or not follows_clock(self.training):
             return self._rate(self.state.step, self.state.epoch)
         return rate_at_share(self.training, self._spent(since) / limit, self.length, self.state.epoch)
 
     def _spent(self, since: float) -> float:
-        """Seconds of training so far; ``since`` is when those not yet accounted for began."""
+        """Return the seconds of training so far; ``since`` is the start of those not yet counted."""
         return self._mean_over_processes(self.state.train_seconds + self.state.epoch_seconds + time.monotonic() - since)
 
     def _is_spent(self, since: float) -> bool:
-        """Whether a budget of time is used up, in the middle of an epoch too, so that every method gets the same."""
+        """Return whether a budget of time is spent; checked at every step, so that all methods get the same time."""
         limit = self.training.time_limit
         return limit is not None and self._spent(since) >= limit
 
@@ -198,7 +198,7 @@ class Trainer:
             write_with(self.folder.file("learning_rate.npy"), lambda path: _save_array(path, rates))
 
     def _check_and_show(self, terms: Mapping[str, Tensor], lr: float) -> None:
-        """Look at the loss (which waits for the device), so every few steps only."""
+        """Check and report the loss; done only every few steps, because it waits for the device."""
         done = self.state.step_in_epoch
         loss = (float(terms["loss"]) + self.state.sums.get("loss", 0.0)) / done
         if self.engine.any(not math.isfinite(loss)):
@@ -206,7 +206,7 @@ class Trainer:
         self.listener.on_step(epoch=self.state.epoch, step=done, steps=self.steps, loss=loss, lr=lr)
 
     def _flush(self, terms: dict[str, Tensor]) -> None:
-        """Move the loss sums from the device into the state."""
+        """Add the loss sums from the device to the state."""
         for name, value in terms.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
         terms.clear()
@@ -253,15 +253,15 @@ class Trainer:
         self.stop.leave(self.engine.any)
 
     def _selectable(self) -> AbstractContextManager[None]:
-        """While it lasts the method has the weights that are validated and selected: averaged ones where asked for."""
+        """Set the weights to validate and select within a block: averaged ones under ``ema``."""
         return nullcontext() if self.average is None else self.average.applied()
 
     def _mean_over_processes(self, value: float) -> float:
-        """One number that every process agrees on, so that all of them stop together."""
+        """Return the mean over processes, so that all of them stop together."""
         return float(self.engine.sum(torch.tensor(value, dtype=torch.float64))) / self.engine.world_size
 
     def _fit_budget(self) -> None:
-        """After the first epoch: how many such epochs a budget of time allows, which sets the schedule from here on."""
+        """After the first epoch, set the number of epochs that fit a budget of time, which the schedule then uses."""
         limit = self.training.time_limit
         if limit is not None and self.state.fitting_epochs is None:
             self.state.fitting_epochs = epochs_that_fit(limit, self.state.train_seconds)

@@ -1,4 +1,4 @@
-"""The field's checkpoint files: read as data only, nothing in them is executed."""
+"""Public checkpoint files, read as data only; nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from stbench.errors import UserError
 from stbench.train.checkpoint import BEST_PATTERN, RESUME_KEYS
 
 PREFIXES = ("model.", "module.")
-"""What Lightning and data-parallel wrappers put before every key."""
+"""Prefixes that Lightning and data-parallel wrappers add to keys."""
 _OBJECT = re.compile(r"(?:GLOBAL|class|global:?)\s+`?([\w.]+\.[\w.]+)`?")
 
 
 def read_public_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a ``.pth`` or ``.ckpt`` file: bare, or under ``"state_dict"`` as Lightning writes it.
+    """Read the state dict in a ``.pth`` or ``.ckpt`` file, either bare or under ``"state_dict"`` (Lightning).
 
     Raises:
-        UserError: the file is missing, is no checkpoint or one of stbench's own, holds objects besides tensors (refused
-            unopened), or holds no state dict.
+        UserError: the file is missing, is not a checkpoint, is one of stbench's checkpoints, contains objects besides
+            tensors (which are not loaded), or has no state dict.
     """
     content = _read(path)
     if isinstance(content, Mapping) and set(content) >= RESUME_KEYS:
@@ -60,7 +60,7 @@ def _read(path: Path) -> Any:
 
 
 def _no_checkpoint(path: Path) -> UserError:
-    """What torch says of such a file is about pickles, and of no use to its owner."""
+    """Build the error for a file that is not a checkpoint; torch's message about pickles does not help a user."""
     return UserError(
         f"{path} is not a torch checkpoint, or a damaged one ({path.stat().st_size} bytes). "
         "Give a file that torch.save wrote."

@@ -1,4 +1,4 @@
-"""Seeds as functions of what they are for, so that no generator's state has to be saved."""
+"""Seeds derived from their purpose, so that no generator state must be saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def derive(seed: int, *purpose: object) -> int:
-    """A 63-bit seed for one purpose of a run, independent of every other purpose's.
+    """Derive a 63-bit seed for one purpose of a run, independent of all other purposes.
 
     >>> derive(0, "weights") == derive(0, "weights")
     True
@@ -20,6 +20,6 @@ def derive(seed: int, *purpose: object) -> int:
 
 
 def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
-    """The generator of one training step (CPU); also seeds torch's default ones, which dropout draws from."""
+    """Return the CPU generator of a training step; also seed torch's default generators, which dropout uses."""
     torch.manual_seed(derive(seed, "dropout", step, rank))
     return torch.Generator().manual_seed(derive(seed, "sampling", step, rank))

@@ -1,4 +1,4 @@
-"""The validation score that picks the best weights. Axes: B, T, C, H, W."""
+"""The validation score that selects the best weights. Axes: B, T, C, H, W."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stbench.train.engine import Engine
 
 
 def validation_mse(method: Method, loader: ClipLoader, engine: Engine) -> float:
-    """MSE per frame (sum over C, H, W, mean over clips and lead times) over a split, on every process alike."""
+    """Return the MSE per frame (sum over C, H, W, mean over clips and lead times), equal on all processes."""
     method.eval()
     t_in = method.shape.t_in
     total = torch.zeros(2, dtype=torch.float64, device=engine.device)

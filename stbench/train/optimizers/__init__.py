@@ -1,4 +1,4 @@
-"""The shipped optimisers, one file each; they import torch only to be built."""
+"""The shipped optimisers, one file each; they import torch only in ``build``."""
 
 from stbench.train.optimizers.adam import Adam
 from stbench.train.optimizers.adamw import AdamW

@@ -1,4 +1,4 @@
-"""Adam (Kingma & Ba, ICLR 2015), the field's optimiser."""
+"""Adam (Kingma & Ba, ICLR 2015)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Adam(Optimizer):
     weight_decay: NonNegativeFloat = 0.0
 
     def build(self, parameters: Parameters, lr: float) -> torch.optim.Optimizer:
-        """Adam over all parameters, fused into one kernel."""
+        """Build Adam over all parameters, fused into one kernel."""
         import torch
 
         return torch.optim.Adam(

@@ -18,7 +18,7 @@ class AdamW(Optimizer):
     """torch.optim.AdamW: each step first scales the decayed weights by 1 − lr·``weight_decay``.
 
     Biases, normalisations and parameters with fewer than two axes are not decayed
-    (:meth:`stbench.schema.optimizer.Parameters.split_by_decay`); with ``decay_all`` every parameter is.
+    (:meth:`stbench.schema.optimizer.Parameters.split_by_decay`); with ``decay_all`` all parameters are.
     """
 
     kind: Literal["adamw"] = "adamw"
@@ -28,7 +28,7 @@ class AdamW(Optimizer):
     decay_all: bool = False
 
     def build(self, parameters: Parameters, lr: float) -> torch.optim.Optimizer:
-        """AdamW, fused into one kernel, with one group of decayed parameters and one of the others."""
+        """Build AdamW, fused into one kernel, with one group of decayed parameters and one of the others."""
         import torch
 
         decayed, spared = (list(parameters), []) if self.decay_all else parameters.split_by_decay()

@@ -8,7 +8,7 @@ from stbench.schema.schedule import Position, Rate, Schedule
 
 
 class Constant(Schedule):
-    """The same rate throughout.
+    """A constant rate.
 
     >>> Constant().rate(Position(peak=0.1, step=3, total_steps=10, epoch=0, total_epochs=1)).lr
     0.1
@@ -17,5 +17,5 @@ class Constant(Schedule):
     kind: Literal["constant"] = "constant"
 
     def rate(self, position: Position) -> Rate:
-        """The peak."""
+        """Return the peak."""
         return Rate(position.peak)

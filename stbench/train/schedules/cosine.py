@@ -18,7 +18,7 @@ class Cosine(Schedule):
     min_lr: NonNegativeFloat = 1e-6
 
     def rate(self, position: Position) -> Rate:
-        """The cosine runs over all epochs, the warm-up replaces its beginning.
+        """Return the rate of a cosine over all epochs, of which the warm-up replaces the beginning.
 
         lr(e) = warmup_lr + e·(peak − warmup_lr)/warmup_epochs for e < warmup_epochs, else
         min_lr + (peak − min_lr)·(1 + cos(π·e/total_epochs))/2: the published setting (timm's scheduler).

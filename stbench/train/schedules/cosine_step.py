@@ -12,7 +12,7 @@ from stbench.schema.schedule import Position, Rate, Schedule, half_cosine
 class CosineStep(Schedule):
     """Cosine rate per step from lr to ``min_lr``, after a linear warm-up from ``warmup_lr``.
 
-    ``warmup`` is the share of all steps that the warm-up takes, so that a budget of time can hold it too.
+    ``warmup`` is the share of steps in the warm-up, which is also defined under a budget of time.
     """
 
     follows = "steps"
@@ -23,10 +23,10 @@ class CosineStep(Schedule):
     min_lr: NonNegativeFloat = 0.0
 
     def rate(self, position: Position) -> Rate:
-        """The first step after the warm-up is at the peak, the last step of training one before ``min_lr``.
+        """Return a rate that is the peak after the warm-up and would reach ``min_lr`` one step after the last.
 
-        With n steps in all and w = round(warmup·n): lr(s) = warmup_lr + (peak − warmup_lr)·(s + 1)/(w + 1) for s < w,
-        else min_lr + (peak − min_lr)·(1 + cos(π·(s − w)/(n − w)))/2. No step is wasted at a rate of 0.
+        With n steps in total and w = round(warmup·n): lr(s) = warmup_lr + (peak − warmup_lr)·(s + 1)/(w + 1) for s < w,
+        else min_lr + (peak − min_lr)·(1 + cos(π·(s − w)/(n − w)))/2.
         """
         step, total, peak = position.step, position.total_steps, position.peak
         warmup = round(self.warmup * total)

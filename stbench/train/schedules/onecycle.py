@@ -25,7 +25,7 @@ class OneCycle(Schedule):
     momentum: tuple[float, float] | None = (0.85, 0.95)
 
     def rate(self, position: Position) -> Rate:
-        """The rate that torch's OneCycleLR has before this step."""
+        """Return the rate of torch's OneCycleLR before this step."""
         step, total, peak = position.step, position.total_steps, position.peak
         start, end = peak / self.div, peak / (self.div * self.final_div)
         turn, last = self.warmup * total - 1, total - 1
