@@ -35,7 +35,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "npy": Format((".npy",), lambda paths, name, _, layout: arrays.open_array(paths[0], name, None, layout)),
     "npz": Format((".npz",), lambda paths, name, key, layout: arrays.open_array(paths[0], name, key, layout)),
-    "images": Format(images.SUFFIXES, lambda paths, name, *_: [images.open_images(paths, name)], by_folder=True),
+    "images": Format(images.SUFFIXES, lambda paths, name, *_: images.open_images(paths, name), by_folder=True),
     "video": Format(video.SUFFIXES, lambda paths, name, *_: [video.open_video(paths[0], name)]),
     "hdf5": Format(hdf5.SUFFIXES, hdf5.open_hdf5, by_folder=True),
     "netcdf": Format(netcdf.SUFFIXES, lambda paths, name, key, _: [netcdf.open_netcdf(paths[0], name, key)]),

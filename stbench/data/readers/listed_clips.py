@@ -54,7 +54,9 @@ class Listed(Reader):
             numbers[prefix].update((first + offsets).tolist())
         needed = {prefix: sorted(numbers[prefix]) for prefix in sorted(numbers)}
         recordings = [
-            open_images([_picture(folder, prefix, number) for number in needed[prefix]], prefix) for prefix in needed
+            recording
+            for prefix in needed
+            for recording in open_images([_picture(folder, prefix, number) for number in needed[prefix]], prefix)
         ]
         cache = decode_to_size(recordings, options, context)
         rows = [(prefix, np.searchsorted(needed[prefix], first + offsets)) for prefix, first in clips]
