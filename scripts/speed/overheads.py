@@ -13,8 +13,16 @@ import torch
 from stbench.efficiency.running import Runner
 from stbench.efficiency.sampling import DeviceClock, Spread, interleave
 from stbench.efficiency.subject import build, random_clip
-from stbench.metrics import METRICS, MetricAccumulator, frame_statistics, get_metric
-from stbench.schema import Parameters, RunSpec
+from stbench.metrics import (
+    METRICS,
+    MetricAccumulator,
+    area_weights,
+    expand,
+    frame_statistics,
+    get_metric,
+    latitude_weights,
+)
+from stbench.schema import Evaluation, Parameters, RunSpec, Scaling
 from stbench.schema.folder import RunFolder
 from stbench.train.checkpoint import TrainState, save_last
 from stbench.train.engine import Engine
@@ -28,15 +36,25 @@ START_UPS = 5
 
 
 def evaluation(spec: RunSpec, batch: int, budget: float) -> Ratio:
-    """Return the time of all metrics but LPIPS and latitude-weighted ones, relative to a prediction."""
-    names = [n for n in METRICS.names() if not n.startswith("lpips") and "latitudes" not in get_metric(n).needs]
+    """Return the time of all metrics but LPIPS on a batch, relative to a prediction; event scores at two thresholds."""
+    settings = Evaluation(
+        metrics=tuple(name for name in METRICS.names() if not name.startswith(("lpips", "fd_", "fvd"))),
+        thresholds=(0.25, 0.5),
+        flow_threshold=0.1,
+    )
+    names = [name for name in expand(settings, spec.shape) if get_metric(name).unavailable(spec.shape.frame) is None]
     runner = Runner(spec, Engine("cpu", "32"))
     future = random_clip(spec.shape, batch)[:, spec.shape.t_in :]
     guess = future.flip(0).contiguous()
     totals = MetricAccumulator(names, spec.shape.t_out, 1.0)
 
+    degrees = torch.linspace(-80.0, 80.0, spec.shape.height)
+    weights = {"row_weights": latitude_weights(degrees), "row_areas": area_weights(degrees)}
+    normal = future.mean(0, keepdim=True).expand(future.shape)
+
     def score() -> None:
-        totals.update(frame_statistics(names, guess, future, data_range=1.0, physical=(guess, future)))
+        found = frame_statistics(names, guess, future, data_range=1.0, scaling=Scaling(), normals=normal, **weights)
+        totals.update(found)
 
     works = {"score": score, "predict": runner.work("inference", batch)}
     times = interleave(works, DeviceClock(torch.device("cpu")), budget)

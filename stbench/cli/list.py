@@ -78,9 +78,10 @@ def _metrics() -> Listing:
     from stbench.metrics import METRICS, Metric
 
     def row(metric: Metric) -> list[str]:
-        return ["lower" if metric.lower_is_better else "higher", metric.unit or "–", metric.formula]
+        shown = f"{metric.formula} (columns: {metric.name}@{metric.argument})" if metric.argument else metric.formula
+        return [metric.direction, metric.unit or "–", metric.averaging, shown, metric.reference or "–"]
 
-    return ["metric", "better", "unit", "convention"], _rows(METRICS, row)
+    return ["metric", "better", "unit", "averaging", "formula", "reference"], _rows(METRICS, row)
 
 
 def _optimizers() -> Listing:

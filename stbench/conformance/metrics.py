@@ -11,10 +11,20 @@ from torch import Tensor
 
 from stbench.conformance.outcome import Check, NotApplicableError, ViolationError, check
 from stbench.conformance.subject import waves
-from stbench.metrics import Metric, MetricAccumulator, frame_statistics, frame_values, latitude_weights
-from stbench.schema import ClipShape
+from stbench.metrics import (
+    Metric,
+    MetricAccumulator,
+    area_weights,
+    frame_statistics,
+    frame_values,
+    get_metric,
+    latitude_weights,
+)
+from stbench.schema import ClipShape, Evaluation, Scaling
 
 SHAPE = ClipShape(t_in=1, t_out=2, channels=1, height=40, width=36)
+SETTINGS = Evaluation(metrics=("mse_frame",), thresholds=(45.0, 55.0), flow_threshold=45.0)
+"""Where a column needs an argument: events that some, but not all, cells of the frames below show."""
 SEQUENCES = 3
 NOISE = 0.2
 
@@ -26,6 +36,11 @@ class MetricSubject:
     name: str
     metric: Metric
 
+    @property
+    def column(self) -> str:
+        """Its name, with an argument where it takes one."""
+        return self.metric.columns(SETTINGS, SHAPE)[0]
+
     def frames(self) -> tuple[Tensor, Tensor]:
         """Return predicted and true frames (B, T, C, H, W) in [0, 1]: waves with noise."""
         true = waves(SHAPE, SEQUENCES, seed=1)
@@ -33,13 +48,18 @@ class MetricSubject:
         return (true + NOISE * (noise - 0.5)).clip(0, 1), true
 
     def measure(self, function: Callable[..., Any], pred: Tensor, true: Tensor) -> Any:
-        """Return statistics or values of the metric for all inputs that it may need."""
-        reason = self.metric.unavailable(SHAPE.frame)
+        """Statistics or values of the metric, given all that it may need."""
+        reason = get_metric(self.column).unavailable(SHAPE.frame)
         if reason is not None:
             raise NotApplicableError(reason)
-        weights = latitude_weights(torch.linspace(80.0, -30.0, pred.shape[-2]))
-        given = {"physical": (100 * pred, 100 * true), "row_weights": weights}
-        return function([self.name], pred, true, data_range=1.0, **given)[self.name]
+        degrees = torch.linspace(80.0, -30.0, pred.shape[-2])
+        given = {
+            "scaling": Scaling(scale=(100.0,)),
+            "row_weights": latitude_weights(degrees),
+            "row_areas": area_weights(degrees),
+            "normals": torch.full_like(pred, 40.0),
+        }
+        return function([self.column], pred, true, data_range=1.0, **given)[self.column]
 
 
 @check(crash_cause="an attribute is missing or of another type")
@@ -58,7 +78,7 @@ def declaration(subject: MetricSubject) -> None:
 @check(crash_cause="statistics() reads what the metric does not declare in needs or shared")
 def statistics(subject: MetricSubject) -> None:
     """The metric returns one finite number per frame and part."""
-    for part in subject.measure(frame_statistics, *subject.frames()):
+    for part in subject.measure(frame_statistics, *subject.frames()):  # each (B, T)
         if not part.isfinite().all():
             raise ViolationError("finite statistics of ordinary frames", f"{part.tolist()}", "a division by zero")
 
@@ -81,10 +101,10 @@ def pooling(subject: MetricSubject) -> None:
     pred, true = subject.frames()
     scores = []
     for sizes in ([SEQUENCES], [1, SEQUENCES - 1]):
-        accumulator = MetricAccumulator([subject.name], pred.shape[1], data_range=1.0)
+        accumulator = MetricAccumulator([subject.column], pred.shape[1], data_range=1.0)
         for p, t in zip(torch.split(pred, sizes), torch.split(true, sizes), strict=True):
-            accumulator.update({subject.name: subject.measure(frame_statistics, p, t)})
-        scores.append(accumulator.compute()[subject.name])
+            accumulator.update({subject.column: subject.measure(frame_statistics, p, t)})
+        scores.append(accumulator.compute()[subject.column])
     if len(scores[0].lead_times) != pred.shape[1] or abs(scores[0].total - scores[1].total) > 1e-9:
         raise ViolationError("the same score from other batches", f"{scores}", "finish() is not a function of means")
 
@@ -94,7 +114,12 @@ def direction(subject: MetricSubject) -> None:
     """A perfect prediction scores no worse than a noisy one."""
     pred, true = subject.frames()
     noisy, perfect = (float(subject.measure(frame_values, p, true).mean()) for p in (pred, true))
-    if (perfect > noisy) if subject.metric.lower_is_better else (perfect < noisy):
+    best = subject.metric.best
+    if best is not None:
+        if abs(perfect - best) > abs(noisy - best) + 1e-9:
+            seen = f"{noisy:.4g} with noise, {perfect:.4g} without"
+            raise ViolationError(f"{best:g} for a perfect prediction", seen, "best is another value")
+    elif (perfect > noisy) if subject.metric.lower_is_better else (perfect < noisy):
         better = "lower" if subject.metric.lower_is_better else "higher"
         cause = "lower_is_better has the wrong sign"
         raise ViolationError(f"{better} is better", f"{noisy:.4g} with noise, {perfect:.4g} without", cause)

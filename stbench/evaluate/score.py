@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,12 @@ import torch
 from torch import Tensor
 
 from stbench.data import ClipLoader, Splits
+from stbench.errors import UserError
+from stbench.evaluate.normals import Normals
 from stbench.evaluate.sequences import SequenceWriter
 from stbench.metrics import (
     MetricAccumulator,
+    area_weights,
     check_against_skimage,
     frame_statistics,
     get_metric,
@@ -70,7 +74,7 @@ class Scorer:
         """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there."""
         method.eval()
         started = time.monotonic()
-        missing = unavailable(self.evaluation.metrics, frame=method.shape.frame)
+        missing = unavailable(self.evaluation.metrics, frame=method.shape.frame) | self._without_climatology()
         names = [name for name in self.evaluation.metrics if name not in missing]
         totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
         batches = self.loader.steps_per_epoch
@@ -82,7 +86,7 @@ class Scorer:
                 clip = self.engine.to_device(batch)
                 past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
                 pred = self.engine.predict(method, past, times)
-                statistics = self._statistics(names, pred, future)
+                statistics = self._statistics(names, pred, future, times)
                 totals.update(statistics)
                 sequences.write(indices, statistics)
                 samples.take(indices, past, future, pred)
@@ -103,13 +107,32 @@ class Scorer:
             seconds=time.monotonic() - started,
         )
 
-    def _statistics(self, names: Sequence[str], pred: Tensor, future: Tensor) -> dict[str, tuple[Tensor, ...]]:
-        physical = weights = None
-        if any("physical" in get_metric(name).needs for name in names):
-            physical = self.dataset.to_physical(pred), self.dataset.to_physical(future)
+    def _statistics(
+        self, names: Sequence[str], pred: Tensor, future: Tensor, times: Tensor | None
+    ) -> dict[str, tuple[Tensor, ...]]:
+        given: dict[str, Tensor] = {}
         if self.evaluation.latitudes is not None:
-            weights = latitude_weights(torch.linspace(*self.evaluation.latitudes, pred.shape[-2], dtype=torch.float64))
-        return frame_statistics(names, pred, future, data_range=self.data_range, physical=physical, row_weights=weights)
+            degrees = torch.linspace(*self.evaluation.latitudes, pred.shape[-2], dtype=torch.float64)
+            given = {"row_weights": latitude_weights(degrees), "row_areas": area_weights(degrees)}
+        if times is not None and any("normals" in get_metric(name).needs for name in names):
+            given["normals"] = self._normals.at(times[:, -pred.shape[1] :]).to(pred.device)
+        scaling = self.dataset.scaling
+        return frame_statistics(names, pred, future, data_range=self.data_range, scaling=scaling, **given)
+
+    @cached_property
+    def _normals(self) -> Normals:
+        return Normals(self.dataset, self.evaluation.batch_size)
+
+    def _without_climatology(self) -> dict[str, str]:
+        """The metrics that need a climatology, with the reason, where none can be made."""
+        needy = [name for name in self.evaluation.metrics if "normals" in get_metric(name).needs]
+        if not needy:
+            return {}
+        try:
+            _ = self._normals
+        except UserError as error:
+            return dict.fromkeys(needy, str(error))
+        return {}
 
 
 class _Samples:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stbench.lazy import lazy_names
-from stbench.metrics.metric import METRICS, Metric, check_metrics, get_metric, unavailable
+from stbench.metrics.metric import METRICS, Metric, check_metrics, expand, get_metric, unavailable
 
 if TYPE_CHECKING:
     from stbench.metrics.accumulate import MetricAccumulator
     from stbench.metrics.check import check_against_skimage
-    from stbench.metrics.frames import Frames, frame_statistics, frame_values, latitude_weights
+    from stbench.metrics.frames import Frames, area_weights, frame_statistics, frame_values, latitude_weights
     from stbench.metrics.trunks import UnavailableError
 
 __all__ = [
@@ -19,8 +19,10 @@ __all__ = [
     "Metric",
     "MetricAccumulator",
     "UnavailableError",
+    "area_weights",
     "check_against_skimage",
     "check_metrics",
+    "expand",
     "frame_statistics",
     "frame_values",
     "get_metric",
@@ -33,7 +35,7 @@ __getattr__, __dir__ = lazy_names(
     {
         ".accumulate": ["MetricAccumulator"],
         ".check": ["check_against_skimage"],
-        ".frames": ["Frames", "frame_statistics", "frame_values", "latitude_weights"],
+        ".frames": ["Frames", "area_weights", "frame_statistics", "frame_values", "latitude_weights"],
         ".trunks": ["UnavailableError"],
     },
 )

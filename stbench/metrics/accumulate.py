@@ -6,13 +6,13 @@ Axes: B batch, T time (lead times), K statistics of all metrics.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.metrics.metric import check_metrics
+from stbench.metrics.metric import Metric, check_metrics
 from stbench.schema import Score
 
 
@@ -23,7 +23,7 @@ class MetricAccumulator:
     >>> accumulator.update({"mse_frame": (torch.tensor([[1.0, 3.0], [2.0, 4.0]]),)})
     >>> accumulator.update({"mse_frame": (torch.tensor([[6.0, 8.0]]),)})
     >>> accumulator.compute()["mse_frame"]
-    Score(total=4.0, lead_times=(3.0, 5.0))
+    Score(total=4.0, lead_times=(3.0, 5.0), undefined=0)
 
     Args:
         names: metrics to accumulate.
@@ -42,14 +42,17 @@ class MetricAccumulator:
         self.names = tuple(metric.name for metric in self.metrics)
         self.t_out = t_out
         rows = sum(len(metric.parts) for metric in self.metrics)
-        self._state = torch.zeros(rows + 1, t_out, dtype=torch.float64, device=device)
+        self._state = torch.zeros(rows + len(self.metrics) + 1, t_out, dtype=torch.float64, device=device)
 
     def update(self, statistics: Mapping[str, Sequence[Tensor]]) -> None:
         """Add a batch: the statistics of every metric, (B, T) per part (:func:`stbench.metrics.frame_statistics`)."""
         parts = [part.double().sum(0) for name in self.names for part in statistics[name]]
+        undefined = [
+            metric.finish([p.double() for p in statistics[metric.name]]).isnan().sum(0) for metric in self.metrics
+        ]
         batch = len(statistics[self.names[0]][0]) if self.names else 0
         count = torch.full((self.t_out,), batch)
-        self._state += torch.stack([row.to(self._state) for row in (*parts, count)])
+        self._state += torch.stack([row.to(self._state) for row in (*parts, *undefined, count)])
 
     def merge(self, other: MetricAccumulator) -> None:
         """Add the sums of another accumulator with the same metrics and lead times."""
@@ -58,7 +61,10 @@ class MetricAccumulator:
         self._state += other.state().to(self._state)
 
     def state(self) -> Tensor:
-        """Sums per statistic, then counts: (K+1, T) float64. States can be added."""
+        """(K+M+1, T) float64: sums of each statistic, undefined frames of each of M metrics, frames.
+
+        Adding states adds what they have seen.
+        """
         return self._state
 
     def load(self, state: Tensor) -> Self:
@@ -78,11 +84,18 @@ class MetricAccumulator:
         counts = state[-1]
         if not bool((counts > 0).all()):
             raise UserError("No frame was scored: the split has no clips.")
+        undefined = state[-1 - len(self.metrics) : -1].sum(1)
         scores, row = {}, 0
-        for metric in self.metrics:
+        for number, metric in enumerate(self.metrics):
             sums = state[row : row + len(metric.parts)]
             row += len(metric.parts)
-            total = metric.finish([part.sum() / counts.sum() for part in sums])
             by_lead_time = metric.finish([part / counts for part in sums])
-            scores[metric.name] = Score(total=float(total), lead_times=tuple(by_lead_time.tolist()))
+            total = by_lead_time.mean() if metric.by_lead_time else _total(metric, sums, counts)
+            scores[metric.name] = Score(
+                total=float(total), lead_times=tuple(by_lead_time.tolist()), undefined=int(undefined[number])
+            )
         return scores
+
+
+def _total(metric: Metric, sums: Tensor, counts: Tensor) -> Any:
+    return metric.finish([part.sum() / counts.sum() for part in sums])

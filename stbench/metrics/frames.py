@@ -5,8 +5,9 @@ Axes: B batch, T time, C channels, H height, W width, F = B·T frames.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from stbench.errors import UserError
 from stbench.metrics.metric import Metric, check_metrics, get_metric
 from stbench.metrics.statistics import shared_statistics
+from stbench.schema import Scaling
 
 
 class Frames:
@@ -24,8 +26,11 @@ class Frames:
         pred_BTCHW: predicted frames in model space.
         true_BTCHW: true frames, same shape and device.
         data_range: peak R of the data; None if unknown.
-        physical: (predicted, true) frames in physical units, same shape.
-        row_weights: (H,) weights of the rows, with mean 1 (:func:`latitude_weights`).
+        physical: (predicted, true) frames in physical units, same shape; by default what ``scaling`` makes of them.
+        scaling: how the frames map to physical units; None where that is not known.
+        row_weights: (H,) weights of the rows, of mean 1 (:func:`latitude_weights`).
+        row_areas: (H,) areas of the rows, of mean 1 (:func:`area_weights`).
+        normals: what is normal at the time of each frame, in physical units, same shape.
         shared: names of the shared statistics to compute.
 
     Raises:
@@ -39,7 +44,10 @@ class Frames:
         *,
         data_range: float | None = None,
         physical: tuple[Tensor, Tensor] | None = None,
+        scaling: Scaling | None = None,
         row_weights: Tensor | None = None,
+        row_areas: Tensor | None = None,
+        normals: Tensor | None = None,
         shared: Collection[str] = (),
     ) -> None:
         _check_shapes(pred_BTCHW, true_BTCHW)
@@ -50,8 +58,12 @@ class Frames:
         self.data_range = data_range
         self.pixels = pred_BTCHW[0, 0].numel()
         """Values per frame, C·H·W."""
+        self.scaling = scaling
+        self.kept: dict[Hashable, Any] = {}
+        """What one metric worked out and another may use again."""
         self._physical = physical
-        self._row_weights = row_weights
+        self._row_weights, self._row_areas = row_weights, row_areas
+        self._normals = normals
         found = shared_statistics(shared, pred_BTCHW.flatten(0, 1), true_BTCHW.flatten(0, 1), data_range)
         self.shared: Mapping[str, Tensor] = {name: x.view(pred_BTCHW.shape[:2]) for name, x in found.items()}
         """Shared statistics of each frame, (B, T) float64."""
@@ -62,12 +74,14 @@ class Frames:
         return self.data_range or float("nan")
 
     @cached_property
-    def physical_error(self) -> Tensor:
-        """Predicted minus true in physical units, (B, T, C, H, W) float64.
+    def physical(self) -> tuple[Tensor, Tensor]:
+        """Predicted and true frames in physical units, (B, T, C, H, W) each.
 
         Raises:
-            UserError: no frames in physical units were given, or their shape differs.
+            UserError: neither such frames nor a scaling were given, or they have another shape.
         """
+        if self._physical is None and self.scaling is not None:
+            return self.scaling.to_physical(self.pred_BTCHW), self.scaling.to_physical(self.true_BTCHW)
         if self._physical is None:
             raise UserError("Metrics in physical units need frames in these units. Pass physical=(pred, true).")
         pred, true = self._physical
@@ -75,17 +89,74 @@ class Frames:
         if pred.shape != self.pred_BTCHW.shape:
             seen, expected = tuple(pred.shape), tuple(self.pred_BTCHW.shape)
             raise UserError(f"Physical frames {seen} do not match the model-space frames {expected}.")
+        return pred, true
+
+    @cached_property
+    def physical_error(self) -> Tensor:
+        """Predicted minus true in physical units, (B, T, C, H, W) float64.
+
+        Raises:
+            UserError: they are not known (:attr:`physical`).
+        """
+        pred, true = self.physical
         return pred.double() - true
+
+    def in_model_space(self, value: float) -> Tensor:
+        """A physical value as a stored frame holds it, (C, 1, 1) float32.
+
+        The operations are those that scaled the frames: a true value that equals a threshold still does.
+        """
+        scaling = Scaling() if self.scaling is None else self.scaling
+        given = torch.full((self.pred_BTCHW.shape[2], 1, 1), value, dtype=torch.float32)
+        return scaling.to_model(given).to(self.pred_BTCHW.device)
+
+    @cached_property
+    def known(self) -> Tensor | None:
+        """Which cells have a true value, (B, T, C, H, W) bool; None where all have one."""
+        missing = self.true_BTCHW.isnan()
+        return ~missing if bool(missing.any()) else None
+
+    def over_known(self, values_BTCHW: Tensor) -> Tensor:
+        """The values where the truth is known, 0 elsewhere."""
+        return values_BTCHW if self.known is None else values_BTCHW.where(self.known, 0)
+
+    @cached_property
+    def undefined(self) -> Tensor:
+        """0 for a frame whose prediction is finite, NaN for others, (B, T) float64: added to counts it shows there."""
+        return 0 * self.pred_BTCHW.sum((2, 3, 4), dtype=torch.float64)
 
     @cached_property
     def row_weights(self) -> Tensor:
-        """Weights of the rows, (H,) float64; 1 if none were given.
+        """Weights of the rows by the cosine of their latitude, (H,) float64; 1 where none were given.
 
         Raises:
             UserError: their number differs from that of the rows.
         """
+        return self._by_row(self._row_weights)
+
+    @cached_property
+    def row_areas(self) -> Tensor:
+        """Areas of the rows, (H,) float64 of mean 1; 1 where none were given.
+
+        Raises:
+            UserError: there are more or fewer of them than rows.
+        """
+        return self._by_row(self._row_areas)
+
+    @property
+    def normals(self) -> Tensor:
+        """What is normal at the time of each frame, (B, T, C, H, W) in physical units.
+
+        Raises:
+            UserError: it was not given.
+        """
+        if self._normals is None:
+            raise UserError("Anomalies: no climatology was given. Pass normals=(B, T, C, H, W) in physical units.")
+        return self._normals
+
+    def _by_row(self, given: Tensor | None) -> Tensor:
         rows = self.pred_BTCHW.shape[-2]
-        weights = torch.ones(rows) if self._row_weights is None else self._row_weights
+        weights = torch.ones(rows) if given is None else given
         if weights.shape != (rows,):
             raise UserError(f"Row weights {tuple(weights.shape)} do not match frames of {rows} rows.")
         return weights.to(self.pred_BTCHW.device, torch.float64)
@@ -99,7 +170,10 @@ def frame_statistics(
     *,
     data_range: float | None,
     physical: tuple[Tensor, Tensor] | None = None,
+    scaling: Scaling | None = None,
     row_weights: Tensor | None = None,
+    row_areas: Tensor | None = None,
+    normals: Tensor | None = None,
 ) -> dict[str, tuple[Tensor, ...]]:
     """Compute the statistics of each metric on each frame, for :class:`stbench.metrics.MetricAccumulator`.
 
@@ -107,9 +181,12 @@ def frame_statistics(
         names: metrics, as in ``stbench list metrics``.
         pred_BTCHW: predicted frames in model space.
         true_BTCHW: true frames, same shape and device.
-        data_range: peak R of the data, for metrics that clip or normalise; None if unknown.
-        physical: (predicted, true) frames in physical units, same shape, for the ``*_physical`` metrics.
-        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, with mean 1 (:func:`latitude_weights`).
+        data_range: peak R of the data, for the metrics that clip or normalise; None if unknown.
+        physical: (predicted, true) frames in physical units, same shape; by default what ``scaling`` makes of them.
+        scaling: how the frames map to physical units, for thresholds in these.
+        row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, of mean 1 (:func:`latitude_weights`).
+        row_areas: (H,) areas of the rows for the ``*_area`` metrics and acc, of mean 1 (:func:`area_weights`).
+        normals: what is normal at the time of each frame, in physical units, same shape.
 
     Returns:
         By name, one (B, T) float64 tensor for each part of the metric, on the frames' device. A frame with a NaN scores
@@ -125,7 +202,10 @@ def frame_statistics(
         true_BTCHW,
         data_range=data_range,
         physical=physical,
+        scaling=scaling,
         row_weights=row_weights,
+        row_areas=row_areas,
+        normals=normals,
         shared={name for metric in metrics for name in metric.shared},
     )
     return {metric.name: _measure(metric, frames) for metric in metrics}
@@ -151,13 +231,10 @@ def frame_values(
     true_BTCHW: Tensor,
     *,
     data_range: float | None,
-    physical: tuple[Tensor, Tensor] | None = None,
-    row_weights: Tensor | None = None,
+    **given: Any,
 ) -> dict[str, Tensor]:
     """Return each metric's value on each frame, (B, T) float64 on the CPU; arguments as :func:`frame_statistics`."""
-    found = frame_statistics(
-        names, pred_BTCHW, true_BTCHW, data_range=data_range, physical=physical, row_weights=row_weights
-    )
+    found = frame_statistics(names, pred_BTCHW, true_BTCHW, data_range=data_range, **given)
     return {name: torch.from_numpy(finish_frames(name, parts)) for name, parts in found.items()}
 
 
@@ -179,3 +256,22 @@ def latitude_weights(degrees_H: Tensor) -> Tensor:
     """Return cosine-of-latitude weights of grid rows, scaled to mean 1: (H,) degrees -> (H,) float64."""
     cosine = torch.cos(torch.deg2rad(degrees_H.double()))
     return cosine / cosine.mean()
+
+
+def area_weights(degrees_H: Tensor) -> Tensor:
+    """Areas of grid cells, scaled to mean 1: latitudes of the rows (H,) in degrees, in order -> (H,) float64.
+
+    A row reaches halfway to its neighbours, or to the pole. On a grid of cell centres these are the cosines of
+    :func:`latitude_weights`; rows at a pole have an area, but no cosine.
+
+    >>> [round(float(weight), 6) for weight in area_weights(torch.tensor([-90.0, -45.0, 0.0, 45.0, 90.0]))]
+    [0.190301, 1.35299, 1.913417, 1.35299, 0.190301]
+    """
+    degrees = degrees_H.double()
+    if len(degrees) == 1:
+        return torch.ones(1, dtype=torch.float64)
+    halfway = (degrees[1:] + degrees[:-1]) / 2
+    outer = torch.stack([degrees[0] - (halfway[0] - degrees[0]), degrees[-1] + (degrees[-1] - halfway[-1])])
+    edges = torch.cat([outer[:1], halfway, outer[1:]]).clip(-90, 90)
+    area = torch.sin(torch.deg2rad(edges)).diff().abs()
+    return area / area.mean()

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stbench.metrics.frames import Frames
+    from stbench.schema import ClipShape, Evaluation
 
-Need = Literal["data_range", "physical", "latitudes"]
+Need = Literal["data_range", "physical", "latitudes", "normals"]
 Reduction = Literal["mean", "rms", "parts"]
+ARGUMENT = "@"
+"""Between a metric's name and its argument: ``csi@16`` is the critical success index of events of at least 16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +39,59 @@ class Metric(ABC):
             channels and pixels, R the benchmark's ``data_range``, "clip" the restriction of a frame to [0, R].
         unit: unit of the value; "model" is the benchmark's model space, "physical" the units of the data.
         lower_is_better: direction of improvement.
-        needs: required inputs: the peak of the data, frames in physical units, latitudes of the rows.
-        shared: statistics of :mod:`stbench.metrics.statistics` that it reads from ``frames.shared``; they are computed
+        best: the value of a perfect prediction where neither lower nor higher is better (a ratio); such columns are
+            not ranked.
+        reference: where the definition is from.
+        needs: what must be known: the peak of the data, frames in physical units, latitudes of the rows, the training
+            data's climatology.
+        shared: statistics of :mod:`stbench.metrics.statistics` that it takes from ``frames.shared``; they are computed
             once for all metrics.
         parts: names of the statistics.
+        by_lead_time: whether the total is the mean over lead times of their scores, not the score of all frames.
+        argument: what follows ``@`` in the name of one of its columns; empty for a metric that is a column by itself.
     """
 
     name: str
     formula: str
     unit: str
     lower_is_better: bool = True
+    best: float | None = None
+    reference: str = ""
     needs: frozenset[Need] = frozenset()
     shared: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("value",)
+    by_lead_time: bool = False
+    argument: str = ""
+
+    @property
+    def averaging(self) -> str:
+        """The order of averaging, for people."""
+        if self.by_lead_time:
+            return "sums per lead time, score, mean of lead times"
+        return {"mean": "mean of frames", "rms": "root of the mean of frames", "parts": "sums of all frames, score"}[
+            self.reduction
+        ]
+
+    @property
+    def direction(self) -> str:
+        """Which values are better, for people."""
+        return f"{self.best:g}" if self.best is not None else "lower" if self.lower_is_better else "higher"
+
+    def columns(self, evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:  # noqa: ARG002 - most are one
+        """Names of the columns that it stands for under these settings; by default its own.
+
+        Raises:
+            UserError: a setting that it needs is not stated.
+        """
+        return (self.name,)
+
+    def with_argument(self, text: str) -> Metric:
+        """The metric that a name with an argument means.
+
+        Raises:
+            UserError: it takes none, or the text cannot be read.
+        """
+        raise UserError(f"The metric {self.name!r} takes no argument; {self.name}{ARGUMENT}{text} was given.")
 
     @property
     def reduction(self) -> Reduction:
@@ -84,12 +127,28 @@ METRICS: Registry[Metric] = Registry("metric", "stbench.metrics", _check)
 
 
 def get_metric(name: str) -> Metric:
-    """Look up a metric by name.
+    """Look a metric up by name, with its argument where it has one (``csi@16``).
 
     Raises:
-        UserError: the name is unknown, or its plugin cannot be loaded.
+        UserError: the name is unknown (the message suggests a near miss), its plugin cannot be loaded, or the argument
+            cannot be read.
     """
-    return METRICS.get(name)
+    base, has_argument, argument = name.partition(ARGUMENT)
+    metric = METRICS.get(base)
+    return metric.with_argument(argument) if has_argument else metric
+
+
+def expand(evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:
+    """Columns of the evaluation's metrics: ``csi`` becomes ``csi@16``, ``csi@74`` … by its thresholds.
+
+    Raises:
+        UserError: an unknown metric, or a setting that one needs is not stated.
+    """
+    found: list[str] = []
+    for name in evaluation.metrics:
+        metric = get_metric(name)
+        found += [metric.name] if ARGUMENT in name else metric.columns(evaluation, shape)
+    return tuple(found)
 
 
 def check_metrics(
@@ -103,6 +162,9 @@ def check_metrics(
     """
     metrics = tuple(get_metric(name) for name in names)
     listed = [metric.name for metric in metrics]
+    open_ = ", ".join(metric.name for metric in metrics if metric.argument and ARGUMENT not in metric.name)
+    if open_:
+        raise UserError(f"{open_}: a value must follow, as in {open_.partition(',')[0]}{ARGUMENT}16.")
     for name in listed:
         if listed.count(name) > 1:
             raise UserError(f"Metric {name!r} is listed {listed.count(name)} times. List it once.")

@@ -57,3 +57,41 @@ RMSE_LATITUDE = RootOfMean(
     needs=frozenset({"physical", "latitudes"}),
     value=lambda frames: _by_latitude(frames, frames.physical_error.square()).sqrt(),
 )
+
+
+def _by_area(frames: Frames, values_BTCHW: Tensor) -> Tensor:
+    return _mean(values_BTCHW * frames.row_areas[:, None])
+
+
+_AREAS = "with rows weighted by their area (weights of mean 1; right for rows at a pole too)"
+
+MAE_AREA = MeanOfFrames(
+    name="mae_area",
+    formula=f"mae_physical {_AREAS}",
+    unit="physical",
+    needs=frozenset({"physical", "latitudes"}),
+    value=lambda frames: _by_area(frames, frames.physical_error.abs()),
+)
+RMSE_AREA = RootOfMean(
+    name="rmse_area",
+    formula=f"rmse_physical {_AREAS}",
+    unit="physical",
+    needs=frozenset({"physical", "latitudes"}),
+    value=lambda frames: _by_area(frames, frames.physical_error.square()).sqrt(),
+)
+BIAS_PHYSICAL = MeanOfFrames(
+    name="bias_physical",
+    formula="mean of ŷ−y over C, H, W in physical units; mean of frames",
+    unit="physical",
+    best=0.0,
+    needs=frozenset({"physical"}),
+    value=lambda frames: _mean(frames.physical_error),
+)
+BIAS_AREA = MeanOfFrames(
+    name="bias_area",
+    formula=f"bias_physical {_AREAS}",
+    unit="physical",
+    best=0.0,
+    needs=frozenset({"physical", "latitudes"}),
+    value=lambda frames: _by_area(frames, frames.physical_error),
+)

@@ -120,5 +120,6 @@ def format_printed(value: float) -> str:
 
 
 def arrow(metric: str) -> str:
-    """Return an arrow for a metric's direction of improvement."""
-    return "↓" if get_metric(metric).lower_is_better else "↑"
+    """Return an arrow for a metric's direction of improvement, with the best value if it is neither high nor low."""
+    known = get_metric(metric)
+    return f"→ {known.best:g}" if known.best is not None else "↓" if known.lower_is_better else "↑"

@@ -28,6 +28,7 @@ Precision = Literal["32", "bf16"]
 Selection = Literal["validation", "test"]
 Decay = Annotated[float, Field(gt=0, lt=1)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
+Window = Annotated[int, Field(ge=1)]
 
 
 class Training(Record):
@@ -109,6 +110,8 @@ class Evaluation(Record):
 
     ``val_clips``, ``test_clips``: maximum number of clips of a split, evenly spaced. ``latitudes``: of a frame's first
     and last row in degrees, for metrics that weight rows.
+    ``thresholds`` of event scores, the ``windows`` (odd, in cells) of the fractions skill score and the
+    ``flow_threshold`` above which traffic counts, are in the benchmark's units; ``threshold_unit`` repeats these.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -116,12 +119,17 @@ class Evaluation(Record):
     val_clips: PositiveInt | None = None
     test_clips: PositiveInt | None = None
     latitudes: tuple[Latitude, Latitude] | None = None
+    thresholds: tuple[float, ...] | None = None
+    threshold_unit: str | None = None
+    windows: tuple[Window, ...] | None = None
+    flow_threshold: float | None = None
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out latitudes that are unset, so that run ids without them do not change."""
+        """Leave out unset options, so that run ids without them do not change."""
+        optional = {"latitudes", "thresholds", "threshold_unit", "windows", "flow_threshold"}
         values: dict[str, Any] = dump(self)
-        return {key: value for key, value in values.items() if value is not None or key != "latitudes"}
+        return {key: value for key, value in values.items() if value is not None or key not in optional}
 
 
 class MethodSettings(Record):

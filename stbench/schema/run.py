@@ -62,10 +62,14 @@ class RunSpec(Record):
 
 
 class Score(Record):
-    """One metric on one split: the total, and the value at each lead time (T_out numbers)."""
+    """One metric on one split: the total and its value at each lead time (T_out numbers).
+
+    ``undefined`` counts the frames (a sequence at a lead time) that have no value of their own.
+    """
 
     total: float
     lead_times: tuple[float, ...]
+    undefined: NonNegativeInt = 0
 
 
 class Failure(Record):

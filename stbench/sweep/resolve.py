@@ -15,7 +15,7 @@ import torch
 
 from stbench.data.dataset import DATASETS
 from stbench.errors import UserError
-from stbench.metrics import check_metrics
+from stbench.metrics import check_metrics, expand
 from stbench.nn import METHODS, Method, protocol_layers, split_name, variant_settings
 from stbench.schema import Benchmark, DatasetSpec, Evaluation, Protocol, RunSpec, Training
 from stbench.schema.protocol import Stated
@@ -104,6 +104,14 @@ class Resolver:
         values, origins = resolve([*parts, (SET, below(self.request.overrides, "evaluation"))])
         evaluation = Evaluation.parse(values, "evaluation", origins)
         self._record("evaluation", evaluation.model_dump(mode="json"), origins, "stbench default")
+        unit = evaluation.threshold_unit
+        if unit is not None and unit != self.benchmark.units:
+            raise UserError(
+                f"evaluation.threshold_unit is {unit!r}, the data of {self.benchmark.name} are in "
+                f"{self.benchmark.units!r}. State the thresholds in the units of the data."
+            )
+        columns = expand(evaluation, self.benchmark.shape)
+        evaluation = evaluation.model_copy(update={"metrics": columns})
         known = evaluation.latitudes is not None
         check_metrics(evaluation.metrics, data_range=self.benchmark.data_range, latitudes_known=known)
         return evaluation

@@ -12,13 +12,16 @@ def test_every_metric_is_described_under_its_name() -> None:
     metrics = {name: get_metric(name) for name in METRICS.names()}
     assert all(metric.formula and metric.name == name for name, metric in metrics.items())
     roots = {name for name, metric in metrics.items() if metric.reduction == "rms"}
-    assert roots == {name for name in metrics if name.startswith("rmse")}
+    assert roots == {name for name in metrics if name.startswith("rmse")} - {"rmse_mask"}  # one mean of all cells
     assert all(isinstance(metrics[name], RootOfMean) for name in roots)
 
 
 def test_direction() -> None:
-    higher = {name for name in METRICS.names() if not get_metric(name).lower_is_better}
-    assert higher == {"psnr", "snr", "ssim", "ssim_legacy"}
+    ranked = [metric for metric in map(get_metric, METRICS.names()) if metric.best is None]
+    higher = {metric.name.partition("_")[0] for metric in ranked if not metric.lower_is_better}
+    assert higher == {"psnr", "snr", "ssim", "csi", "pod", "sucr", "f1", "hss", "ets", "fss", "acc", "sharpness"}
+    ratios = {name: get_metric(name).best for name in METRICS.names() if get_metric(name).best is not None}
+    assert ratios == {"bias": 1, "bias_lead": 1, "bias_physical": 0, "bias_area": 0, "sharpness_ratio": 1}
 
 
 def test_unknown_name_suggests_a_near_miss() -> None:

@@ -93,12 +93,14 @@ class Entry:
             one_JNT = frame_statistics(record, metric)
             if one_JNT is None:
                 return None
-            known.append(one_JNT.mean(axis=2))
-        return RowValues(np.stack(known, axis=1), finish_of(metric), self.trained)
+            known.append(by_sequence(one_JNT, metric))
+        return RowValues(np.stack(known, axis=1), total_of(metric), self.trained)
 
 
 def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: str) -> Column:
-    """Rank the rows of one column by their means and compare each with the best."""
+    """Rank the rows of one column by their means and compare each with the best; a ratio to 1 is not ranked."""
+    if get_metric(metric).best is not None:
+        return Column((None,) * len(entries))
     sign = 1 if get_metric(metric).lower_is_better else -1
     ranked = sorted(
         (i for i, mean in enumerate(means) if mean is not None and not np.isnan(mean)),
@@ -179,8 +181,28 @@ def frame_statistics(record: RunRecord, metric: str) -> Array | None:
     return np.stack(found)
 
 
+def by_sequence(one_JNT: Array, metric: str) -> Array:
+    """Statistics of each sequence, of which :func:`total_of` makes the total: (J, N, T) -> (J, N), or (J·T, N)."""
+    if not get_metric(metric).by_lead_time:
+        return np.asarray(one_JNT.mean(axis=2))
+    return one_JNT.transpose(0, 2, 1).reshape(-1, one_JNT.shape[1])
+
+
+def total_of(metric: str) -> Finish:
+    """What makes a total of the means of what :func:`by_sequence` gives: a score, or the mean of lead times' scores."""
+    finish = finish_of(metric)
+    if not get_metric(metric).by_lead_time:
+        return finish
+    parts = len(get_metric(metric).parts)
+
+    def mean_of_lead_times(means_Jx: Array) -> Array:
+        return np.asarray(finish(means_Jx.reshape(parts, -1, *means_Jx.shape[1:])).mean(axis=0))
+
+    return mean_of_lead_times
+
+
 def finish_of(metric: str) -> Finish:
-    """Return the function from the means of a metric's statistics to its score."""
+    """Return the function from the means of a metric's statistics to its score, at one lead time or over all."""
     contract = get_metric(metric)
     if contract.reduction == "mean":
         return mean_of_one

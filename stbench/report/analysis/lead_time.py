@@ -85,7 +85,7 @@ def reference_row(table: Table) -> Row | None:
 
 def skill(row: Row, reference: Row, metric: str) -> Array | None:
     """Return 1 - score/reference score at each lead time, for metrics where lower is better; 1 is perfect."""
-    if not get_metric(metric).lower_is_better:
+    if not get_metric(metric).lower_is_better or get_metric(metric).best is not None:
         return None
     own, other = centre(row, metric), centre(reference, metric)
     if own is None or other is None or own.shape != other.shape:

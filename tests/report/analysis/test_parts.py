@@ -8,7 +8,8 @@ import pytest
 from torch import Tensor
 
 from stbench.metrics import METRICS, Metric
-from stbench.report.analysis.compare import finish_of, frame_statistics
+from stbench.report.analysis.compare import by_sequence, finish_of, frame_statistics, total_of
+from stbench.report.analysis.resampling import RowValues
 from tests.report.runs import make_run, make_spec, write_frames
 
 
@@ -37,3 +38,14 @@ def test_parts_are_summed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert finish_of("hit_rate")(found_JNT.mean(axis=(1, 2))) == 5 / 13
     write_frames(record.folder, {"hit_rate": value_NT})
     assert frame_statistics(record, "hit_rate") is None
+
+
+def test_the_mean_of_lead_times_is_resampled_as_such() -> None:
+    statistics_JNT = np.array([[[3.0, 1.0]], [[1.0, 2.0]], [[0.0, 2.0]]])  # hits, misses, false alarms of one sequence
+    means = by_sequence(statistics_JNT, "csi_lead@5").mean(axis=1)
+    assert total_of("csi_lead@5")(means) == pytest.approx((0.75 + 0.2) / 2)
+    pooled = by_sequence(statistics_JNT, "csi@5").mean(axis=1)
+    assert total_of("csi@5")(pooled) == pytest.approx(4 / 9)
+    row = RowValues(by_sequence(np.repeat(statistics_JNT, 20, axis=1), "csi_lead@5")[:, None], total_of("csi_lead@5"))
+    assert row.scores == pytest.approx([0.475])
+    assert row.influence == pytest.approx(np.full((1, 20), 0.475))

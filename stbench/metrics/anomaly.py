@@ -1,0 +1,68 @@
+"""Anomaly correlation: how well departures from a climatology of the training data are predicted.
+
+Axes: B sequences, T lead times, C, H, W.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stbench.metrics.ratios import FromSums, ratio
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stbench.metrics.frames import Frames
+
+NEEDS = frozenset({"physical", "normals"})
+_WEIGHTED = "with a, b = ŷ−c, y−c the departures from the climatology c of the training data, rows weighted by area (w)"
+
+
+def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
+    """Σwab, Σwa², Σwb² of each channel, (B, T, C) float64 each."""
+    if "anomalies" not in frames.kept:
+        pred, true = (x.double() - frames.normals for x in frames.physical)
+        weights = frames.row_areas[:, None]
+        frames.kept["anomalies"] = tuple(
+            frames.over_known(weights * x).sum((-2, -1)) for x in (pred * true, pred.square(), true.square())
+        )
+    found: tuple[Tensor, Tensor, Tensor] = frames.kept["anomalies"]
+    return found
+
+
+def _of_each_field(frames: Frames) -> tuple[Tensor, ...]:
+    """Sum over channels of the correlations that are defined, and their number."""
+    product, pred, true = _products(frames)
+    below = (pred * true).sqrt()
+    is_known = frames.normals.isfinite().all(-1).all(-1)
+    is_defined = (below != 0) & is_known  # NaN is not 0: a prediction that is none shows
+    correlation = (product / below).where(is_defined, 0)
+    return correlation.sum(-1), is_defined.sum(-1).double()
+
+
+def _pooled(frames: Frames) -> tuple[Tensor, ...]:
+    is_known = frames.normals.isfinite().all(-1).all(-1)
+    return tuple(x.where(is_known, 0).sum(-1) for x in _products(frames))
+
+
+ACC = FromSums(
+    name="acc",
+    formula=f"Σwab / √(Σwa²·Σwb²), {_WEIGHTED}; not centred; mean of channels and frames, undefined ones left out",
+    unit="",
+    lower_is_better=False,
+    reference="Rasp et al. 2024 (WeatherBench 2)",
+    needs=NEEDS,
+    parts=("correlation", "defined"),
+    measure=_of_each_field,
+)
+ACC_POOLED = FromSums(
+    name="acc_pooled",
+    formula=f"Σwab / √(Σwa²·Σwb²), {_WEIGHTED}; sums over all frames and channels, then the ratio",
+    unit="",
+    lower_is_better=False,
+    reference="Rasp et al. 2020 (WeatherBench)",
+    needs=NEEDS,
+    parts=("product", "predicted", "observed"),
+    measure=_pooled,
+    score=lambda product, predicted, observed: ratio(product, (predicted * observed) ** 0.5),
+)

@@ -1,0 +1,93 @@
+"""Fractions skill score (Roberts and Lean, Monthly Weather Review 136, 2008, eq. 6).
+
+Axes: B sequences, T lead times, C, H, W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from stbench.errors import UserError
+from stbench.metrics.metric import ARGUMENT
+from stbench.metrics.ratios import AboveThreshold, bound, number, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from stbench.metrics.frames import Frames
+    from stbench.schema import ClipShape, Evaluation
+
+WINDOWS = (5,)
+"""Sides of the neighbourhood where the evaluation states none, in cells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FractionsSkillScore(AboveThreshold):
+    """1 − Σ(P−O)² / Σ(P²+O²) of the fractions of events in the window around each cell.
+
+    Outside the frame there are no events (zero padding). A cell without a true value counts as no event in both
+    fields, and no window is centred on it.
+    """
+
+    argument: str = "THRESHOLDwWINDOW"
+    window: int = 0
+
+    def columns(self, evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:  # noqa: ARG002 - any shape
+        """One column for each threshold and window."""
+        windows = evaluation.windows or WINDOWS
+        return tuple(f"{self.name}{ARGUMENT}{t:g}w{w}" for t in self.stated(evaluation) for w in windows)
+
+    def with_argument(self, text: str) -> Self:
+        """The score at a threshold in a window, as ``5w3``.
+
+        Raises:
+            UserError: the threshold is no number, or the window not odd and positive.
+        """
+        threshold, _, side = text.partition("w")
+        if not side.isdigit() or int(side) % 2 == 0:
+            raise UserError(
+                f"The metric {self.name}{ARGUMENT}{text}: expected a threshold, w and an odd window in cells, "
+                f"as {self.name}{ARGUMENT}5w3."
+            )
+        value = number(self.name, threshold)
+        found: Self = bound(self, f"{value:g}w{int(side)}", threshold=value, window=int(side))
+        return found
+
+    def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
+        """Sums over cells of the squared differences and of the squares of the fractions, (B, T) each."""
+        from torch import float64
+
+        level = frames.in_model_space(self.threshold)
+        pred, true = (self._events_around(x >= level, frames) for x in (frames.pred_BTCHW, frames.true_BTCHW))
+        difference, squares = (
+            x.flatten(2).sum(-1, dtype=float64) / self.window**4 + frames.undefined
+            for x in ((pred - true).square(), pred.square() + true.square())
+        )
+        return difference, squares
+
+    def _events_around(self, events: Tensor, frames: Frames) -> Tensor:
+        from torch.nn.functional import avg_pool2d
+
+        if frames.known is not None:
+            events = events & frames.known
+        padding = self.window // 2
+        found = avg_pool2d(events.flatten(0, 1).float(), self.window, stride=1, padding=padding, divisor_override=1)
+        return frames.over_known(found.view(events.shape))
+
+    def finish(self, means: Sequence[Any]) -> Any:
+        """1 minus the ratio; undefined where neither field has an event."""
+        return 1 - ratio(means[0], means[1])
+
+
+FSS = FractionsSkillScore(
+    name="fss",
+    formula="1 − Σ(P−O)² / Σ(P²+O²), P and O the fraction of events (value ≥ threshold) in the window around each "
+    "cell, zeros outside; sums over all frames, then the ratio",
+    unit="",
+    lower_is_better=False,
+    reference="Roberts & Lean 2008",
+    parts=("difference", "squares"),
+)

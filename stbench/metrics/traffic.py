@@ -1,0 +1,88 @@
+"""Errors of counts: where the true flow exceeds a threshold, and relative to the whole flow, in the data's units.
+
+Zero cells dominate maps of traffic, so a percentage error needs a mask. Means are over all cells of the test set, not
+means of frames. Axes: B sequences, T lead times, C, H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stbench.metrics.ratios import AboveThreshold, FromSums, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from stbench.metrics.frames import Frames
+
+_MASKED = "over all cells with y > threshold of the test set (one mean, not one per frame)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masked(AboveThreshold):
+    """The mean of a cell's error over the cells whose true value exceeds the threshold; undefined where none does."""
+
+    setting: str = "flow_threshold"
+    parts: tuple[str, ...] = ("error", "cells")
+    error: Callable[[Tensor, Tensor], Tensor]
+    root: bool = False
+
+    def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
+        """The sum of the errors and the number of the cells, (B, T) each."""
+        _, true = frames.physical
+        mask = frames.true_BTCHW > frames.in_model_space(self.threshold)  # a missing value exceeds nothing
+        errors = self.error(frames.physical_error, true).where(mask, 0)
+        cells = mask.sum((2, 3, 4)).double()
+        return errors.sum((2, 3, 4)) + frames.undefined, cells + frames.undefined
+
+    def finish(self, means: Sequence[Any]) -> Any:
+        """The mean over the cells, or its root."""
+        mean = ratio(means[0], means[1])
+        return mean**0.5 if self.root else mean
+
+
+MAE_MASK = Masked(
+    name="mae_mask",
+    formula=f"mean of |ŷ−y| {_MASKED}",
+    unit="physical",
+    reference="Yao et al. 2019 (STDN)",
+    error=lambda error, _: error.abs(),
+)
+RMSE_MASK = Masked(
+    name="rmse_mask",
+    formula=f"root of the mean of (ŷ−y)² {_MASKED}",
+    unit="physical",
+    reference="Yao et al. 2019 (STDN)",
+    error=lambda error, _: error.square(),
+    root=True,
+)
+MAPE_MASK = Masked(
+    name="mape_mask",
+    formula=f"mean of |ŷ−y|/|y| {_MASKED}",
+    unit="",
+    reference="Yao et al. 2019 (STDN)",
+    error=lambda error, true: error.abs() / true.abs(),
+)
+
+
+def _absolute(frames: Frames) -> tuple[Tensor, ...]:
+    return (
+        frames.over_known(frames.physical_error.abs()).sum((2, 3, 4)),
+        frames.over_known(frames.physical[1].double().abs()).sum((2, 3, 4)) + frames.undefined,
+    )
+
+
+WMAPE = FromSums(
+    name="wmape",
+    formula="Σ|ŷ−y| / Σ|y| over all cells and frames of the test set, in physical units",
+    unit="",
+    reference="Hyndman & Koehler 2006 (as MAD/mean)",
+    needs=frozenset({"physical"}),
+    parts=("error", "flow"),
+    measure=_absolute,
+    score=ratio,
+)
