@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stbench.cli.run import Device
 from stbench.errors import UserError
 
+if TYPE_CHECKING:
+    from stbench.evaluate.scenarios.score import ScenarioResult
+
 EXIT_DIFFERENT = 1
 
 
 def evaluate_command(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Finished runs, or folders of runs, for --scenario or --ensemble.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:KEY=VALUE",
+            help="rollout:horizon=40 | transfer:target=DATASET | stride:every=1,2,3 | corrupt:missing_frames=0.1,0.2 | "
+            "slice:hours=7-9. Kept in the run folders, apart from ordinary scores.",
+        ),
+    ] = None,
+    ensemble: Annotated[bool, typer.Option("--ensemble", help="Score the seeds of each row together.")] = False,
     run: Annotated[Path | None, typer.Option("--run", help="Run folder: score its best weights again.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Published .pth or .ckpt file; needs --method and --dataset.")
@@ -27,8 +42,15 @@ def evaluate_command(
     out: Annotated[Path, typer.Option(help="A checkpoint's result goes to OUT/runs/.")] = Path("results"),
 ) -> None:
     """Score weights on the test split without training: a published checkpoint, or a finished run (compared with what
-    it recorded; exit code 1 when they differ).
+    it recorded; exit code 1 when they differ). With --scenario or --ensemble: score finished runs beyond their test.
     """
+    if runs or scenario or ensemble:
+        if not runs or not (scenario or ensemble):
+            raise UserError(
+                "Give runs and --scenario or --ensemble, as in: stbench evaluate results --scenario stride:every=2"
+            )
+        _beyond(runs, scenario or [], ensemble, device.value, data_dir)
+        return
     if (run is None) == (checkpoint is None):
         raise UserError("Give either --run DIR, or --checkpoint FILE with --method and --dataset.")
     if run is not None:
@@ -37,6 +59,35 @@ def evaluate_command(
         raise UserError("--checkpoint needs --method and --dataset, e.g. --method tau --dataset taxibj.")
     else:
         _score(checkpoint, method, dataset, protocol, set_ or [], device.value, data_dir, out)
+
+
+def _beyond(runs: list[Path], scenarios: list[str], ensemble: bool, device: str, data_dir: Path | None) -> None:
+    from rich.console import Console
+
+    from stbench.data.benchmarks.folders import data_dirs
+    from stbench.evaluate.scenarios.scenario import read_scenario
+    from stbench.report.encode import terminal
+    from stbench.sweep.scenarios import evaluate_ensemble, evaluate_scenario, run_folders
+    from stbench.train.engine import Engine
+
+    wanted = [read_scenario(text) for text in scenarios]
+    folders, dirs, console = run_folders(runs), data_dirs(data_dir), Console()
+
+    def show(name: str, result: ScenarioResult) -> None:
+        for case in result.cases:
+            metric, score = next(iter(case.metrics.items()))
+            clips = f"{case.clips} of {case.of_clips} clips"
+            line = f"{name}  {result.name}  {case.label}: {metric} {score.total:.6g} ({clips})"
+            console.print(terminal(line), highlight=False, soft_wrap=True)
+
+    for one in wanted:
+        for folder in folders:
+            training = folder.spec().training
+            engine = Engine(device, training.precision if training is not None else "32")  # type: ignore[arg-type]
+            show(folder.path.name, evaluate_scenario(folder, one, dirs, engine))
+    if ensemble:
+        for name, result in evaluate_ensemble(folders, dirs, Engine(device)).items():  # type: ignore[arg-type]
+            show(name, result)
 
 
 def _rescore(run: Path, device: str, data_dir: Path | None) -> None:

@@ -47,8 +47,8 @@ class MetricSubject:
         noise = torch.rand(true.shape, generator=torch.Generator().manual_seed(2))
         return (true + NOISE * (noise - 0.5)).clip(0, 1), true
 
-    def measure(self, function: Callable[..., Any], pred: Tensor, true: Tensor) -> Any:
-        """Statistics or values of the metric, given all that it may need."""
+    def measure(self, function: Callable[..., Any], pred: Tensor, true: Tensor, members: int = 2) -> Any:
+        """Statistics or values of the metric, given all that it may need; with one member, of the prediction alone."""
         reason = get_metric(self.column).unavailable(SHAPE.frame)
         if reason is not None:
             raise NotApplicableError(reason)
@@ -58,6 +58,7 @@ class MetricSubject:
             "row_weights": latitude_weights(degrees),
             "row_areas": area_weights(degrees),
             "normals": torch.full_like(pred, 40.0),
+            "members": None if members == 1 else torch.stack([pred + 0.02, pred - 0.02]),
         }
         return function([self.column], pred, true, data_range=1.0, **given)[self.column]
 
@@ -113,7 +114,7 @@ def pooling(subject: MetricSubject) -> None:
 def direction(subject: MetricSubject) -> None:
     """A perfect prediction scores no worse than a noisy one."""
     pred, true = subject.frames()
-    noisy, perfect = (float(subject.measure(frame_values, p, true).mean()) for p in (pred, true))
+    noisy, perfect = (float(subject.measure(frame_values, p, true, members=1).mean()) for p in (pred, true))
     best = subject.metric.best
     if best is not None:
         if abs(perfect - best) > abs(noisy - best) + 1e-9:

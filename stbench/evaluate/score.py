@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, float64
 
 from stbench.data import ClipLoader, Splits
 from stbench.errors import UserError
@@ -28,6 +28,7 @@ from stbench.metrics import (
     latitude_weights,
     unavailable,
 )
+from stbench.metrics.ensembles import rank_histogram
 from stbench.schema import Evaluation, Score
 from stbench.schema.folder import RunFolder, write_with
 
@@ -42,13 +43,17 @@ CHECKED_FRAMES = 16
 
 @dataclass(frozen=True)
 class Scores:
-    """Result of a pass: scores by metric, number of clips, metrics not computed with the reason, and duration."""
+    """Result of a pass: scores by metric, number of clips, metrics not computed with the reason, and duration.
+
+    ``rank_histogram`` counts the cells with 0 … M members below the truth; empty where there is one prediction.
+    """
 
     metrics: dict[str, Score]
     clips: int
     unavailable: dict[str, str]
     skimage_difference: float | None
     seconds: float
+    rank_histogram: tuple[int, ...] = ()
 
 
 class Scorer:
@@ -81,12 +86,15 @@ class Scorer:
         checked = set(np.linspace(0, batches - 1, CHECKED_BATCHES, dtype=int).tolist())
         samples = _Samples()
         worst: list[float] = []
+        ranks: Tensor | int = 0
         with SequenceWriter(folder, names, self.engine) as sequences:
             for number, (indices, batch, times) in enumerate(self.loader.dated_epoch(0)):
                 clip = self.engine.to_device(batch)
                 past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
-                pred = self.engine.predict(method, past, times)
-                statistics = self._statistics(names, pred, future, times)
+                pred, members = self.engine.predict_members(method, past, times)
+                statistics = self._statistics(names, pred, future, times, members)
+                if members is not None:
+                    ranks = ranks + rank_histogram(members, future)
                 totals.update(statistics)
                 sequences.write(indices, statistics)
                 samples.take(indices, past, future, pred)
@@ -103,21 +111,25 @@ class Scorer:
             metrics=totals.load(state).compute(),
             clips=int(state[-1, 0]),
             unavailable=missing,
+            rank_histogram=self._summed(ranks),
             skimage_difference=max(worst, default=None),
             seconds=time.monotonic() - started,
         )
 
     def _statistics(
-        self, names: Sequence[str], pred: Tensor, future: Tensor, times: Tensor | None
+        self, names: Sequence[str], pred: Tensor, future: Tensor, times: Tensor | None, members: Tensor | None
     ) -> dict[str, tuple[Tensor, ...]]:
-        given: dict[str, Tensor] = {}
+        given: dict[str, Any] = {} if members is None else {"members": members}
         if self.evaluation.latitudes is not None:
             degrees = torch.linspace(*self.evaluation.latitudes, pred.shape[-2], dtype=torch.float64)
-            given = {"row_weights": latitude_weights(degrees), "row_areas": area_weights(degrees)}
+            given |= {"row_weights": latitude_weights(degrees), "row_areas": area_weights(degrees)}
         if times is not None and any("normals" in get_metric(name).needs for name in names):
             given["normals"] = self._normals.at(times[:, -pred.shape[1] :]).to(pred.device)
         scaling = self.dataset.scaling
         return frame_statistics(names, pred, future, data_range=self.data_range, scaling=scaling, **given)
+
+    def _summed(self, ranks: Tensor | int) -> tuple[int, ...]:
+        return () if isinstance(ranks, int) else tuple(int(count) for count in self.engine.sum(ranks.to(float64)))
 
     @cached_property
     def _normals(self) -> Normals:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stbench.metrics.metric import Need
 from stbench.metrics.ratios import FromSums, ratio
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from stbench.metrics.frames import Frames
 
-NEEDS = frozenset({"physical", "normals"})
+NEEDS: frozenset[Need] = frozenset({"physical", "normals"})
 _WEIGHTED = "with a, b = ŷ−c, y−c the departures from the climatology c of the training data, rows weighted by area (w)"
 
 

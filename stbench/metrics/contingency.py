@@ -75,7 +75,8 @@ def largest(x_BTCHW: Tensor, pool: int) -> Tensor:
     """The largest value of each block of cells, incomplete blocks dropped: (B, T, C, H, W) -> (B, T, C, H//k, W//k)."""
     if pool == 1:
         return x_BTCHW
-    return max_pool2d(x_BTCHW.flatten(0, 1).float(), pool).unflatten(0, x_BTCHW.shape[:2])
+    found: Tensor = max_pool2d(x_BTCHW.flatten(0, 1).float(), pool)
+    return found.view(*x_BTCHW.shape[:2], *found.shape[1:])
 
 
 def _cells(x_BTCHW: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class Frames:
         row_weights: (H,) weights of the rows, of mean 1 (:func:`latitude_weights`).
         row_areas: (H,) areas of the rows, of mean 1 (:func:`area_weights`).
         normals: what is normal at the time of each frame, in physical units, same shape.
+        members: (M, B, T, C, H, W) of an ensemble whose single prediction ``pred_BTCHW`` is; None: there is only that.
         shared: names of the shared statistics to compute.
 
     Raises:
@@ -48,6 +49,7 @@ class Frames:
         row_weights: Tensor | None = None,
         row_areas: Tensor | None = None,
         normals: Tensor | None = None,
+        members: Tensor | None = None,
         shared: Collection[str] = (),
     ) -> None:
         _check_shapes(pred_BTCHW, true_BTCHW)
@@ -64,6 +66,7 @@ class Frames:
         self._physical = physical
         self._row_weights, self._row_areas = row_weights, row_areas
         self._normals = normals
+        self.members: Tensor = self.pred_BTCHW[None] if members is None else members
         found = shared_statistics(shared, pred_BTCHW.flatten(0, 1), true_BTCHW.flatten(0, 1), data_range)
         self.shared: Mapping[str, Tensor] = {name: x.view(pred_BTCHW.shape[:2]) for name, x in found.items()}
         """Shared statistics of each frame, (B, T) float64."""
@@ -115,6 +118,23 @@ class Frames:
         """Which cells have a true value, (B, T, C, H, W) bool; None where all have one."""
         missing = self.true_BTCHW.isnan()
         return ~missing if bool(missing.any()) else None
+
+    @property
+    def physical_members(self) -> Tensor:
+        """Members in physical units, (M, B, T, C, H, W).
+
+        Raises:
+            UserError: the units are not known.
+        """
+        if len(self.members) == 1 or self.scaling is None:
+            return self.physical[0][None]
+        return self.scaling.to_physical(self.members)
+
+    def mean_over_known(self, values_BTCHW: Tensor) -> Tensor:
+        """Mean of each frame over the cells with a true value, (B, T); NaN where there is none."""
+        if self.known is None:
+            return values_BTCHW.mean((2, 3, 4))
+        return self.over_known(values_BTCHW).sum((2, 3, 4)) / self.known.sum((2, 3, 4))
 
     def over_known(self, values_BTCHW: Tensor) -> Tensor:
         """The values where the truth is known, 0 elsewhere."""
@@ -174,6 +194,7 @@ def frame_statistics(
     row_weights: Tensor | None = None,
     row_areas: Tensor | None = None,
     normals: Tensor | None = None,
+    members: Tensor | None = None,
 ) -> dict[str, tuple[Tensor, ...]]:
     """Compute the statistics of each metric on each frame, for :class:`stbench.metrics.MetricAccumulator`.
 
@@ -187,6 +208,7 @@ def frame_statistics(
         row_weights: (H,) weights of the rows for the ``*_latitude`` metrics, of mean 1 (:func:`latitude_weights`).
         row_areas: (H,) areas of the rows for the ``*_area`` metrics and acc, of mean 1 (:func:`area_weights`).
         normals: what is normal at the time of each frame, in physical units, same shape.
+        members: (M, B, T, C, H, W) of an ensemble in the space of ``pred_BTCHW``; None for one prediction.
 
     Returns:
         By name, one (B, T) float64 tensor for each part of the metric, on the frames' device. A frame with a NaN scores
@@ -206,6 +228,7 @@ def frame_statistics(
         row_weights=row_weights,
         row_areas=row_areas,
         normals=normals,
+        members=members,
         shared={name for metric in metrics for name in metric.shared},
     )
     return {metric.name: _measure(metric, frames) for metric in metrics}

@@ -84,7 +84,8 @@ class AboveThreshold(Metric):
             UserError: the text is no number.
         """
         value = number(self.name, text)
-        return bound(self, f"{value:g}", threshold=value)
+        found: Self = bound(self, f"{value:g}", threshold=value)
+        return found
 
 
 def bound(metric: Any, argument: str, **changes: Any) -> Any:

@@ -33,7 +33,8 @@ def ring_power(x_BTCHW: Tensor, rings: int) -> Tensor:
     height, width = x_BTCHW.shape[-2:]
     power = torch.fft.rfft2(x_BTCHW.float()).abs().square()
     members = _rings(height, width, rings).to(x_BTCHW.device)
-    return (power.flatten(3).mean(2).double() @ members) / (height * width)
+    found: Tensor = (power.flatten(3).mean(2).double() @ members) / (height * width)
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -49,7 +50,8 @@ def _rings(height: int, width: int, rings: int) -> Tensor:
     if width % 2 == 0:
         twice[-1] = 1
     weights = (ring[:, None] == torch.arange(rings + 1)) * twice.repeat(height)[:, None]
-    return weights / weights.sum(0)
+    found: Tensor = weights / weights.sum(0)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

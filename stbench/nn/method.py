@@ -190,6 +190,13 @@ class Method(nn.Module):
             wanted = own if own.is_floating_point else torch.float32
             raise UserError(f"{name} computes in {wanted}, got {past.dtype}. Convert the past with .to({wanted}).")
 
+    def members_at(self, past: Tensor, times: Times | None) -> Tensor | None:  # noqa: ARG002 - most have one prediction
+        """Members of an ensemble, (M, B, T_out, C, H, W), whose mean is the prediction; None where there is but one.
+
+        Called in place of :meth:`predict_at`, with its arguments.
+        """
+        return None
+
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
         """Return named scalar loss terms, with the total under ``"loss"``; by default the MSE of the prediction."""
         mse = nn.functional.mse_loss(self(past), future)

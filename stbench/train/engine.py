@@ -130,6 +130,15 @@ class Engine:
         with self._fabric.autocast():
             return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
+    def predict_members(self, method: Method, past: Tensor, times: Times | None = None) -> tuple[Tensor, Tensor | None]:
+        """Prediction as :meth:`predict` gives it, and the members (M, B, T_out, C, H, W) that it is the mean of."""
+        self.new_iteration()
+        with self._fabric.autocast():
+            members = method.members_at(past, None if times is None else self.to_device(times))
+        if members is None:
+            return self.predict(method, past, times), None
+        return members.float().mean(0), members.float()
+
     def to_device(self, clip: Tensor) -> Tensor:
         """Copy a batch of clips or times to the device, without waiting if it is pinned."""
         return clip.to(self.device, non_blocking=True)

@@ -21,7 +21,14 @@ def test_direction() -> None:
     higher = {metric.name.partition("_")[0] for metric in ranked if not metric.lower_is_better}
     assert higher == {"psnr", "snr", "ssim", "csi", "pod", "sucr", "f1", "hss", "ets", "fss", "acc", "sharpness"}
     ratios = {name: get_metric(name).best for name in METRICS.names() if get_metric(name).best is not None}
-    assert ratios == {"bias": 1, "bias_lead": 1, "bias_physical": 0, "bias_area": 0, "sharpness_ratio": 1}
+    assert ratios == {
+        "bias": 1,
+        "bias_lead": 1,
+        "bias_physical": 0,
+        "bias_area": 0,
+        "sharpness_ratio": 1,
+        "spread_skill": 1,
+    }
 
 
 def test_unknown_name_suggests_a_near_miss() -> None:

@@ -1,0 +1,152 @@
+"""Score a finished run in a scenario and keep the result in the run's folder, apart from its ordinary scores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+
+from pydantic import NonNegativeInt
+
+from stbench.data import ClipLoader, Splits
+from stbench.data.loader import evenly_spaced
+from stbench.errors import UserError
+from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario
+from stbench.evaluate.score import Scorer
+from stbench.nn import Method
+from stbench.schema import Record, RunSpec, Score
+from stbench.schema.folder import RunFolder, write_text
+from stbench.train.engine import Engine
+
+FILE = "scenario.json"
+FOLDER = "scenarios"
+
+
+class CaseResult(Record):
+    """Scores of one case; ``clips`` were scored of ``of_clips`` of the ordinary test pass."""
+
+    label: str
+    value: float | None
+    horizon: NonNegativeInt
+    clips: NonNegativeInt
+    of_clips: NonNegativeInt
+    metrics: dict[str, Score]
+    unavailable: dict[str, str] = {}
+    rank_histogram: tuple[NonNegativeInt, ...] = ()
+
+
+class ScenarioResult(Record):
+    """What a scenario gave for one run: its cases in order, the first being what the others are compared with."""
+
+    name: str
+    kind: str
+    axis: str = ""
+    run_id: str
+    cases: tuple[CaseResult, ...]
+    finished_at: str = ""
+
+
+def folder_of(folder: RunFolder, name: str) -> Path:
+    """Where a run keeps a scenario of this name."""
+    safe = "".join(c if c.isalnum() or c in "-_=,." else "-" for c in name)
+    return folder.path / FOLDER / safe
+
+
+def case_folder(folder: RunFolder, name: str, number: int) -> RunFolder:
+    """Where a case keeps its values per sequence."""
+    return RunFolder(folder_of(folder, name) / f"case-{number}")
+
+
+def read_scenarios(folder: RunFolder) -> list[ScenarioResult]:
+    """The scenarios that a run was scored in, by name.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    found = []
+    for path in sorted((folder.path / FOLDER).glob(f"*/{FILE}")):
+        try:
+            found.append(ScenarioResult.parse(json.loads(path.read_text(encoding="utf-8")), str(path)))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}. Delete its folder and evaluate again.") from error
+    return found
+
+
+def score_scenario(
+    scenario: Scenario,
+    spec: RunSpec,
+    dataset: Splits,
+    folder: RunFolder,
+    method: Method,
+    engine: Engine,
+    data_dirs: tuple[Path, ...] = (),
+    on_case: Callable[[str], None] = lambda _label: None,
+) -> ScenarioResult:
+    """Score every case, then replace what the folder held of this scenario in one step.
+
+    Raises:
+        UserError: the run's data cannot serve the scenario.
+    """
+    scored = evenly_spaced(len(dataset.test), spec.evaluation.test_clips)
+    cases = scenario.cases(Finished(spec, dataset, scored, data_dirs))
+    named = (scenario.name, scenario.kind, scenario.axis)
+    return score_cases(named, cases, spec, len(scored), folder, method, engine, on_case)
+
+
+def score_cases(
+    named: tuple[str, str, str],
+    cases: Sequence[Case],
+    spec: RunSpec,
+    of_clips: int,
+    folder: RunFolder,
+    method: Method,
+    engine: Engine,
+    on_case: Callable[[str], None] = lambda _label: None,
+) -> ScenarioResult:
+    """Score cases under a scenario's name, kind and axis; all files appear in one step."""
+    name, kind, axis = named
+    target = folder_of(folder, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{token_hex(4)}.tmp")
+    results = []
+    for number, case in enumerate(cases):
+        on_case(case.label)
+        own = RunFolder(temporary / f"case-{number}")
+        own.path.mkdir(parents=True)
+        results.append(_score(case, spec, method, engine, own, of_clips))
+    result = ScenarioResult(
+        name=name,
+        kind=kind,
+        axis=axis,
+        run_id=spec.run_id,
+        cases=tuple(results),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_text(temporary / FILE, result.model_dump_json(indent=2))
+    if target.exists():
+        old = target.with_name(f".{target.name}.{token_hex(4)}.old")
+        target.replace(old)
+        temporary.replace(target)
+        shutil.rmtree(old)
+    else:
+        temporary.replace(target)
+    return result
+
+
+def _score(case: Case, spec: RunSpec, method: Method, engine: Engine, folder: RunFolder, of_clips: int) -> CaseResult:
+    loader = ClipLoader(case.dataset.test, spec.evaluation.batch_size, shuffle=False)
+    scorer = Scorer(case.dataset, loader, spec.evaluation, spec.data_range, engine)
+    scores = scorer.score(case.wrap(method), folder)
+    return CaseResult(
+        label=case.label,
+        value=case.value,
+        horizon=case.t_out,
+        clips=scores.clips,
+        of_clips=of_clips,
+        metrics=scores.metrics,
+        unavailable=scores.unavailable,
+        rank_histogram=scores.rank_histogram,
+    )

@@ -1,0 +1,83 @@
+"""``slice:hours=7-9,16-18`` or ``slice:above=10``: parts of the test split by time of day, weekday or content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import model_validator
+
+from stbench.data import Indices
+from stbench.errors import UserError
+from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario, with_test
+from stbench.evaluate.scenarios.views import View
+
+_BATCH = 64
+
+
+class Slice(Scenario):
+    """Parts of the test split, told by the first predicted frame or by the truth.
+
+    ``hours``: of the day, as 7-9,16-18; ``days``: ``weekdays`` or ``weekends``; ``above``: clips whose true future
+    reaches this value, in physical units.
+    """
+
+    kind: Literal["slice"] = "slice"
+    hours: str | None = None
+    days: Literal["weekdays", "weekends"] | None = None
+    above: float | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Slice:
+        if self.hours is None and self.days is None and self.above is None:
+            raise ValueError("give hours, days or above, as slice:hours=7-9")
+        return self
+
+    def cases(self, run: Finished) -> Sequence[Case]:
+        """All scored clips, then those of the slice.
+
+        Raises:
+            UserError: the data have no dates, hours cannot be read, or no clip is in the slice.
+        """
+        inside = np.ones(len(run.scored), dtype=bool)
+        if self.hours is not None or self.days is not None:
+            inside &= self._in_time(run)
+        if self.above is not None:
+            parts = (run.scored[i : i + _BATCH] for i in range(0, len(run.scored), _BATCH))
+            inside &= np.concatenate([_reaches(run, part, self.above) for part in parts])
+        if not inside.any():
+            raise UserError(f"{self.name}: none of {len(inside)} test clips is in this slice.")
+        t_out = run.spec.shape.t_out
+        return [
+            Case(label, None, with_test(run.dataset, View(run.dataset.test, chosen)), t_out)
+            for label, chosen in (("all", run.scored), (self.name.partition(":")[2], run.scored[inside]))
+        ]
+
+    def _in_time(self, run: Finished) -> npt.NDArray[np.bool_]:
+        minutes = run.dataset.test.times(run.scored)
+        if minutes is None:
+            raise UserError(f"{self.name}: {run.spec.benchmark} has no dates.")
+        first = minutes[:, run.spec.shape.t_in]
+        inside = np.ones(len(first), dtype=bool)
+        if self.hours is not None:
+            hour = first % 1440 // 60
+            inside &= np.any([(hour >= low) & (hour <= high) for low, high in _ranges(self.hours)], axis=0)
+        if self.days is not None:
+            weekend = (first // 1440 + 3) % 7 >= 5  # 1970-01-01 was a Thursday
+            inside &= weekend if self.days == "weekends" else ~weekend
+        return inside
+
+
+def _reaches(run: Finished, numbers: Indices, value: float) -> npt.NDArray[np.bool_]:
+    future = run.dataset.to_physical(run.dataset.test.clips(numbers, 0))[:, run.spec.shape.t_in :]
+    return np.asarray((future >= value).flatten(1).any(1).numpy())
+
+
+def _ranges(text: str) -> list[tuple[int, int]]:
+    try:
+        pairs = [part.split("-") for part in text.split(",")]
+        return [(int(pair[0]), int(pair[-1])) for pair in pairs]
+    except ValueError:
+        raise UserError(f"slice:hours={text}: expected hours of the day, as 7-9,16-18.") from None

@@ -1,0 +1,124 @@
+"""Finished runs in scenarios, and as ensembles of seeds; nothing is trained and no ordinary score changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stbench.data import Splits
+from stbench.data.loader import evenly_spaced
+from stbench.errors import UserError
+from stbench.evaluate.predictor import load_best
+from stbench.evaluate.scenarios.scenario import Case, Scenario, with_test
+from stbench.evaluate.scenarios.score import ScenarioResult, score_cases, score_scenario
+from stbench.evaluate.scenarios.views import View
+from stbench.metrics import expand
+from stbench.nn import Method, Times
+from stbench.schema.folder import RunFolder, finished_run
+from stbench.sweep.execute import Run, Workplace, splits_of
+from stbench.train.engine import Engine
+
+ENSEMBLE_METRICS = ("crps", "crps_fair", "spread_skill")
+
+
+def run_folders(paths: Sequence[Path]) -> list[RunFolder]:
+    """The finished runs among the given run folders and folders of run folders, in order.
+
+    Raises:
+        UserError: there is none.
+    """
+    found: list[RunFolder] = []
+    for path in paths:
+        root = path / "runs" if (path / "runs").is_dir() else path
+        if (root / "spec.yaml").is_file():
+            found.append(finished_run(root))
+            continue
+        inside = sorted(root.glob("*/result.json")) if root.is_dir() else []
+        found += [folder for file in inside if (folder := RunFolder(file.parent)).result().failure is None]
+    if not found:
+        raise UserError(f"No finished run in {', '.join(map(str, paths))}. 'stbench run' makes some.")
+    return found
+
+
+def evaluate_scenario(
+    folder: RunFolder,
+    scenario: Scenario,
+    data_dirs: tuple[Path, ...],
+    engine: Engine,
+    on_case: Callable[[str], None] = lambda _label: None,
+) -> ScenarioResult:
+    """Score a finished run's best weights in a scenario and keep the result in its folder.
+
+    Raises:
+        UserError: its method's code changed, its data are missing, or they cannot serve the scenario.
+    """
+    spec = folder.spec()
+    dataset = splits_of(spec, data_dirs)
+    method = _best(folder, dataset, engine)
+    return score_scenario(scenario, spec, dataset, folder, method, engine, data_dirs, on_case)
+
+
+def evaluate_ensemble(
+    folders: Sequence[RunFolder], data_dirs: tuple[Path, ...], engine: Engine
+) -> dict[str, ScenarioResult]:
+    """Score the seeds of each row together: the mean of their predictions, and what their spread is worth.
+
+    The result lies in the folder of the lowest seed. Runs that have no other seed are left out.
+
+    Raises:
+        UserError: no row has two seeds.
+    """
+    rows: dict[str, list[RunFolder]] = {}
+    for folder in folders:
+        spec = folder.spec()
+        if spec.trained:
+            rows.setdefault(spec.model_copy(update={"seed": 0}).run_id, []).append(folder)
+    found = {}
+    for members in rows.values():
+        if len(members) > 1:
+            ordered = sorted(members, key=lambda folder: folder.spec().seed)
+            found[ordered[0].path.name] = _ensemble(ordered, data_dirs, engine)
+    if not found:
+        raise UserError("--ensemble takes two seeds of the same method and settings, or more: run with --seeds 0,1,2.")
+    return found
+
+
+class Ensemble(Method):
+    """The seeds of one row as members."""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        super().__init__(methods[0].shape, methods[0].config)
+        self.methods = torch.nn.ModuleList(methods)
+
+    def members_at(self, past: Tensor, times: Times | None) -> Tensor:
+        """Each member's prediction, (M, B, T_out, C, H, W)."""
+        return torch.stack([method.predict_at(past, times).float() for method in self.methods])  # type: ignore[operator]
+
+
+def _ensemble(folders: Sequence[RunFolder], data_dirs: tuple[Path, ...], engine: Engine) -> ScenarioResult:
+    spec = folders[0].spec()
+    dataset = splits_of(spec, data_dirs)
+    wanted = [*ENSEMBLE_METRICS, *(("brier",) if spec.evaluation.thresholds is not None else ())]
+    further = spec.evaluation.model_copy(update={"metrics": tuple(wanted)})
+    names = dict.fromkeys((*spec.evaluation.metrics, *expand(further, spec.shape)))
+    spec = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"metrics": tuple(names)})})
+    methods = [_best(folder, dataset, engine) for folder in folders]
+    ensemble = Ensemble(methods).eval()
+    scored = evenly_spaced(len(dataset.test), spec.evaluation.test_clips)
+    data = with_test(dataset, View(dataset.test, scored))
+    t_out = spec.shape.t_out
+    cases = [
+        Case(f"seed {folders[0].spec().seed}", None, data, t_out, lambda _: methods[0]),
+        Case(f"mean of {len(methods)} seeds", None, data, t_out),
+    ]
+    named = (f"ensemble:seeds={','.join(str(folder.spec().seed) for folder in folders)}", "ensemble", "")
+    return score_cases(named, cases, spec, len(scored), folders[0], ensemble, engine)
+
+
+def _best(folder: RunFolder, dataset: Splits, engine: Engine) -> Method:
+    method = Run(folder.spec(), dataset, Workplace(folder.path.parent, (), engine), folder).build()
+    load_best(folder, method)
+    return method.eval()
