@@ -7,8 +7,6 @@ x slots per day + slot of the day), so that neighbours differ by one.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -159,7 +157,7 @@ def _read_dates(path: Path) -> tuple[tuple[int, ...], npt.NDArray[np.bytes_]]:
             return file["data"].shape, np.asarray(file["date"][...]).astype(np.bytes_)
     except UserError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:
         raise _unreadable(path, "HDF5", error) from error
 
 
@@ -176,7 +174,7 @@ def _load_h5(path: Path) -> Frames:
     try:
         with open_h5(path) as file:
             data: Frames = file["data"][...].astype(FLOAT)
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:
         raise _unreadable(path, "HDF5", error) from error
     return _finite(data, path, "row", "data")
 
@@ -191,7 +189,7 @@ def _load_npz(path: Path, frame: tuple[int, int, int]) -> Frames:
             frames: Frames = file[NPZ_KEY].astype(FLOAT)
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:
         raise _unreadable(path, "npz", error) from error
     channels, height, width = frame
     if frames.ndim != 4 or frames.shape[1:] != (height, width, channels):

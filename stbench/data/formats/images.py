@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -85,11 +86,21 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     # from a stream: Pillow maps a file that it is given by name, and then mixes up the sides of turned TIFFs
     with (
         readable(path, "a picture"),
+        _warned(),
         path.open("rb") as stream,
         Image.open(stream, formats=DECODERS) as image,
     ):
         check_pixels(path, image.height, image.width)
         yield image
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """Take Pillow's warnings of damage for errors, and leave the user alone with others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message="Truncated File Read|Tag data larger than file")
+        yield
 
 
 def _each_page(path: Path, image: Image.Image) -> Iterator[Image.Image]:

@@ -82,8 +82,16 @@ def _opened(known: Format, paths: list[Path], name: str, variable: str | None, l
 
 
 def _guarded(recording: Recording, kind: str) -> Blocks:
-    with readable(recording.paths[0], kind):
-        yield from recording.blocks()
+    """Decode a recording, and check that it is what its header said; a video's count may be off by a few."""
+    path, count = recording.paths[0], 0
+    with readable(path, kind):
+        for block in recording.blocks():
+            if block.shape[1:] != recording.frame:
+                raise UserError(f"{path}: frames are {block.shape[1:]}, expected (H, W, C) = {recording.frame}.")
+            count += len(block)
+            yield block
+    if count != recording.length and f".{kind}" not in video.SUFFIXES:
+        raise UserError(f"{path} announces {recording.length} frames and holds {count} (cut short?). Fetch it again.")
 
 
 def format_of(path: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stbench.data.formats.guard import check_pixels
 from stbench.data.formats.recording import BLOCK_FRAMES, Blocks, Recording
 from stbench.errors import UserError
 
@@ -36,10 +37,11 @@ def open_seq(path: Path, name: str) -> Recording:
         raise UserError(f"{path} is not a seq file (cut short or damaged?).")
     width, height = struct.unpack_from("<II", header, SIZE_AT)
     (length,) = struct.unpack_from("<I", header, COUNT_AT)
+    check_pixels(path, height, width)
     places = _places(path)
     if len(places) < length or not places:
         raise UserError(f"{path} announces {length} frames and holds {len(places)} (cut short?). Fetch it again.")
-    blocks = partial(_blocks, path, places)
+    blocks = partial(_blocks, path, places, (height, width))
     return Recording(name, (path,), len(places), (height, width, 3), np.dtype(np.uint8), blocks)
 
 
@@ -58,14 +60,19 @@ def _places(path: Path) -> list[tuple[int, int]]:
     return places
 
 
-def _blocks(path: Path, places: list[tuple[int, int]]) -> Blocks:
+def _blocks(path: Path, places: list[tuple[int, int]], shape: tuple[int, int]) -> Blocks:
     with path.open("rb") as stream:
         for first in range(0, len(places), BLOCK_FRAMES):
             frames = []
             for start, end in places[first : first + BLOCK_FRAMES]:
                 stream.seek(start)
                 try:
-                    with Image.open(io.BytesIO(stream.read(end - start))) as image:
+                    with Image.open(io.BytesIO(stream.read(end - start)), formats=("JPEG",)) as image:
+                        if (image.height, image.width) != shape:
+                            raise UserError(
+                                f"{path}: frame {first + len(frames)} is {image.height}×{image.width}, the header says "
+                                f"{shape[0]}×{shape[1]} (damaged?). Fetch it again."
+                            )
                         frames.append(np.asarray(image.convert("RGB")))
                 except (OSError, SyntaxError) as error:
                     raise UserError(f"{path}: frame {first + len(frames)} is damaged: {error}.") from error

@@ -40,8 +40,20 @@ def read_ranges(folder: Path, name: str) -> Ranges:
 
 
 def frames_in_use(recordings: Sequence[Placed], table: Ranges) -> dict[int, list[Span]]:
-    """Return the spans in use of each recording, by its first frame; none for a recording the table does not know."""
+    """Return the spans in use of each recording, by its first frame; none for a recording the table does not know.
+
+    Raises:
+        UserError: the table names recordings that are not there.
+    """
     found = {}
+    stems = {PurePosixPath(recording.name).name for recording in recordings}
+    missing = [name for name in table if not any(stem == name or stem.startswith(f"{name}_") for stem in stems)]
+    if missing:
+        listing = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        raise UserError(
+            f"{len(missing)} of the {len(table)} recordings that the list of frames names are missing: {listing}. "
+            "Fetch or unpack them again."
+        )
     for recording in recordings:
         stem = PurePosixPath(recording.name).name
         known = next((ranges for name, ranges in table.items() if stem == name or stem.startswith(f"{name}_")), [])

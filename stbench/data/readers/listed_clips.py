@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from stbench.data.dataset import DatasetContext, Reader, ReaderOptions, Splits
+from stbench.data.formats.guard import readable
 from stbench.data.formats.images import open_images
 from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.readers.chosen_files import find_folder
@@ -71,11 +72,13 @@ def read_lists(folder: Path, names: Sequence[str]) -> list[Clip]:
     """
     found: dict[Clip, None] = {}
     for name in names:
-        for number, line in enumerate((folder / name).read_text(encoding="utf-8").splitlines(), 1):
+        with readable(folder / name, "a list of clips"):
+            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             prefix, comma, first = line.partition(",")
-            if not comma or not first.strip().isdigit():
+            if not comma or not first.strip().isdecimal():
                 raise UserError(f"{folder / name}, line {number}: {line!r} is not 'prefix,first frame'.")
             found[prefix.strip(), int(first)] = None
     return list(found)

@@ -39,12 +39,12 @@ def read_idx_images(path: Path) -> Images:
         UserError: the file cannot be read, is cut short, or holds something else.
     """
     content = read_content(path)
-    header = np.frombuffer(content[:HEADER_BYTES], dtype=">i4")
-    if len(header) < 4 or header[0] != IMAGES_MAGIC:
+    header = np.frombuffer(content[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0"), dtype=">i4")
+    if len(content) < HEADER_BYTES or header[0] != IMAGES_MAGIC:
         raise UserError(f"{path} is not an idx file of images (it begins with {content[:4].hex() or 'nothing'}).")
     count, height, width = (int(size) for size in header[1:])
     pixels = np.frombuffer(content, dtype=np.uint8, offset=HEADER_BYTES)
-    if count < 1 or pixels.size != count * height * width:
+    if min(count, height, width) < 1 or pixels.size != count * height * width:
         raise UserError(
             f"{path} announces {count} images of {height}×{width} and holds {pixels.size} bytes of pixels "
             "(cut short or damaged?). Fetch it again."

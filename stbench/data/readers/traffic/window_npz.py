@@ -8,8 +8,6 @@ frame numbers, as those cut from a series are.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from functools import partial
 from pathlib import Path
 
@@ -79,7 +77,7 @@ def _read(path: Path, key: str, length: int, shape: ClipShape) -> npt.NDArray[np
         with np.load(path, allow_pickle=False) as file:
             values = file[key] if key in file.files else None
             held = ", ".join(file.files)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:
         raise UserError(f"{path} cannot be read as npz (cut short or damaged?): {error}. Fetch it again.") from error
     if values is None:
         raise UserError(f"{path} lacks the key {key!r}; it holds: {held or 'nothing'}.")
