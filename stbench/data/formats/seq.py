@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stbench.data.formats.guard import check_pixels
-from stbench.data.formats.recording import BLOCK_FRAMES, Blocks, Recording
+from stbench.data.formats.recording import BLOCK_FRAMES, Blocks, Frames, Recording
 from stbench.errors import UserError
 
 HEADER = 1024
@@ -63,7 +63,7 @@ def _places(path: Path) -> list[tuple[int, int]]:
 def _blocks(path: Path, places: list[tuple[int, int]], shape: tuple[int, int]) -> Blocks:
     with path.open("rb") as stream:
         for first in range(0, len(places), BLOCK_FRAMES):
-            frames = []
+            frames: list[Frames] = []
             for start, end in places[first : first + BLOCK_FRAMES]:
                 stream.seek(start)
                 try:

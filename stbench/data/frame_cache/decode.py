@@ -175,7 +175,7 @@ class _Work:
         path = self.folder / JOURNAL
         if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, MINUTES)):
             return []
-        done = []
+        done: list[CachedRecording] = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 known = CachedRecording.parse(json.loads(line), str(path))
