@@ -44,6 +44,7 @@ class SweepDisplay(SweepListener):
     def __init__(self) -> None:
         self.console = plain_width(Console(quiet=_is_helper_process()))
         self.bars: Bars | None = None
+        self.watched: dict[str, RunDisplay] = {}
 
     @property
     def is_quiet(self) -> bool:
@@ -80,10 +81,9 @@ class SweepDisplay(SweepListener):
         self.note(f"Data: {report}")
 
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunDisplay:
-        """Watch one run."""
-        self.close()
+        """Watch one run, beside those that run already."""
         label = f"[{number}/{runs}] {spec.method} seed {spec.seed}"
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.bars is None:
             self.bars = Bars(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -94,11 +94,16 @@ class SweepDisplay(SweepListener):
                 console=self.console,
             )
             self.bars.start()
-        return RunDisplay(self, label, spec)
+        self.watched[spec.folder] = RunDisplay(self, label, spec)
+        return self.watched[spec.folder]
 
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
         """Say how a run ended."""
-        self.close()
+        ended = self.watched.pop(spec.folder, None)
+        if ended is not None and ended.task is not None and self.bars is not None:
+            self.bars.remove_task(ended.task)
+        if not self.watched:
+            self.close()
         text = f"{spec.method} seed {spec.seed}: {outcome}"
         if result is not None and result.failure is not None:
             text += f" ({result.failure.kind}: {result.failure.reason})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from stbench.cli.display import SweepDisplay
     from stbench.events import SweepListener
     from stbench.sweep.execute import Workplace
+    from stbench.sweep.executors import Executor
     from stbench.sweep.plan import Plan
 
 
 EXIT_NOT_ALL_FINISHED = 1
+DEFAULT_EXECUTOR = "local"
+MANY = "processes"
 COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
@@ -74,10 +77,19 @@ def run_command(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
     out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
     log: Annotated[list[str] | None, typer.Option(help="Logger that hears of epochs and results, e.g. csv.")] = None,
-    executor: Annotated[str, typer.Option(help="Who runs the runs: local, or an installed one.")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="Who runs the runs: local, processes, or an installed one.")
+    ] = DEFAULT_EXECUTOR,
     download: Annotated[bool, typer.Option("--download", help="Fetch the files first if they are missing.")] = False,
     yes: Yes = False,
     allow_http: AllowHttp = False,
+    executor_set: Annotated[
+        list[str] | None,
+        typer.Option("--executor-set", metavar="KEY=VALUE", help="Setting of the executor, e.g. threads=1."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once: short for --executor processes --executor-set jobs=N.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Do finished runs again; the old folders stay, hidden.")] = False,
@@ -112,7 +124,8 @@ def run_command(
         Request(_names(methods), chosen, protocol, _seeds(seeds), training, overrides, encoder=encoder.value)
     )
     precision_name = _precision(plan)
-    _check_place(plan, devices, out, executor)
+    _check_place(plan, devices, out)
+    runner = _executor(executor, executor_set or [], jobs, devices)
     display = SweepDisplay()
     listener = _listener(display, log or [], out)
     uses_cuda = takes_cuda(device.value, devices)
@@ -124,7 +137,7 @@ def run_command(
         _fetch_missing(plan, data_dirs(data_dir), yes=yes, allow_http=allow_http)
     engine = Engine(device.value, precision_name, devices)
     workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers, retry_failed, listener)
-    _carry_out(plan, workplace, executor, display, redo=redo)
+    _carry_out(plan, workplace, runner, display, redo=redo)
     if engine.is_main and _show(plan, out, display):
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
 
@@ -137,7 +150,7 @@ def _listener(display: SweepDisplay, loggers: Sequence[str], out: Path) -> Sweep
     return display if display.is_quiet else SweepFanOut([display, *made])
 
 
-def _carry_out(plan: Plan, workplace: Workplace, executor: str, display: SweepDisplay, *, redo: bool) -> None:
+def _carry_out(plan: Plan, workplace: Workplace, executor: Executor, display: SweepDisplay, *, redo: bool) -> None:
     from stbench.sweep.sweep import set_aside, sweep
 
     if redo and workplace.engine.is_main:
@@ -200,15 +213,27 @@ def _show(plan: Plan, out: Path, display: SweepDisplay) -> int:
     return failed + busy
 
 
-def _check_place(plan: Plan, devices: int, out: Path, executor: str) -> None:
-    """Refuse processes that the batches do not divide among, a file as output folder, and an unknown executor."""
-    from stbench.sweep.executors import EXECUTORS
+def _check_place(plan: Plan, devices: int, out: Path) -> None:
+    """Refuse processes that the batches do not divide among, and a file as output folder."""
     from stbench.sweep.plan import check_devices
     from stbench.sweep.sweep import check_out
 
     check_devices(plan.specs, devices)
     check_out(out / "runs")
-    EXECUTORS.get(executor)
+
+
+def _executor(name: str, settings: Sequence[str], jobs: int | None, devices: int) -> Executor:
+    """Who runs the runs; ``--jobs`` chooses processes."""
+    from stbench.sweep.executors import get_executor
+
+    values: dict[str, Any] = {override.key: override.value for override in parse_overrides(settings)}
+    if jobs is not None:
+        if name not in (DEFAULT_EXECUTOR, MANY) or "jobs" in values:
+            raise UserError(f"--jobs {jobs} means --executor {MANY} --executor-set jobs={jobs}. Give one or the other.")
+        name, values["jobs"] = MANY, jobs
+    if name == MANY and devices > 1:
+        raise UserError(f"--devices {devices}: with {MANY}, each run has one device. Leave one of the two out.")
+    return get_executor(name, values)
 
 
 def _precision(plan: Plan) -> str:

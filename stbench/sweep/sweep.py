@@ -15,7 +15,7 @@ from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 from stbench.sweep.environment import source_hash
 from stbench.sweep.execute import Workplace, execute, splits_of
-from stbench.sweep.executors import Ended, get_executor
+from stbench.sweep.executors import Ended, Executor, get_executor
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 
@@ -131,21 +131,21 @@ class Datasets:
             return None
 
 
-def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: str = DEFAULT_EXECUTOR) -> None:
+def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: Executor | None = None) -> None:
     """Do every run of a plan that is not done yet, and tell the workplace's listener how each one ended.
 
     Args:
         specs: the plan.
         workplace: where.
-        executor: name of who runs them.
+        executor: who runs them; this process by default.
 
     Raises:
-        UserError: missing or damaged data, an unwritable folder, or an unknown executor.
+        UserError: missing or damaged data, or an unwritable folder.
         KeyboardInterrupt: asked to stop; everything finished is kept, the current run can be resumed.
     """
     check_writable(workplace.root)
     try:
-        for ended in get_executor(executor).submit(specs, workplace):
+        for ended in (executor or get_executor(DEFAULT_EXECUTOR)).submit(specs, workplace):
             workplace.listener.run_done(ended.spec, ended.outcome, ended.result, ended.note)
     finally:
         workplace.listener.close()

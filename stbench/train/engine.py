@@ -66,6 +66,7 @@ class Engine:
             precision=cast("Any", _FABRIC_PRECISION[precision]),
         )
         self._fabric.launch()
+        self.precision = precision
         self._records_graphs = False
 
     @property

@@ -6,12 +6,14 @@ the truth: whatever an executor remembers may be lost, and the same sweep goes o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stbench.errors import UserError
 from stbench.events import Outcome
 from stbench.registry import Registry
+from stbench.schema.base import Record
 
 if TYPE_CHECKING:
     from stbench.schema import RunResult, RunSpec
@@ -29,7 +31,7 @@ class Ended:
 
 
 class Executor(Protocol):
-    """An executor plugin: a class without arguments, or an object."""
+    """An executor plugin: a :class:`stbench.schema.Record` of its settings, a class without arguments, or an object."""
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do the runs that are not done yet, in any order, and yield each one as it ends or is found done.
@@ -51,12 +53,16 @@ def _check_executor(plugin: Any) -> None:
 EXECUTORS: Registry[Any] = Registry("executor", "stbench.executors", _check_executor)
 
 
-def get_executor(name: str) -> Executor:
-    """An executor by name.
+def get_executor(name: str, settings: Mapping[str, Any] | None = None) -> Executor:
+    """Return an executor by name, with its settings where its plugin is a record.
 
     Raises:
-        UserError: the name is unknown, or its plugin cannot be loaded.
+        UserError: the name is unknown, its plugin cannot be loaded, or a setting is unknown or does not fit.
     """
     plugin = EXECUTORS.get(name)
+    if isinstance(plugin, type) and issubclass(plugin, Record):
+        return plugin.parse(dict(settings or {}), f"executor {name}")  # type: ignore[return-value]
+    if settings:
+        raise UserError(f"--executor-set {', '.join(settings)}: the executor {name!r} has no settings. Leave it out.")
     made: Executor = plugin() if isinstance(plugin, type) else plugin
     return made

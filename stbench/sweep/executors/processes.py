@@ -1,0 +1,237 @@
+"""``--executor processes``: several runs at once, each in a process of its own with a share of the cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from stbench.errors import UserError
+from stbench.events import RunListener, SweepListener
+from stbench.schema import RunSpec
+from stbench.schema.base import Record
+from stbench.sweep.execute import Workplace
+from stbench.sweep.executors import Ended
+from stbench.sweep.sweep import Datasets, do_run
+from stbench.train.engine import DeviceName, Engine
+from stbench.train.interrupt import stop_on_signals
+
+POLL_SECONDS = 0.5
+_CONTEXT = multiprocessing.get_context("forkserver")  # forks of a process without threads; safe with torch and CUDA
+
+
+class Processes(Record):
+    """Up to ``jobs`` runs at once.
+
+    A process that the kernel kills, for want of memory say, is no result of its method: the run is done again at the
+    end, alone.
+
+    Attributes:
+        jobs: how many at once; GPUs are dealt out in turn.
+        threads: of each run; by default the cores divided among the runs.
+    """
+
+    jobs: int = Field(default=2, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+
+    def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
+        """Do every run that is not done yet; a failed one does not stop the others."""
+        _CONTEXT.set_forkserver_preload([__name__, "lightning_fabric"])
+        threads = self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs)
+        told: set[str] = set()
+        waiting = deque(_Job(spec, workplace, number, len(specs), told) for number, spec in enumerate(specs, 1))
+        running: list[_Job] = []
+        with stop_on_signals() as stop, _ended_with_me(running):
+            while waiting or running:
+                while waiting and len(running) < (1 if waiting[0].is_second_try else self.jobs):
+                    running.append(waiting.popleft())
+                    slot = min(set(range(self.jobs)) - {job.slot for job in running})
+                    running[-1].start(threads, slot)
+                stop.leave()
+                for job in _heard_out(running):
+                    running.remove(job)
+                    if job.is_killed and not job.is_second_try:
+                        waiting.append(_Job(job.spec, workplace, job.number, len(specs), told, is_second_try=True))
+                    else:
+                        yield job.ended()
+
+
+@contextmanager
+def _ended_with_me(running: Sequence[_Job]) -> Iterator[None]:
+    """Ask what still runs to save and leave, and wait for it."""
+    try:
+        yield
+    finally:
+        for job in running:
+            job.process.terminate()
+        for job in running:
+            job.process.join()
+
+
+def _heard_out(running: Sequence[_Job]) -> list[_Job]:
+    """Pass on what was said in the next half second; returns the jobs that said their last."""
+    ready = wait([job.messages for job in running], timeout=POLL_SECONDS)
+    return [job for job in running if job.messages in ready and not job.hear()]
+
+
+class _Place:
+    """What a process needs to build its own workplace; it can be pickled."""
+
+    def __init__(self, workplace: Workplace, threads: int, slot: int) -> None:
+        engine = workplace.engine
+        self.device: DeviceName = "cuda" if engine.device.type == "cuda" else "cpu"
+        self.gpu = str(slot % torch.cuda.device_count()) if self.device == "cuda" else None
+        self.precision = engine.precision
+        self.threads = threads
+        self.root: Path = workplace.root
+        self.data_dirs = workplace.data_dirs
+        self.workers = workplace.workers
+        self.retry_failed = workplace.retry_failed
+
+    def build(self, listener: SweepListener) -> Workplace:
+        """The workplace, in the process that calls this."""
+        if self.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
+        torch.set_num_threads(self.threads)
+        engine = Engine(self.device, self.precision)
+        return Workplace(self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener)
+
+
+def _work(spec: RunSpec, place: _Place, messages: Connection) -> None:
+    """Do one run and tell how it ended; what is told last is the outcome."""
+    os.setsid()  # Ctrl-C reaches the process that started this one; it asks politely
+    listener = _Sender(messages)
+    workplace = place.build(listener)
+    with stop_on_signals() as stop:
+        try:
+            ended = do_run(spec, workplace, Datasets(workplace.data_dirs, listener.data_opened), stop)
+            listener.send("ended", outcome=ended.outcome, note=ended.note)
+        except UserError as error:
+            listener.send("refused", reason=str(error))
+        except KeyboardInterrupt:
+            listener.send("stopped")
+
+
+class _Sender(SweepListener, RunListener):
+    """Passes the events of a run on to the process that started it; that one may be gone, the run goes on."""
+
+    def __init__(self, messages: Connection) -> None:
+        self._messages = messages
+
+    def send(self, event: str, **values: Any) -> None:
+        """Tell an event."""
+        with suppress(OSError):
+            self._messages.send((event, values))
+
+    def data_opened(self, report: str) -> None:
+        """Pass it on."""
+        self.send("data_opened", report=report)
+
+    def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunListener:  # noqa: ARG002 - the event's signature
+        """Pass it on."""
+        self.send("started")
+        return self
+
+    def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
+        """Pass it on."""
+        self.send("on_step", epoch=epoch, step=step, steps=steps, loss=loss, lr=lr)
+
+    def on_epoch(self, record: Mapping[str, Any]) -> None:
+        """Pass it on."""
+        self.send("on_epoch", record=dict(record))
+
+    def on_evaluate(self) -> None:
+        """Pass it on."""
+        self.send("on_evaluate")
+
+
+class _Job:
+    """A run in its process, seen from the one that started it.
+
+    Args:
+        spec: the run.
+        workplace: of the sweep.
+        number: of the run among ``runs``.
+        told: reports on data that the listener has heard, shared by all jobs.
+        is_second_try: whether its process was killed before; it has no third one.
+    """
+
+    process: ForkServerProcess
+    messages: Connection
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        workplace: Workplace,
+        number: int,
+        runs: int,
+        told: set[str],
+        *,
+        is_second_try: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.workplace = workplace
+        self.number = number
+        self.runs = runs
+        self.told = told
+        self.is_second_try = is_second_try
+        self.slot = -1
+        self.listener = RunListener()
+        self.last: tuple[str, dict[str, Any]] = ("", {})
+
+    def start(self, threads: int, slot: int) -> None:
+        """Start it, as the one in ``slot`` among those that run."""
+        self.slot = slot
+        self.messages, theirs = _CONTEXT.Pipe(duplex=False)
+        self.process = _CONTEXT.Process(target=_work, args=(self.spec, _Place(self.workplace, threads, slot), theirs))
+        self.process.start()
+        theirs.close()
+
+    def hear(self) -> bool:
+        """Pass one event on; False when there are no more."""
+        try:
+            event, values = self.last = self.messages.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return False
+        if event == "data_opened" and values["report"] not in self.told:
+            self.told.add(values["report"])
+            self.workplace.listener.data_opened(**values)
+        elif event == "started":
+            self.listener = self.workplace.listener.run_listener(self.spec, self.number, self.runs)
+        elif event.startswith("on_"):
+            getattr(self.listener, event)(**values)
+        return True
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether a signal ended the process before it told how the run ended."""
+        return self.last[0] not in ("ended", "refused", "stopped") and (self.process.exitcode or 0) < 0
+
+    def ended(self) -> Ended:
+        """How the run ended; the folder holds the result.
+
+        Raises:
+            UserError: missing or damaged data, an unwritable folder, or a process that broke down.
+            KeyboardInterrupt: it was stopped.
+        """
+        event, values = self.last
+        if event == "stopped":
+            raise KeyboardInterrupt
+        if event == "refused":
+            raise UserError(values["reason"])
+        if event != "ended":
+            code = self.process.exitcode
+            raise UserError(f"The process of {self.spec.folder} ended with code {code}. Try again with fewer --jobs.")
+        has_result = values["outcome"] in ("finished", "failed", "already done")
+        result = self.workplace.folder(self.spec).result() if has_result else None
+        return Ended(self.spec, values["outcome"], result, values["note"])
