@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. Nothing heavy is imported until a command runs."""
+"""The command line: parses, calls, prints. Heavy imports happen only when a command runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; user errors become one message and exit code 2, Ctrl-C exit code 130."""
+    """Run the command line; user errors give one message and exit code 2, Ctrl-C exit code 130."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -23,11 +23,11 @@ def main() -> None:
             raise
         print("\n".join(map(visible, f"Error: {error}".splitlines())), file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except OSError as error:  # a full disk, a vanished folder: the machine's fault or the user's, never a bug's
+    except OSError as error:  # a full disk or a missing folder is not a bug
         if debug:
             raise
         print(
-            f"Error: {visible(str(error))}. Free space or permissions there; finished runs are kept.", file=sys.stderr
+            f"Error: {visible(str(error))}. Free space or check permissions; finished runs are kept.", file=sys.stderr
         )
         sys.exit(EXIT_USER_ERROR)
     except MemoryError as error:

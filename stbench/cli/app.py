@@ -1,4 +1,4 @@
-"""The typer application and its commands, each a thin call."""
+"""The typer application and its commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Any command takes --debug: show the traceback of an error.",
+    epilog="All commands accept --debug, which shows the traceback of an error.",
 )
 
 
@@ -35,7 +35,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def main_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Benchmark suite for spatiotemporal prediction: same models, honest numbers, one file per plugin."""

@@ -1,4 +1,4 @@
-"""``stbench check``: the conformance suite on registered methods, or on those of a file."""
+"""``stbench check``: the conformance suite for registered plugins, or for methods in a file."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def check_command(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Names (tau, tau:no_sa), or Python files that define methods.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every installed one.")] = False,
-    kind: Annotated[CheckedKind, typer.Option(help="What to check.")] = CheckedKind.METHODS,
+    all_: Annotated[bool, typer.Option("--all", help="Check all installed ones.")] = False,
+    kind: Annotated[CheckedKind, typer.Option(help="Kind of plugin to check.")] = CheckedKind.METHODS,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Hyperparameter of the checked methods.")
     ] = None,
     shape: Annotated[
-        str | None, typer.Option(metavar="T_IN,T_OUT,C,H,W", help="Check at this shape, e.g. 10,10,1,64,64.")
+        str | None, typer.Option(metavar="T_IN,T_OUT,C,H,W", help="Shape to check, e.g. 10,10,1,64,64.")
     ] = None,
 ) -> None:
-    """Check that plugins keep their contract; of methods: shapes, gradients, no leak of the future, seeds, DDP …
+    """Check the contract of plugins; for methods: shapes, gradients, no leak of the future, seeds, DDP …
 
-    Exit code 1 when a check fails.
+    Exit code 1 if a check fails.
     """
     from rich.console import Console
 
@@ -88,7 +88,7 @@ def _check_plugins(kind: str, targets: list[str], all_: bool) -> None:
     from stbench.conformance.plugins import KINDS, check_plugin
 
     if all_ == bool(targets):
-        raise UserError(f"Say what to check: names, or --all. Example: stbench check --kind {kind} --all")
+        raise UserError(f"Give names, or --all. Example: stbench check --kind {kind} --all")
     console = Console()
     verdicts = [check_plugin(kind, name) for name in targets or KINDS[kind].registry.names()]
     for verdict in verdicts:
@@ -109,7 +109,7 @@ def _methods(targets: list[str], all_: bool) -> list[str | type[Method]]:
     from stbench.nn import METHODS
 
     if all_ == bool(targets):
-        raise UserError("Say what to check: names or files, or --all. Example: stbench check tau my_method.py")
+        raise UserError("Give names, files, or --all. Example: stbench check tau my_method.py")
     if all_:
         return list(METHODS.names())
     methods: list[str | type[Method]] = []
@@ -120,7 +120,7 @@ def _methods(targets: list[str], all_: bool) -> list[str | type[Method]]:
 
 
 def _shapes(text: str) -> tuple[ClipShape, ...]:
-    """The given shape, and the same with a longer and a shorter future."""
+    """Return the given shape, and the same with a longer and a shorter future."""
     from stbench.schema import ClipShape
 
     parts = text.split(",")

@@ -1,4 +1,4 @@
-"""What ``--dataset`` means: a benchmark's name, or a place with the user's own data and flags that describe them."""
+"""Interpretation of ``--dataset``: a benchmark's name, or a path to the user's own data with flags."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def _option(text: str, **settings: Any) -> Any:
 
 TIn = Annotated[int | None, _option("Frames given.", min=1)]
 TOut = Annotated[int | None, _option("Frames to predict.", min=1)]
-Stride = Annotated[int | None, _option("Frames between the starts of two clips.", min=1)]
+Stride = Annotated[int | None, _option("Frames between the starts of consecutive clips.", min=1)]
 Split = Annotated[str | None, _option(SHARES, metavar="A,B,C")]
-Size = Annotated[str | None, _option("Resize frames to cover this, and cut.", metavar="HxW")]
-Variable = Annotated[str | None, _option("Which array of an npz, HDF5 or NetCDF file.")]
+Size = Annotated[str | None, _option("Resize frames to cover this size, then crop.", metavar="HxW")]
+Variable = Annotated[str | None, _option("Name of the array in an npz, HDF5 or NetCDF file.")]
 Layout = Annotated[str | None, _option("Axes of an array: THW, THWC, TCHW, NTHW, NTHWC or NTCHW.")]
 Scale = Annotated[str | None, _option("unit (bytes), minmax or zscore, learned from the training frames.")]
 
 
 def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
-    """The name, or the benchmark made from a path; ``flags`` hold None where the user said nothing.
+    """Return the benchmark's name, or the benchmark made from a path; ``flags`` that were not given are None.
 
     Raises:
-        UserError: flags for own data beside a benchmark's name, an unknown one, or a value that cannot be read.
+        UserError: flags for own data with a benchmark's name, an unknown name, or a value that cannot be parsed.
     """
     from stbench.data.benchmarks.lookup import load_benchmark
     from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark, is_path
@@ -44,10 +44,10 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
         if given:
             listing = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise UserError(
-                f"{listing}: for data of your own only (--dataset path/to/folder); {dataset!r} is a benchmark's name, "
+                f"{listing}: only for your own data (--dataset path/to/folder); {dataset!r} is a benchmark's name, "
                 "whose protocol fixes this. Change a protocol's dataset options with --set dataset.KEY=VALUE."
             )
-        load_benchmark(dataset)  # an unknown name is said at once, before anything slow is imported
+        load_benchmark(dataset)  # reports an unknown name at once, before slow imports
         return dataset
     if "split" in given:
         given["shares"] = _shares(given.pop("split"))

@@ -1,4 +1,4 @@
-"""``stbench data``: fetch, prepare, check, describe and look at a dataset."""
+"""``stbench data``: fetch, prepare, check, describe and preview a dataset."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typer
 from stbench.cli import custom
 from stbench.cli.getting import AllowHttp, Yes, get
 from stbench.cli.opened import choose, data_overrides, open_chosen, own_card
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 from stbench.report.encode import visible
 
 app = typer.Typer(
-    help="Fetch, prepare, check, describe and look at a dataset (a benchmark's name, or a folder of your own).",
+    help="Fetch, prepare, check, describe and preview a dataset (a benchmark's name, or your own folder).",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="DATASET", help="Benchmark name, or a folder of your own.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="Whose frame size, lengths and split to use.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")]
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="Benchmark name, or your own folder.")]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="Protocol for frame size, lengths and split.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the data files; default: $STBENCH_DATA.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="E.g. dataset.stride=5, dataset.augment.crop=0.9 or shape.t_in=2."),
@@ -31,22 +31,22 @@ Sets = Annotated[
 def get_command(
     dataset: Name,
     origin: Annotated[
-        str | None, typer.Option("--from", metavar="PLACE", help="A local folder, or a mirror's address.")
+        str | None, typer.Option("--from", metavar="PLACE", help="A local folder, or the URL of a mirror.")
     ] = None,
     data_dir: DataDir = None,
     source: Annotated[
-        str | None, typer.Option("--source", help="Which of several forms of the same data, e.g. films for kth.")
+        str | None, typer.Option("--source", help="Form of the data if there are several, e.g. films for kth.")
     ] = None,
     yes: Yes = False,
     allow_http: AllowHttp = False,
     set_: Sets = None,
 ) -> None:
-    """Download what has a direct link, or take it from a folder; say how to get the rest."""
+    """Download files with a direct link, or copy them from a folder; print how to get the rest."""
     from stbench.data import card, data_dirs, load_benchmark, needs_files
     from stbench.data.benchmarks.own_data import is_path
 
     if is_path(dataset):
-        print(f"{dataset}: data of your own are read where they are; there is nothing to fetch.")
+        print(f"{dataset}: your own data are read in place; there is nothing to fetch.")
         return
     benchmark = load_benchmark(dataset)
     if not needs_files(benchmark):
@@ -75,12 +75,12 @@ def prepare_command(
     layout: custom.Layout = None,
     scale: custom.Scale = None,
 ) -> None:
-    """Decode the frames once into the frame cache; a second time finds them there."""
+    """Decode the frames once into the frame cache."""
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
     splits = open_chosen(chosen, data_dir)
     print(visible(splits.report))
-    print(f"frame cache: {splits.frame_cache or 'none, the clips are made without it'}")
+    print(f"frame cache: {splits.frame_cache or 'none, this reader does not use it'}")
 
 
 @app.command("check")
@@ -98,7 +98,7 @@ def check_command(
     layout: custom.Layout = None,
     scale: custom.Scale = None,
 ) -> None:
-    """Check files, hashes, shapes, values, dates, counts and leakage; exit code 2 when something is wrong."""
+    """Check files, hashes, shapes, values, dates, counts and leakage; exit code 2 if a check fails."""
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
 
@@ -119,12 +119,12 @@ def check_command(
     bad = [item.what for item in found if not item.good]
     if bad:
         raise UserError(f"{dataset}: {len(bad)} of {len(found)} checks failed: {', '.join(bad)}.")
-    print(f"{dataset}: in order ({len(found)} checks).")
+    print(f"{dataset}: all checks passed ({counted(len(found), 'check')}).")
 
 
 @app.command("info")
 def info_command(dataset: Name) -> None:
-    """Print the card: what it is, units, licence, citation, splits, how to get it, published numbers."""
+    """Print the card: description, units, licence, citation, splits, how to get it, published numbers."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -139,7 +139,7 @@ def info_command(dataset: Name) -> None:
 @app.command("preview")
 def preview_command(
     dataset: Name,
-    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("preview"),
+    out: Annotated[Path, typer.Option(help="Output folder for the pictures.")] = Path("preview"),
     protocol: ProtocolName = "paper",
     data_dir: DataDir = None,
     set_: Sets = None,

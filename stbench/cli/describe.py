@@ -1,4 +1,4 @@
-"""What a method declares about itself, read from its source, so that listing plugins does not import torch."""
+"""Declarations of plugins, read from their source, so that listing them does not import torch."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Description:
 
 
 def describe_methods() -> dict[str, Description]:
-    """Every declared method by name."""
+    """Return all declared methods by name."""
     return describe_group(GROUP)
 
 
 def describe_group(group: str) -> dict[str, Description]:
-    """Every plugin of a group by name; one whose source cannot be read says so instead of hiding."""
+    """Return all plugins of a group by name; one with unreadable source shows the reason."""
     return {entry.name: describe(entry) for entry in sorted(entry_points(group=group), key=lambda e: e.name)}
 
 
 def describe(entry: EntryPoint) -> Description:
-    """Read the class an entry point names: ``summary`` (else the docstring's first line), ``paper``, ``variants``."""
+    """Read the class of an entry point: ``summary`` (else the docstring's first line), ``paper``, ``variants``."""
     try:
         spec = find_spec(entry.module)
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a sweep shows: bars on a terminal, plain lines elsewhere."""
+"""Display of a sweep: progress bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from stbench.errors import counted
 from stbench.events import Outcome, RunListener, SweepListener
 from stbench.report.analysis.table import Table
 from stbench.report.encode import terminal
@@ -24,11 +25,11 @@ from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
 PLAN_ORDER = (0, 3, 2, 5, 4, 1, 6)
-"""Columns of the plan from the most to the least wanted."""
+"""Columns of the plan by priority."""
 
 
 def _is_helper_process() -> bool:
-    """Whether a launcher started this process as one of several and it is not the first, the one that talks."""
+    """Return whether a launcher started this process as one of several but not as the first, which prints."""
     return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
@@ -39,7 +40,7 @@ def _time_text(time: Duration | None) -> str:
 
 
 class SweepDisplay(SweepListener):
-    """Listens to a sweep and talks to the user."""
+    """Listener that shows a sweep to the user."""
 
     def __init__(self) -> None:
         self.console = plain_width(Console(quiet=_is_helper_process()))
@@ -48,16 +49,16 @@ class SweepDisplay(SweepListener):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether another process of this run talks to the user."""
+        """True if another process of this run prints."""
         return self.console.quiet
 
     def plan(self, plan: Plan, times: Mapping[str, Duration]) -> None:
-        """Show the runs to come; ``times`` are what is known of their duration, by folder name."""
+        """Show the plan; ``times`` are known or estimated durations by folder name."""
         heads = ["method", "encoder", "seed", "training", "lr", "time", "run folder"]
         rows = []
         for spec in plan.specs:
             t = spec.training
-            size = "none" if t is None else f"{t.extent} × batch {t.batch_size}, {t.precision}-bit"
+            size = "none" if t is None else f"{t.extent}, batch size {t.batch_size}, {t.precision}-bit"
             lr = "–" if t is None else f"{t.lr:g}"
             time_left = _time_text(times.get(spec.folder))
             rows.append(
@@ -66,22 +67,22 @@ class SweepDisplay(SweepListener):
         look: dict[str, Any] = {"numbers": False, "box": None, "header_style": "bold", "pad_edge": False}
         order = PLAN_ORDER if times else [column for column in PLAN_ORDER if heads[column] != "time"]
         table, _ = fit(heads, rows, order, self.console.width, title=terminal(f"Plan: {plan.benchmark.title}"), **look)
-        self.console.print(f"Plan: {len(rows)} runs" if table is None else table)
+        self.console.print(f"Plan: {counted(len(rows), 'run')}" if table is None else table)
         if any(time.kind == "estimate" for time in times.values()):
-            self.note("~: training time, by finished runs of the same method, sizes and device in this folder")
+            self.note("~: estimated from finished runs of the same method, sizes and device in this folder")
         for name, reason in plan.skipped.items():
-            self.note(f"{name}: left out: {reason}")
+            self.note(f"{name} left out: {reason}")
 
     def note(self, text: str) -> None:
-        """One line."""
+        """Print a line."""
         self.console.print(terminal(text), highlight=False)
 
     def data_opened(self, report: str) -> None:
-        """Say what was read and dropped."""
+        """Print what was read and dropped."""
         self.note(f"Data: {report}")
 
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunDisplay:
-        """Watch one run, beside those that run already."""
+        """Return the display of one run, beside those of other current runs."""
         label = f"[{number}/{runs}] {spec.method} seed {spec.seed}"
         if self.console.is_terminal and self.bars is None:
             self.bars = Bars(
@@ -98,7 +99,7 @@ class SweepDisplay(SweepListener):
         return self.watched[spec.folder]
 
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
-        """Say how a run ended."""
+        """Print how a run ended."""
         ended = self.watched.pop(spec.folder, None)
         if ended is not None and ended.task is not None and self.bars is not None:
             self.bars.remove_task(ended.task)
@@ -117,20 +118,20 @@ class SweepDisplay(SweepListener):
         self.note(text)
 
     def table(self, tables: Sequence[Table], out: Path) -> None:
-        """Show the result tables of a plan, and where those of every run in the folder were written."""
+        """Show the result tables of a plan, and the files with all runs of the folder."""
         for table in tables:
             self.console.print(to_rich(table, self.console.width))
-        self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'}, of every run in {out / 'runs'}")
+        self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'} (all runs in {out / 'runs'})")
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the progress bars."""
         if self.bars is not None:
             self.bars.stop()
             self.bars = None
 
 
 class RunDisplay(RunListener):
-    """Watches one run."""
+    """Display of one run."""
 
     def __init__(self, owner: SweepDisplay, label: str, spec: RunSpec) -> None:
         self.owner = owner
@@ -142,7 +143,7 @@ class RunDisplay(RunListener):
         self.said = time.monotonic()
 
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
-        """Some steps are done."""
+        """Show progress within an epoch."""
         done = epoch * steps + step
         if self.training is not None and self.training.time_limit is None:
             self.total = run_length(self.training, steps)
@@ -162,19 +163,19 @@ class RunDisplay(RunListener):
             self.owner.note(f"{self.label} {place} loss {loss:.4g} lr {lr:.2g} ETA {eta}")
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """An epoch and its validation are done."""
+        """Show the result of an epoch."""
         self.owner.note(
             f"{self.label} epoch {self._number(record['epoch'])}: loss {record['train_loss']:.4g}, "
             f"validation mse_frame {record['val_mse_frame']:.4g}, {record['train_seconds']:.1f} s"
         )
 
     def on_evaluate(self) -> None:
-        """Training is over."""
+        """Show that the test split is being scored."""
         if self.owner.bars is None:
             self.owner.note(f"{self.label}: scoring the test split")
 
     def _number(self, epoch: int) -> str:
-        """Number of an epoch, of how many where that is known."""
+        """Return the number of an epoch, with the total if known."""
         return str(epoch + 1) if self.total is None else f"{epoch + 1}/{self.total.epochs}"
 
     def _eta(self, now: float, done: int, total: int | None) -> str:

@@ -1,4 +1,4 @@
-"""``stbench evaluate``: score published weights, or a finished run once more."""
+"""``stbench evaluate``: score public weights, or a finished run again."""
 
 from __future__ import annotations
 
@@ -31,18 +31,22 @@ def evaluate_command(
     ensemble: Annotated[bool, typer.Option("--ensemble", help="Score the seeds of each row together.")] = False,
     run: Annotated[Path | None, typer.Option("--run", help="Run folder: score its best weights again.")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Published .pth or .ckpt file; needs --method and --dataset.")
+        Path | None, typer.Option(help="Public .pth or .ckpt file; needs --method and --dataset.")
     ] = None,
     method: Annotated[str | None, typer.Option("--method", "-m", help="Name, e.g. tau or simvp:gsta.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Benchmark name.")] = None,
-    protocol: Annotated[str, typer.Option(help="Whose settings fill in what the file does not show.")] = "paper",
+    protocol: Annotated[str, typer.Option(help="Protocol for settings that the file does not show.")] = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. phydnet.patch=2.")] = None,
-    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")] = None,
-    out: Annotated[Path, typer.Option(help="A checkpoint's result goes to OUT/runs/.")] = Path("results"),
+    device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; default: $STBENCH_DATA.")] = None,
+    out: Annotated[Path, typer.Option(help="Output folder for the result of a checkpoint (OUT/runs/).")] = Path(
+        "results"
+    ),
 ) -> None:
-    """Score weights on the test split without training: a published checkpoint, or a finished run (compared with what
-    it recorded; exit code 1 when they differ). With --scenario or --ensemble: score finished runs beyond their test.
+    """Score weights on the test split without training: a public checkpoint, or a finished run.
+
+    A finished run is compared with its recorded scores; exit code 1 if they differ. --scenario and --ensemble score
+    finished runs in other ways.
     """
     if runs or scenario or ensemble:
         if not runs or not (scenario or ensemble):
@@ -110,7 +114,7 @@ def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
     console = Console()
     console.print(table)
     if not result.same_data:
-        console.print("The data files are not the ones the run was scored on (another fingerprint).")
+        console.print("The data files differ from those on which the run was scored (different fingerprint).")
     if not result.equal:
         raise typer.Exit(EXIT_DIFFERENT)
 

@@ -1,4 +1,4 @@
-"""Fetching a benchmark's files at the terminal: how much it is, whether to go on, progress, what was done."""
+"""Download of a benchmark's files from the command line: size, confirmation, progress, summary."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
     from stbench.fetch.transfer import OnBytes
     from stbench.schema import Benchmark
 
-LARGE = 5 * 10**9  # bytes from which on a download asks first
+LARGE = 5 * 10**9  # bytes above which a download asks first
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Download more than 5 GB without asking.")]
-AllowHttp = Annotated[
-    bool, typer.Option("--allow-http", help="Accept plain http for files whose hash nobody published.")
-]
+AllowHttp = Annotated[bool, typer.Option("--allow-http", help="Accept plain http for files without a published hash.")]
 
 
 def get(
@@ -37,9 +35,9 @@ def get(
     yes: bool,
     allow_http: bool,
 ) -> bool:
-    """Bring the files of a benchmark to ``target``; return False where none of them has a direct link.
+    """Fetch the files of a benchmark to ``target``; return False if none has a direct link.
 
-    ``changes`` are dataset options that the user sets.
+    ``changes`` are dataset options set by the user.
     """
     from stbench.data.benchmarks.download_list import by_hand, downloads_of, of_source, stages
     from stbench.data.benchmarks.downloads import fetch, is_folder
@@ -59,7 +57,7 @@ def get(
 
 
 def _as_they_lie(downloads: Sequence[Download], read: Sequence[Download]) -> tuple[Download, ...]:
-    """What a user's folder may hold: the files as they are downloaded, or what the reader reads, unpacked before."""
+    """Return what a user's folder may contain: files as downloaded, or the unpacked files that the reader reads."""
     if not any(item.unpack for item in downloads):
         return tuple(downloads) or tuple(read)
     names = {item.file for item in downloads}
@@ -68,10 +66,10 @@ def _as_they_lie(downloads: Sequence[Download], read: Sequence[Download]) -> tup
 
 
 def _agree(stage: Sequence[Download], target: Path, origin: str | None, *, yes: bool) -> None:
-    """Say how much is to be downloaded; ask above 5 GB.
+    """Print the size of a download; ask for confirmation above 5 GB.
 
     Raises:
-        UserError: there is no room for it, or it is much and nobody is there to agree.
+        UserError: the disk is too full, or a large download cannot be confirmed without a terminal.
     """
     from stbench.data.benchmarks.downloads import amount, check_space
 

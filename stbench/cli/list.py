@@ -1,4 +1,4 @@
-"""``stbench list``: what is installed."""
+"""``stbench list``: the installed plugins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What can be listed."""
+    """Kinds that can be listed."""
 
     METHODS = "methods"
     BENCHMARKS = "benchmarks"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.METHODS) -> None:
-    """List what is installed of one kind, with a one-line description."""
+    """List the installed plugins of a kind, with a one-line description."""
     from rich.console import Console
     from rich.table import Table
 
@@ -118,7 +118,7 @@ def _first_line(plugin: object) -> str:
 
 
 def _rows(registry: Registry[Any], describe: Callable[[Any], list[str]]) -> list[list[str]]:
-    """A row per plugin; one that cannot be loaded says why and does not hide the others."""
+    """Return a row per plugin; one that cannot be loaded shows the reason."""
     rows = []
     for name in registry.names():
         try:
@@ -135,6 +135,6 @@ def _protocols() -> Listing:
     for name in BENCHMARKS.names():
         for protocol, settings in load_benchmark(name).protocols.items():
             training = settings.training
-            size = f"{training.epochs} epochs × batch {training.batch_size}, {training.schedule.kind}"
+            size = f"{training.extent}, batch size {training.batch_size}, {training.schedule.kind}"
             rows.append([name, protocol, settings.selection, size, settings.description])
-    return ["benchmark", "protocol", "selection", "training", "what it is for"], rows
+    return ["benchmark", "protocol", "selection", "training", "purpose"], rows

@@ -1,4 +1,4 @@
-"""``stbench new-method``: a plugin package that runs, to be changed."""
+"""``stbench new-method``: writes a runnable plugin package as a starting point."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 def new_method_command(
     name: Annotated[str, typer.Argument(help="Name in tables and on the command line, e.g. my_method.")],
     recurrent: Annotated[
-        bool, typer.Option("--recurrent", help="Steps through time, instead of one pass over all past frames.")
+        bool, typer.Option("--recurrent", help="Write a recurrent method instead of a feed-forward one.")
     ] = False,
 ) -> None:
-    """Write a method plugin of one file, with its package and its tests, into ./NAME."""
+    """Write a package with a one-file method plugin and its tests into ./NAME."""
     folder = Path(name)
     for path in write_plugin(name, folder, recurrent=recurrent):
         typer.echo(path)
@@ -40,11 +40,11 @@ def write_plugin(name: str, folder: Path, *, recurrent: bool) -> list[Path]:
     """Write the files of a plugin and return their paths.
 
     Raises:
-        UserError: the name cannot be a module, is taken, or the folder exists.
+        UserError: the name is not valid for a module or is taken, or the folder exists.
     """
     _check_name(name)
     if folder.exists():
-        raise UserError(f"{folder} exists already. Choose another name, or move it away.")
+        raise UserError(f"{folder} already exists. Choose another name, or move it away.")
     words = {"name": name, "Class": "".join(part.capitalize() for part in name.split("_"))}
     contents = {
         folder / "pyproject.toml": "pyproject.toml.tmpl",
@@ -61,7 +61,7 @@ def write_plugin(name: str, folder: Path, *, recurrent: bool) -> list[Path]:
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise UserError(f"{name!r} cannot be a module's name. Use lower-case letters, digits and _, e.g. my_method.")
+        raise UserError(f"{name!r} is not a valid module name. Use lower-case letters, digits and _, e.g. my_method.")
     if name in {entry.name for entry in entry_points(group=GROUP)}:
         raise UserError(f"There is a method {name!r} already; see 'stbench list methods'. Choose another name.")
     if find_spec(name) is not None:

@@ -1,4 +1,4 @@
-"""From what the user typed to an opened dataset: a benchmark or own data, under a protocol, with ``--set`` changes."""
+"""Opening of a dataset from the command line: a benchmark or own data, a protocol, and ``--set`` changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is to be opened: the benchmark in the protocol's shape, its dataset options, and how it selects."""
+    """Dataset to open: the benchmark in the protocol's shape, dataset options, and selection rule."""
 
     benchmark: Benchmark
     dataset: DatasetSpec
@@ -27,7 +27,7 @@ class Chosen:
 
 
 def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -> Chosen:
-    """The benchmark (or the user's own data, as the flags say) under a protocol, with what ``--set`` changes."""
+    """Return the benchmark, or the user's data by the flags, under a protocol with ``--set`` changes."""
     from stbench.data import dataset_spec, get_protocol, load_benchmark
     from stbench.schema import ClipShape
     from stbench.settings import merge
@@ -46,7 +46,7 @@ def choose(dataset: str, protocol: str, sets: list[str] | None, **own: object) -
 
 
 def data_overrides(sets: list[str] | None) -> DataOverrides:
-    """Dataset options (``dataset.KEY``) and sizes of a clip (``shape.KEY``) among the ``--set`` flags."""
+    """Return dataset options (``dataset.KEY``) and sizes of a clip (``shape.KEY``) from ``--set``."""
     from stbench.settings import parse_overrides
     from stbench.sweep.overrides import for_data
 
@@ -54,7 +54,7 @@ def data_overrides(sets: list[str] | None) -> DataOverrides:
 
 
 def open_chosen(chosen: Chosen, data_dir: Path | None) -> Splits:
-    """Read (and where needed decode) the dataset as a run would."""
+    """Open the dataset as a run does; decode it if needed."""
     from stbench.data import data_dirs, open_dataset
 
     with bars() as shown:
@@ -70,7 +70,7 @@ def open_chosen(chosen: Chosen, data_dir: Path | None) -> Splits:
 
 
 def own_card(dataset: str) -> str:
-    """What was read off the user's data, over the card on data of one's own."""
+    """Return a card for the user's data: what was inferred from the files, then the card on own data."""
     from stbench.data import card
     from stbench.data.benchmarks.lookup import TEMPLATE
 
@@ -88,7 +88,7 @@ def own_card(dataset: str) -> str:
 
 
 def bars() -> Bars:
-    """Progress bars on the error stream; none where that is no terminal."""
+    """Return progress bars on stderr; hidden if it is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bars
 

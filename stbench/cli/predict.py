@@ -1,4 +1,4 @@
-"""``stbench predict``: the future of clips in a file, by a finished run."""
+"""``stbench predict``: predict the future of clips in a file with a finished run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def predict_command(
         Path, typer.Option("--input", help=".npy file, (T, C, H, W) or (B, T, C, H, W) in physical units.")
     ],
     output: Annotated[Path, typer.Option(help=".npy file for the predicted frames, in the same units.")],
-    gif: Annotated[Path | None, typer.Option(help="Also an animation of the (first) clip.")] = None,
+    gif: Annotated[Path | None, typer.Option(help="Also write an animation of the first clip.")] = None,
     times: Annotated[
         Path | None,
-        typer.Option(help=".npy file: when each past frame was taken (datetime64), for methods that use dates."),
+        typer.Option(help=".npy file with the times of the past frames (datetime64), for methods that use dates."),
     ] = None,
-    horizon: Annotated[int | None, typer.Option(min=1, help="Frames to predict, instead of the run's T_out.")] = None,
-    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="Number of frames to predict; default: the run's T_out.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")] = False,
 ) -> None:
     """Predict the frames that follow the clips in a file, in physical units."""
@@ -55,7 +57,7 @@ def _check_target(path: Path | None, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists. Give another name, or --overwrite.")
     if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.absolute().parent}. Make it first.")
+        raise UserError(f"{path}: no such folder {path.absolute().parent}. Create it first.")
 
 
 def _read(path: Path, kinds: str = "biuf") -> npt.NDArray[np.generic]:

@@ -1,4 +1,4 @@
-"""``stbench profile``: what methods cost — parameters, multiply-adds, memory, time, energy."""
+"""``stbench profile``: cost of methods (parameters, multiply-adds, memory, time, energy)."""
 
 from __future__ import annotations
 
@@ -17,28 +17,26 @@ PRECISIONS = ("32", "bf16")
 
 
 def profile_command(
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name; its shapes are used, not its data.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name; its data are not needed.")],
     methods: Annotated[str, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,simvp:gsta.")],
-    protocol: Annotated[str, typer.Option(help="Whose model sizes and training settings.")] = "paper",
+    protocol: Annotated[str, typer.Option(help="Protocol for model sizes and training settings.")] = "paper",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.hid_t=128, batch_size=8, shape.height=128."),
     ] = None,
-    encoder: Annotated[Encoder, typer.Option(help="Each method's own, or the same for all.")] = Encoder.PAPER,
-    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    encoder: Annotated[Encoder, typer.Option(help="The encoder of each paper, or one for all.")] = Encoder.PAPER,
+    device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
     batch_sizes: Annotated[str, typer.Option(help="Comma-separated; 1 is always measured.")] = "1,4,16",
     precision: Annotated[str, typer.Option(help="Comma-separated: 32, bf16.")] = "32",
-    train: Annotated[bool, typer.Option("--train", help="Time training steps too.")] = False,
+    train: Annotated[bool, typer.Option("--train", help="Also time training steps.")] = False,
     compile_: Annotated[bool, typer.Option("--compile", help="Run predictions through torch.compile.")] = False,
-    memory: Annotated[bool, typer.Option(help="Peak memory, each in a fresh process.")] = True,
-    growth: Annotated[bool, typer.Option(help="Scaling with horizon and resolution.")] = True,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory, in fresh processes.")] = True,
+    growth: Annotated[bool, typer.Option(help="Measure scaling with horizon and resolution.")] = True,
     budget: Annotated[float, typer.Option(min=0.01, help="Seconds per measurement, after warm-up.")] = 2.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads, instead of torch's choice.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the tables, the figure and the records.")] = Path(
-        "results/profile"
-    ),
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")] = None,
+    out: Annotated[Path, typer.Option(help="Output folder for tables, figure and records.")] = Path("results/profile"),
 ) -> None:
-    """Measure what methods cost on one benchmark's shapes, all alike; no data is needed."""
+    """Measure the cost of methods at the shapes of a benchmark; needs no data."""
     import torch
     from rich.console import Console
 
@@ -88,7 +86,7 @@ def profile_command(
 
 
 def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: list[str]) -> list[RunSpec]:
-    """The asked-for methods as the protocol sets them up; one that cannot run there is an error."""
+    """Return the specs of the requested methods under the protocol; a method that cannot run is an error."""
     from stbench.cli.run import _names
     from stbench.settings import parse_overrides
     from stbench.sweep.plan import Request, make_plan

@@ -1,4 +1,4 @@
-"""``stbench report``: tables, figures and a page from run folders alone."""
+"""``stbench report``: tables, figures and a page from run folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stbench.errors import UserError, unknown_name
 
 def report_command(
     runs: Annotated[
-        list[Path], typer.Argument(help="Run folders, or folders that hold some; of many machines at once.")
+        list[Path], typer.Argument(help="Run folders, or folders that contain them, also of several machines.")
     ],
     format_: Annotated[
         str, typer.Option("--format", "-f", help="Comma-separated: md, csv, latex, html, png.")
@@ -22,9 +22,9 @@ def report_command(
         list[Path] | None,
         typer.Option(help="JSON of 'stbench profile', or its folder; a folder 'profile' beside the runs is found."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Output folder of the report.")] = Path("report"),
 ) -> None:
-    """Write the tables, figures and page of finished runs; anything that is not a whole run is named and left out."""
+    """Write tables, figures and page of finished runs; name and leave out folders that are not complete runs."""
     from rich.console import Console
 
     from stbench.report.analysis.columns import unused_profiles
@@ -50,7 +50,7 @@ def report_command(
 
     tell({**collected.left_out, **unread})
     if not collected.records:
-        raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes some.")
+        raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes runs.")
     report = make_report(collected, profiles=list(profiles.values()))
     tell(unused_profiles(profile or [], profiles, report.tables))
     for table in report.tables:

@@ -11,7 +11,7 @@ import typer
 
 from stbench.cli import custom
 from stbench.cli.getting import AllowHttp, Yes, get
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 from stbench.settings import parse_overrides
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
 class Device(StrEnum):
-    """Where to compute."""
+    """Devices."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -39,14 +39,14 @@ class Device(StrEnum):
 
 
 class PrecisionOption(StrEnum):
-    """Arithmetic of the forward and backward pass."""
+    """Precision of the forward and backward pass."""
 
     FP32 = "32"
     BF16 = "bf16"
 
 
 class Encoder(StrEnum):
-    """Which frame encoder/decoder methods use."""
+    """Frame encoder and decoder of methods."""
 
     PAPER = "paper"
     SHARED = "shared"
@@ -59,28 +59,28 @@ def run_command(
         str, typer.Option(help="paper | legacy (selects on test) | quick (minutes on a CPU).")
     ] = "paper",
     seeds: Annotated[str, typer.Option(help="Comma-separated seeds, one run each.")] = "0",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the protocol's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the protocol's.")] = None,
     budget: Annotated[
         str | None, typer.Option(help="Train every method for the same 10min, 1e15MACs or 20epochs.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch, instead of the protocol's.")] = None,
-    patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs without progress.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch size; overrides the protocol's.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs without progress.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
     ] = None,
-    device: Annotated[Device, typer.Option(help="auto takes CUDA when there is one.")] = Device.AUTO,
+    device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
     devices: Annotated[int, typer.Option(min=1, help="Data-parallel processes on this machine.")] = 1,
     precision: Annotated[PrecisionOption | None, typer.Option(help="32 or bf16 autocast.")] = None,
-    encoder: Annotated[Encoder, typer.Option(help="Each method's own, or the same for all.")] = Encoder.PAPER,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; else $STBENCH_DATA.")] = None,
+    encoder: Annotated[Encoder, typer.Option(help="The encoder of each paper, or one for all.")] = Encoder.PAPER,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; default: $STBENCH_DATA.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
-    out: Annotated[Path, typer.Option(help="Results go to OUT/runs/, the table to OUT/.")] = Path("results"),
-    log: Annotated[list[str] | None, typer.Option(help="Logger that hears of epochs and results, e.g. csv.")] = None,
+    out: Annotated[Path, typer.Option(help="Output folder: OUT/runs/ for runs, OUT/ for the table.")] = Path("results"),
+    log: Annotated[list[str] | None, typer.Option(help="Logger of epochs and results, e.g. csv.")] = None,
     executor: Annotated[
-        str, typer.Option(help="Who runs the runs: local, processes, or an installed one.")
+        str, typer.Option(help="Executor of the runs: local, processes, or an installed one.")
     ] = DEFAULT_EXECUTOR,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the files first if they are missing.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Download missing files first.")] = False,
     yes: Yes = False,
     allow_http: AllowHttp = False,
     executor_set: Annotated[
@@ -91,8 +91,10 @@ def run_command(
         int | None, typer.Option(min=1, help="Runs at once: short for --executor processes --executor-set jobs=N.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed runs again.")] = False,
-    redo: Annotated[bool, typer.Option("--redo", help="Do finished runs again; the old folders stay, hidden.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat failed runs.")] = False,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Repeat finished runs; the old folders are kept, hidden.")
+    ] = False,
     t_in: custom.TIn = None,
     t_out: custom.TOut = None,
     stride: custom.Stride = None,
@@ -102,13 +104,13 @@ def run_command(
     layout: custom.Layout = None,
     scale: custom.Scale = None,
 ) -> None:
-    """Train and score methods on one dataset under one protocol; the same command again resumes.
+    """Train and score methods on one dataset under one protocol; repeat the command to resume.
 
-    Exit code: 0 when every run finished, 1 when one failed or is another process's, 2 for a mistake, 130 when stopped.
+    Exit code: 0 if all runs finished, 1 if one failed or is run by another process, 2 for a mistake, 130 if stopped.
     """
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
-    from stbench.cli.display import SweepDisplay  # after the choice: a mistake in it does not wait for torch
+    from stbench.cli.display import SweepDisplay  # late: mistakes above need no torch
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
@@ -143,7 +145,7 @@ def run_command(
 
 
 def _listener(display: SweepDisplay, loggers: Sequence[str], out: Path) -> SweepListener:
-    """The terminal and the loggers of a run, whose names are checked before anything is done."""
+    """Return the display and the loggers of a run; names are checked before any work."""
     from stbench.events import LOGGERS, SweepFanOut
 
     made = [LOGGERS.get(name)(out) for name in loggers]
@@ -159,19 +161,19 @@ def _carry_out(plan: Plan, workplace: Workplace, executor: Executor, display: Sw
     try:
         sweep(plan.specs, workplace, executor)
     except KeyboardInterrupt:
-        display.note("Stopped; finished runs are kept. The same command goes on from here.")
+        display.note("Stopped; finished runs are kept. Repeat the command to continue.")
         raise
 
 
 def _fetch_missing(plan: Plan, dirs: Sequence[Path], *, yes: bool, allow_http: bool) -> None:
-    """Get the files of a plan's benchmarks that are in none of the data folders."""
+    """Download files of a plan's benchmarks that are missing in all data folders."""
     from stbench.data.benchmarks.folders import note_missing
     from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
 
     for spec in {spec.benchmark: spec for spec in plan.specs}.values():
         if spec.benchmark not in BENCHMARKS.names():
             raise UserError(
-                f"--download: {spec.benchmark} is data of your own; there is nothing to fetch. Leave it out."
+                f"--download: {spec.benchmark} is your own data; there is nothing to download. Leave it out."
             )
         if note_missing(spec.benchmark, spec.dataset, dirs):
             benchmark = load_benchmark(spec.benchmark)
@@ -179,7 +181,7 @@ def _fetch_missing(plan: Plan, dirs: Sequence[Path], *, yes: bool, allow_http: b
 
 
 def _note_missing_data(plan: Plan, dirs: Sequence[Path], display: SweepDisplay) -> None:
-    """A plan may be made where the data are not, on a cluster's login node say; it says so."""
+    """Report missing data in a plan, which may be made on a machine without them (a cluster's login node)."""
     from stbench.data.benchmarks.folders import note_missing
 
     notes = dict.fromkeys(note_missing(spec.benchmark, spec.dataset, dirs) for spec in plan.specs)
@@ -188,7 +190,7 @@ def _note_missing_data(plan: Plan, dirs: Sequence[Path], display: SweepDisplay) 
 
 
 def _show(plan: Plan, out: Path, display: SweepDisplay) -> int:
-    """Print the tables of a plan's runs and write those of all; returns how many runs have no numbers."""
+    """Print the tables of a plan's runs and write those of all runs; return the number of runs without a result."""
     from stbench.report.analysis.section import make_report
     from stbench.report.collect.records import collect
     from stbench.report.writers.csv import to_csv
@@ -203,18 +205,21 @@ def _show(plan: Plan, out: Path, display: SweepDisplay) -> int:
     own = {record.name: record for record in report.records if record.name in names}
     failed = sum(not record.finished for record in own.values())
     if failed:
-        display.note(f"{failed} of {len(names)} runs failed; see error.txt in their folders, or --retry-failed.")
+        display.note(
+            f"{failed} of {counted(len(names), 'run')} failed; see error.txt in the run folder. "
+            "To repeat failed runs, add --retry-failed."
+        )
     busy = len(names) - len(own)
     if busy:
         display.note(
-            f"{busy} of {len(names)} runs are not in the table: another process is working on them. "
-            "The same command shows them when they are done."
+            f"Not in the table: {counted(busy, 'run')} that another process is working on. "
+            "Repeat the command later to show the complete table."
         )
     return failed + busy
 
 
 def _check_place(plan: Plan, devices: int, out: Path) -> None:
-    """Refuse processes that the batches do not divide among, and a file as output folder."""
+    """Check that batches divide among processes, and that the output is not a file."""
     from stbench.sweep.plan import check_devices
     from stbench.sweep.sweep import check_out
 
@@ -237,10 +242,10 @@ def _executor(name: str, settings: Sequence[str], jobs: int | None, devices: int
 
 
 def _precision(plan: Plan) -> str:
-    """The one precision of a plan; an engine has one."""
+    """Return the precision of a plan, which must be the same for all runs, because an engine has one."""
     found = {spec.training.precision for spec in plan.specs if spec.training is not None}
     if len(found) > 1:
-        raise UserError(f"One run uses one precision, the methods ask for {sorted(found)}. Give --precision.")
+        raise UserError(f"A command has one precision, but the methods ask for {sorted(found)}. Give --precision.")
     return found.pop() if found else "32"
 
 
@@ -254,7 +259,7 @@ def _names(text: str) -> list[str]:
 
 
 def _check_installed(plugin: str) -> None:
-    """A name that is unknown while a package of that name lies here was most likely not installed yet."""
+    """Report an unknown method with a package of its name in this folder, which is probably not installed yet."""
     from stbench.nn import METHODS
 
     if plugin not in METHODS.names() and (Path(plugin) / "pyproject.toml").is_file():
@@ -269,5 +274,5 @@ def _seeds(text: str) -> list[int]:
     except ValueError:
         raise UserError(f"--seeds {text!r}: expected whole numbers, e.g. --seeds 0,1,2.") from None
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds {text!r}: seeds must be different numbers from 0 on.")
+        raise UserError(f"--seeds {text!r}: seeds must be different, non-negative numbers.")
     return seeds

@@ -93,6 +93,10 @@ class Predictor:
 
         Returns:
             (T, C, H, W) or (B, T, C, H, W) float32 in physical units, of the same type (and on the same device).
+
+        Raises:
+            UserError: the past is not an array of numbers, has a wrong shape or values that are not finite, the method
+                cannot predict the horizon, or the times do not fit the clips.
         """
         if not isinstance(past, np.ndarray | Tensor) or (
             isinstance(past, np.ndarray) and past.dtype.kind not in "biuf"

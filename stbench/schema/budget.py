@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveFloat, model_validator
 
+from stbench.errors import counted
 from stbench.schema.base import Record
 
 BudgetKind = Literal["time", "macs", "epochs"]
@@ -52,4 +53,4 @@ class Budget(Record):
     def __str__(self) -> str:
         if self.kind == "time":
             return f"{self.amount:g} s"
-        return f"{self.amount:g} {'MACs' if self.kind == 'macs' else 'epochs'}"
+        return f"{self.amount:g} MACs" if self.kind == "macs" else counted(int(self.amount), "epoch")

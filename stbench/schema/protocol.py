@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from stbench.errors import counted
 from stbench.schema.base import Record
 from stbench.schema.budget import Budget
 from stbench.schema.optimizer import OPTIMIZERS, Optimizer
@@ -81,8 +82,8 @@ class Training(Record):
         if self.time_limit is not None:
             return str(self.budget)
         if self.steps is not None:
-            return f"{self.steps} steps" + (f" ({self.budget})" if self.budget is not None else "")
-        return f"{self.epochs} epochs"
+            return counted(self.steps, "step") + (f" ({self.budget})" if self.budget is not None else "")
+        return counted(self.epochs, "epoch")
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""From a command to finished run folders: the plan, and its execution."""
+"""Planning and execution of runs."""

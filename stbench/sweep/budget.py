@@ -1,4 +1,4 @@
-"""Turn a budget into a length of training that is known before it starts."""
+"""Resolution of budgets into lengths of training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stbench.schema import Training
 
 
 def resolve_budget(training: Training, make: Callable[[], Method], name: str) -> Training:
-    """Training whose budget of epochs became ``epochs``, or whose budget of multiply-adds became ``steps``.
+    """Resolve a budget of epochs into ``epochs``, and one of multiply-adds into ``steps``.
 
-    A step costs three times the multiply-adds of predicting its clips. A budget of time stays as it is.
+    A step costs three times the multiply-adds of predicting its clips. A budget of time is not changed.
 
     Raises:
-        UserError: the budget does not pay for one step.
+        UserError: the budget is smaller than one step.
     """
     budget = training.budget
     if budget is None or budget.kind == "time":

@@ -1,4 +1,4 @@
-"""What a run ran on: hardware, library versions, the state of the source tree."""
+"""Environment of a run: hardware, library versions, git state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIBRARIES = ("torch", "numpy", "lightning-fabric", "scikit-image")
 
 
 def describe_environment(device: torch.device, spec: RunSpec | None = None) -> dict[str, Any]:
-    """A JSON-able record of hardware, versions and git state; of a run also the packages its plugins come from."""
+    """Return a JSON-able record of hardware, versions and git state and, for a run, the packages of its plugins."""
     return {
         "stbench": stbench.__version__,
         "python": platform.python_version(),
@@ -37,7 +37,7 @@ def describe_environment(device: torch.device, spec: RunSpec | None = None) -> d
 
 
 def plugin_packages(spec: RunSpec) -> dict[str, str]:
-    """Package and version that declare a run's method, dataset reader and benchmark; none for one read off a file."""
+    """Return package and version of a run's method, dataset reader and benchmark; none for one from a file."""
     registries: list[tuple[Registry[Any], str]] = [
         (METHODS, spec.plugin),
         (DATASETS, spec.dataset.reader),
@@ -52,7 +52,7 @@ def plugin_packages(spec: RunSpec) -> dict[str, str]:
 
 
 def source_hash(plugin: type) -> str:
-    """Hash of the file that defines a class; empty where it has none."""
+    """Return the hash of the file that defines a class; empty if there is none."""
     try:
         text = inspect.getsource(inspect.getmodule(plugin) or plugin)
     except (OSError, TypeError):
@@ -61,7 +61,7 @@ def source_hash(plugin: type) -> str:
 
 
 def device_name(device: torch.device | str) -> str:
-    """The processor's or the GPU's name."""
+    """Return the name of the CPU or GPU."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -69,7 +69,7 @@ def device_name(device: torch.device | str) -> str:
 
 
 def cpu_name() -> str:
-    """Model name of the CPU, as Linux tells it; elsewhere what Python knows."""
+    """Return the model name of the CPU, from Linux or else from Python."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():
@@ -79,7 +79,7 @@ def cpu_name() -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Commit and whether tracked files differ from it; empty outside a checkout of this project."""
+    """Return the commit and whether tracked files differ from it; empty outside a checkout of this project."""
     try:
         if Path(_git(folder, "rev-parse", "--show-toplevel")) != folder.parent:
             return {}

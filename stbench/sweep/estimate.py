@@ -1,4 +1,4 @@
-"""How long the runs of a plan will take, as far as finished runs tell; nothing is guessed."""
+"""Estimated time of the runs of a plan, from comparable finished runs only."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from stbench.schema.folder import RunFolder
 
 @dataclass(frozen=True)
 class Duration:
-    """Seconds that a run takes: 0 when it is ``done``, a ``budget`` of time, or an ``estimate`` of its training."""
+    """Seconds of a run: 0 if it is ``done``, a ``budget`` of time, or an ``estimate`` of its training."""
 
     kind: Literal["done", "budget", "estimate"]
     seconds: float = 0.0
 
 
 def plan_times(specs: Sequence[RunSpec], root: Path, device: str) -> dict[str, Duration]:
-    """Time of each run, by folder name; runs of which nothing is known are left out.
+    """Return the time of each run by folder name, without runs that cannot be estimated.
 
     Args:
         specs: the plan.
-        root: where run folders are.
-        device: name of what the plan will run on; runs on others say nothing about it.
+        root: folder of the run folders.
+        device: name of the device of the plan; runs on other devices are not used.
     """
     known = _seconds_per_epoch(specs, root, device)
     times: dict[str, Duration] = {}
@@ -45,7 +45,7 @@ def plan_times(specs: Sequence[RunSpec], root: Path, device: str) -> dict[str, D
 
 
 def _seconds_per_epoch(specs: Sequence[RunSpec], root: Path, device: str) -> dict[str, float]:
-    """Median seconds of an epoch by what decides its cost, from the finished runs below a folder."""
+    """Return the median seconds of an epoch by cost key, from the finished runs below a folder."""
     wanted, found = {_cost_key(spec) for spec in specs}, defaultdict(list)
     for folder in (RunFolder(path.parent) for path in root.glob("*/result.json")):
         try:
@@ -53,7 +53,7 @@ def _seconds_per_epoch(specs: Sequence[RunSpec], root: Path, device: str) -> dic
             if result.seconds_per_epoch is None or environment.get("device") != device:
                 continue
             key = _cost_key(folder.spec())
-        except UserError:  # a damaged or foreign folder is no reason not to plan
+        except UserError:  # a damaged or foreign folder must not stop planning
             continue
         if key in wanted:
             found[key].append(result.seconds_per_epoch)
@@ -61,7 +61,7 @@ def _seconds_per_epoch(specs: Sequence[RunSpec], root: Path, device: str) -> dic
 
 
 def _cost_key(spec: RunSpec) -> str:
-    """What an epoch's duration depends on, device apart."""
+    """Return the settings on which the duration of an epoch depends, apart from the device."""
     cost = spec.model_dump(mode="json", include={"plugin", "config", "shape", "dataset", "selection"})
     training = spec.training
     if training is not None:

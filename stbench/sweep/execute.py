@@ -1,4 +1,4 @@
-"""One run: build, train, score, record. A failure becomes a result of its own."""
+"""One run: build, train, score, record. A failure is recorded as a result."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Workplace:
     """What all runs of a sweep share.
 
     Attributes:
-        root: where run folders are.
+        root: folder of the run folders.
         data_dirs: folders of the data files, in order.
-        engine: where to compute.
+        engine: devices and precision.
         workers: loader processes of each run.
-        retry_failed: whether failed runs are done again.
-        listener: who watches.
+        retry_failed: whether failed runs are repeated.
+        listener: receives events.
     """
 
     root: Path
@@ -51,23 +51,23 @@ class Workplace:
     listener: SweepListener = field(default_factory=SweepListener)
 
     def folder(self, spec: RunSpec) -> RunFolder:
-        """Folder of a run."""
+        """Return the folder of a run."""
         return RunFolder(self.root / spec.folder)
 
 
 def splits_of(spec: RunSpec, data_dirs: tuple[Path, ...]) -> Splits:
-    """Open the dataset of a run, with the splits that its selection rule asks for."""
+    """Open the dataset of a run, with the splits for its selection rule."""
     return open_dataset(spec.benchmark, spec.dataset, spec.shape, data_dirs, spec.selection == "validation")
 
 
 def execute(
     spec: RunSpec, dataset: Splits, workplace: Workplace, listener: RunListener, stop: StopRequest
 ) -> RunResult:
-    """Do (or go on with) a run and record its result.
+    """Do or resume a run and record its result.
 
     Raises:
-        UserError: the folder cannot be written or resumed from.
-        KeyboardInterrupt: a stop was asked for; the run can be resumed.
+        UserError: the folder cannot be written, or the run cannot be resumed.
+        KeyboardInterrupt: a stop was requested; the run can be resumed.
     """
     folder = workplace.folder(spec)
     if workplace.engine.is_main:
@@ -87,10 +87,10 @@ def execute(
 
 
 class Run:
-    """The steps of one run, each on its own.
+    """The steps of one run.
 
     Args:
-        folder: where the run keeps its files.
+        folder: folder of the run's files.
     """
 
     def __init__(self, spec: RunSpec, dataset: Splits, workplace: Workplace, folder: RunFolder) -> None:
@@ -101,7 +101,7 @@ class Run:
         self.folder = folder
 
     def finish(self, listener: RunListener, stop: StopRequest) -> RunResult:
-        """Train, score and return the result; raises whatever goes wrong."""
+        """Train, score and return the result; exceptions are not caught."""
         method = self.build()
         state = self._train(method, listener, stop)
         listener.on_evaluate()
@@ -113,18 +113,18 @@ class Run:
         return self.result(method, state, scores, last)
 
     def build(self) -> Method:
-        """The method, placed on the device, its weights drawn from the run's seed."""
+        """Build the method on the device, with weights drawn from the run's seed."""
         torch.manual_seed(derive(self.spec.seed, "weights"))
         return self.engine.place(
             METHODS.get(self.spec.plugin).create(self.spec.shape, self.spec.config, self.spec.method)
         )
 
     def scorer(self) -> Scorer:
-        """Scores methods on the test split."""
+        """Scorer of the test split."""
         return Scorer(self.dataset, self._loader("test"), self.spec.evaluation, self.spec.data_range, self.engine)
 
     def failed(self, error: Exception) -> RunResult:
-        """The result of a run that ended with an exception."""
+        """Return the result of a run that ended with an exception."""
         write_text(self.folder.file("error.txt"), "".join(traceback.format_exception(error)))
         return RunResult(**self._identity(), status="failed", failure=describe_failure(error))
 
@@ -147,7 +147,7 @@ class Run:
         return trainer.run()
 
     def _training_clips(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Every training clip as recorded and its times, on the device: all of them on every process."""
+        """Yield unaugmented training clips and their times on the device; all of them on every process."""
         to_device = self.engine.to_device
         batch_size = self.spec.evaluation.batch_size
         loader = ClipLoader(self.dataset.train.unaugmented(), batch_size, shuffle=False, workers=self.workplace.workers)
@@ -156,15 +156,15 @@ class Run:
 
     @cached_property
     def _macs(self) -> int | None:
-        """Multiply-adds of predicting one clip; None for a method whose operators cannot be counted."""
+        """Count the multiply-adds of predicting one clip; None if they cannot be counted."""
         spec = self.spec
         try:
             return total_macs(partial(METHODS.get(spec.plugin).create, spec.shape, spec.config, spec.method))
-        except Exception:  # a plugin is foreign code, and a run does not depend on its count
+        except Exception:  # a plugin may raise anything, and the run does not need the count
             return None
 
     def _loader(self, split: str) -> ClipLoader:
-        """This process's share of a split's batches."""
+        """Return a loader of this process's share of a split's batches."""
         training, evaluation = self.spec.training, self.spec.evaluation
         sizes = {
             "val": (evaluation.batch_size, evaluation.val_clips),
@@ -202,7 +202,7 @@ class Run:
         }
 
     def result(self, method: Method, state: TrainState | None, scores: Scores, last: Scores | None = None) -> RunResult:
-        """The result of a finished run; ``last`` are the scores of the last epoch, where test selected the best."""
+        """Return the result of a finished run; ``last``: scores of the last epoch, if test selected the best."""
         trained = {}
         if state is not None:
             trained = {
@@ -233,7 +233,7 @@ class Run:
 
 
 def describe_failure(error: Exception) -> Failure:
-    """Put an exception into words a table can show."""
+    """Describe an exception in words for a table."""
     text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     if isinstance(error, DivergedError):
         return Failure(kind="diverged", reason=str(error))

@@ -1,4 +1,4 @@
-"""How far apart two test sequences must be to share no frame: closer ones are not independent."""
+"""Overlap of test sequences: the distance from which on two of them share no frame."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from stbench.data.dataset import Indices, Split
 
 
 def overlap(split: Split, scored: Indices) -> int:
-    """Smallest L such that scored clips L or more places apart in their order share no frame; 1: none share any.
+    """Return the smallest L for which clips L or more places apart share no frame; 1 if no two clips do.
 
     Args:
-        split: says which frames a clip is made of.
-        scored: clip numbers (N,), in order.
+        split: the split, which knows the frames of its clips.
+        scored: numbers of the scored clips (N,), in order.
     """
     frames_NT = split.frames(scored)
     if frames_NT is None or not len(scored):

@@ -1,8 +1,8 @@
-"""What the keys of ``--set`` mean, the same in every command. Imports no torch, so that mistakes are told at once.
+"""Meaning of the keys of ``--set``, the same in all commands. Imports no torch, so that mistakes are reported at once.
 
 ``lr`` and ``training.lr`` set the training of every method. ``METHOD.lr`` and ``METHOD.hid_t`` set one method's
-training and hyperparameters; ``METHOD.training.KEY`` and ``METHOD.config.KEY`` say which of the two. All methods share
-``dataset.KEY``, ``evaluation.KEY`` and ``shape.KEY``.
+training and hyperparameters; ``METHOD.training.KEY`` and ``METHOD.config.KEY`` state which of the two. All methods
+share ``dataset.KEY``, ``evaluation.KEY`` and ``shape.KEY``.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ class MethodOverrides(NamedTuple):
 
 
 class DataOverrides(NamedTuple):
-    """``--set`` values for the data alone: options of the reader, and sizes of a clip."""
+    """``--set`` values for data: options of the reader, and sizes of a clip."""
 
     options: dict[str, Any]
     shape: dict[str, Any]
 
 
 def check_targets(overrides: Overrides, methods: Collection[str], *, free_shape: bool = False) -> None:
-    """Refuse keys that reach nothing: an unknown section or training key, or a method that is not in the run.
+    """Check that keys have an effect.
 
     Args:
         overrides: the ``--set`` pairs.
-        methods: names of the run's methods, as the user gave them.
-        free_shape: whether ``shape.KEY`` may change the protocol's.
+        methods: names of the run's methods, as given by the user.
+        free_shape: whether ``shape.KEY`` may change the protocol's shape.
 
     Raises:
-        UserError: with the near-miss name, or the key that was probably meant.
+        UserError: a section or training key is unknown, or a method is not in the run; suggests a near miss.
     """
     targets = {*methods, *(name.partition(":")[0] for name in methods)}
     for key, text in overrides:
@@ -71,15 +71,15 @@ def _check_shared(key: str, text: str, targets: set[str], free_shape: bool) -> N
 
 
 def for_method(overrides: Overrides, name: str, hyperparameters: Collection[str]) -> MethodOverrides:
-    """What ``--set`` says about one method, later values over earlier ones.
+    """Return the ``--set`` values for one method; later ones override earlier ones.
 
     Args:
         overrides: the ``--set`` pairs.
-        name: the method as the user gave it; ``tau:no_sa`` takes ``tau:no_sa.KEY`` and ``tau.KEY``.
+        name: the method as given by the user; ``tau:no_sa`` accepts ``tau:no_sa.KEY`` and ``tau.KEY``.
         hyperparameters: the fields of the method's Config.
 
     Raises:
-        UserError: a value cannot be read, or the method has no such key.
+        UserError: a value cannot be parsed, or the method has no such key.
     """
     found, plugin = MethodOverrides({}, {}), name.partition(":")[0]
     for key, text in overrides:
@@ -100,10 +100,10 @@ def for_method(overrides: Overrides, name: str, hyperparameters: Collection[str]
 
 
 def for_data(overrides: Overrides) -> DataOverrides:
-    """What ``--set`` says in commands that look at data alone.
+    """Return the ``--set`` values for commands on data.
 
     Raises:
-        UserError: a key is of neither ``dataset`` nor ``shape``, or a value cannot be read.
+        UserError: a key is of neither ``dataset`` nor ``shape``, or a value cannot be parsed.
     """
     for key, text in overrides:
         head, dot, rest = key.partition(".")

@@ -1,4 +1,4 @@
-"""Resolve what the user asked for into run specs; every value's origin is kept. No file is written here."""
+"""Resolution of a request into run specs, with the origin of every value. Writes no file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from stbench.sweep.resolve import Resolver
 
 @dataclass(frozen=True)
 class Request:
-    """What a ``stbench run`` asks for.
+    """Request of ``stbench run``.
 
-    ``benchmark`` is a name, or a benchmark made on the fly from the user's own data.
-    ``training`` holds training keys given as flags (epochs, precision …), each already named after the flag;
-    ``overrides`` the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3"); ``inferred`` are
-    hyperparameters of a method read off published weights, which only ``--set`` outranks. ``free_shape`` lets ``--set
-    shape.KEY`` change the protocol's shape, where no score is computed.
+    ``benchmark``: a name, or a benchmark made from the user's own data. ``training``: training keys given as flags
+    (epochs, precision …). ``overrides``: the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3").
+    ``inferred``: hyperparameters inferred from public weights, which only ``--set`` overrides. ``free_shape``: lets
+    ``--set shape.KEY`` change the protocol's shape, for commands that compute no score.
     """
 
     methods: Sequence[str]
@@ -39,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs to do, and the methods left out with the reason."""
+    """Runs to do, and methods left out with the reason."""
 
     benchmark: Benchmark
     protocol: Protocol
@@ -51,7 +50,7 @@ def make_plan(request: Request) -> Plan:
     """Resolve a request.
 
     Raises:
-        UserError: an unknown method, benchmark, protocol, metric or key, or a value that does not fit.
+        UserError: a method, benchmark, protocol, metric or key is unknown, or a value is invalid.
     """
     given = request.benchmark
     benchmark = given if isinstance(given, Benchmark) else load_benchmark(given)
@@ -72,16 +71,16 @@ def make_plan(request: Request) -> Plan:
             skipped[name] = reason
             continue
         resolved = Resolver(request, benchmark, protocol, name)
-        seeds = request.seeds if resolved.trainable else (0,)  # without training every seed gives the same numbers
+        seeds = request.seeds if resolved.trainable else (0,)  # untrained: all seeds give the same numbers
         specs.extend(resolved.spec(seed) for seed in seeds)
     return Plan(benchmark, protocol, tuple(specs), skipped)
 
 
 def check_devices(specs: Sequence[RunSpec], devices: int) -> None:
-    """Refuse global batches that do not divide among data-parallel processes.
+    """Check that global batches divide among data-parallel processes.
 
     Raises:
-        UserError: the batch of some run does not.
+        UserError: the batch of a run does not.
     """
     for spec in specs:
         size = devices if spec.training is None else spec.training.batch_size

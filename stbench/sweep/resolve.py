@@ -1,4 +1,4 @@
-"""The one place that orders the sources of a method's settings, weakest first, and keeps who set what.
+"""Order of the sources of a method's settings, weakest first, and the origin of each value.
 
 Method default < preset of the method < fragments included by the benchmark < the benchmark's protocol < variant in the
 method's name < flags < ``--set``. Each source is one ``(origin, mapping)`` pair of a list that
@@ -31,10 +31,10 @@ SET = "--set"
 
 
 class Resolver:
-    """The settings of one method of a request, resolved; :meth:`spec` gives the run of one seed.
+    """Resolved settings of one method of a request; :meth:`spec` returns the run of one seed.
 
     Raises:
-        UserError: a key is unknown, a value does not fit, or the method cannot be built with these settings.
+        UserError: a key is unknown, a value is invalid, or the method cannot be built with these settings.
     """
 
     def __init__(self, request: Request, benchmark: Benchmark, protocol: Protocol, name: str) -> None:
@@ -54,7 +54,7 @@ class Resolver:
         self.training = self._training() if self.trainable else None
 
     def spec(self, seed: int) -> RunSpec:
-        """The run of one seed."""
+        """Return the run of one seed."""
         benchmark = self.benchmark
         encoder = self.request.encoder if "encoder" in self.config else "paper"
         return RunSpec(
@@ -132,7 +132,7 @@ class Resolver:
         return protocol_layers(self.method, self.name, self.benchmark, self.request.protocol, section)
 
     def _record(self, part: str, values: Mapping[str, Any], origins: Mapping[str, str], default: str) -> None:
-        """Keep the origin of every leaf of a part, by its dotted key."""
+        """Record the origin of every leaf of a part by dotted key."""
         for path, _ in leaves(values):
             key = ".".join(path)
             self.origins[f"{part}.{key}"] = origin_of(origins, key) or default
@@ -143,7 +143,7 @@ class Resolver:
         return {"encoder": "shared", **self.protocol.shared_encoder.model_dump()}
 
     def _check_encoder(self) -> None:
-        """Under --encoder shared, what is trained must have it; a baseline without parameters has nothing to share."""
+        """Check that trained methods support --encoder shared; untrained ones have no encoder."""
         if self.request.encoder == "shared" and self.trainable and "encoder" not in self.config:
             raise UserError(
                 f"--encoder shared: {self.plugin} has no shared encoder/decoder variant. "
@@ -152,9 +152,9 @@ class Resolver:
 
 
 def _sketch(make: Callable[[], Method]) -> Method:
-    """A method to look at: on torch's "meta" device, without memory, unless its constructor needs real numbers."""
+    """Build a method on torch's "meta" device, without memory, unless its constructor needs real values."""
     try:
         with torch.device("meta"):
             return make()
-    except Exception:  # a plugin is foreign code; what is wrong for good is raised again here
+    except Exception:  # a plugin may raise anything; a real error is raised again below
         return make()

@@ -1,4 +1,4 @@
-"""Carry out a plan: finished runs are found and kept, a failed one does not stop the others."""
+"""Execution of a plan: finished runs are reused, and a failed run does not stop the others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ DEFAULT_EXECUTOR = "local"
 
 
 def check_writable(root: Path) -> None:
-    """Make the output folder.
+    """Create the output folder.
 
     Raises:
-        UserError: it cannot be made or written to.
+        UserError: it cannot be created or written to.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def check_writable(root: Path) -> None:
 
 
 def check_out(root: Path) -> None:
-    """Look whether the output folder can be one; nothing is made.
+    """Check the path of the output folder; creates nothing.
 
     Raises:
         UserError: it, or a folder above it, is a file.
@@ -49,30 +49,30 @@ def check_out(root: Path) -> None:
 
 
 def note_on(spec: RunSpec, result: RunResult, fingerprint: str | None) -> str:
-    """What a reader of a result found done should know; empty when there is nothing.
+    """Return the warning shown beside a reused result; empty if none.
 
     Args:
-        spec: what was found done.
-        result: what is recorded.
-        fingerprint: of the data as they are now; None where they cannot be read.
+        spec: the run that was found done.
+        result: its recorded result.
+        fingerprint: of the current data; None if they cannot be read.
     """
     notes = []
     if result.method_source and result.method_source != source_hash(METHODS.get(spec.plugin)):
         notes.append("its code has changed since")
     if result.data_fingerprint and fingerprint is not None and result.data_fingerprint != fingerprint:
         notes.append("the data have changed since")
-    return f"{' and '.join(notes)}; --redo does it again" if notes else ""
+    return f"{' and '.join(notes)}; --redo repeats the run" if notes else ""
 
 
 def set_aside(specs: Sequence[RunSpec], root: Path) -> None:
-    """Rename the folders of complete runs, so that a sweep does them again and the old ones stay."""
+    """Rename the folders of complete runs, so that a sweep repeats them and the old ones are kept."""
     for folder in (RunFolder(root / spec.folder) for spec in specs):
         if folder.is_complete:
             folder.path.rename(folder.path.with_name(f".{folder.path.name}.{secrets.token_hex(4)}"))
 
 
 def is_done(spec: RunSpec, workplace: Workplace) -> bool:
-    """Whether a run needs nothing more; a damaged result is put aside, the run is done again."""
+    """Return whether a run is done; a damaged result is renamed, and the run is then repeated."""
     folder = workplace.folder(spec)
     if not folder.is_complete:
         return False
@@ -86,10 +86,10 @@ def is_done(spec: RunSpec, workplace: Workplace) -> bool:
 
 @contextmanager
 def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
-    """Hold a run for this process or group of processes; False when another has it.
+    """Lock a run for this process or group of processes; yield False if another has it.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
     if not engine.is_main:
         yield engine.any(False)
@@ -104,7 +104,7 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
 
 
 class Datasets:
-    """The datasets of a plan's runs, each opened once."""
+    """Datasets of a plan's runs, each opened once."""
 
     def __init__(self, data_dirs: tuple[Path, ...], opened: Callable[[str], None]) -> None:
         self._data_dirs = data_dirs
@@ -112,10 +112,10 @@ class Datasets:
         self._known: dict[str, Splits] = {}
 
     def get(self, spec: RunSpec) -> Splits:
-        """The dataset of a run.
+        """Return the dataset of a run.
 
         Raises:
-            UserError: missing or damaged data.
+            UserError: data are missing or damaged.
         """
         key = f"{spec.dataset.model_dump_json()} {spec.selection}"
         if key not in self._known:
@@ -124,7 +124,7 @@ class Datasets:
         return self._known[key]
 
     def fingerprint(self, spec: RunSpec) -> str | None:
-        """Hash of a run's data as they are now; None where they cannot be read, which a finished run can do without."""
+        """Return the hash of a run's current data; None if they cannot be read, which a finished run does not need."""
         try:
             return self.get(spec).fingerprint
         except (UserError, OSError):
@@ -132,16 +132,16 @@ class Datasets:
 
 
 def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: Executor | None = None) -> None:
-    """Do every run of a plan that is not done yet, and tell the workplace's listener how each one ended.
+    """Do all runs of a plan that are not done, and report each to the workplace's listener.
 
     Args:
         specs: the plan.
-        workplace: where.
-        executor: who runs them; this process by default.
+        workplace: folders and devices.
+        executor: runs them; this process by default.
 
     Raises:
-        UserError: missing or damaged data, or an unwritable folder.
-        KeyboardInterrupt: asked to stop; everything finished is kept, the current run can be resumed.
+        UserError: data are missing or damaged, or a folder cannot be written.
+        KeyboardInterrupt: a stop was requested; finished runs are kept, the current run can be resumed.
     """
     check_writable(workplace.root)
     try:
@@ -157,11 +157,11 @@ def do_run(
     """Do one run in this process, unless it is done or another process has it.
 
     Args:
-        number: of this run among ``runs``, for the listener.
+        number: number of this run among ``runs``, for the listener.
 
     Raises:
-        UserError: missing or damaged data, or an unwritable folder.
-        KeyboardInterrupt: a stop was asked for; the run can be resumed.
+        UserError: data are missing or damaged, or a folder cannot be written.
+        KeyboardInterrupt: a stop was requested; the run can be resumed.
     """
     if is_done(spec, workplace):
         return _found_done(spec, workplace, datasets)
@@ -182,6 +182,6 @@ def _found_done(spec: RunSpec, workplace: Workplace, datasets: Datasets) -> Ende
 
 
 def _done_meanwhile(spec: RunSpec, workplace: Workplace) -> bool:
-    """Whether another process finished a run between the first look and the lock; every process is told the same."""
+    """Return whether another process finished a run between the first check and the lock; equal on all processes."""
     engine = workplace.engine
     return engine.any(engine.is_main and is_done(spec, workplace))

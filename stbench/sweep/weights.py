@@ -1,4 +1,4 @@
-"""Scoring without training: published weights as a run of their own, and a finished run once more."""
+"""Scoring without training: public weights as a run, and a finished run again."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from stbench.train.engine import Engine
 from stbench.train.public_weights import read_public_weights
 
 SAME = 1e-6
-"""Relative difference up to which two scores of the same weights count as equal (another device, another order)."""
+"""Relative difference up to which two scores of the same weights count as equal, as devices order sums differently."""
 
 
 @dataclass(frozen=True)
 class CheckpointRun:
-    """Published weights and the run that scores them; ``inferred`` are the hyperparameters their shapes show."""
+    """Public weights and the run that scores them; ``inferred``: hyperparameters inferred from tensor shapes."""
 
     spec: RunSpec
     state: Mapping[str, Tensor]
@@ -38,7 +38,7 @@ class CheckpointRun:
 
     @property
     def assumed(self) -> dict[str, tuple[object, str]]:
-        """Hyperparameters that no shape shows, and who set each: where one is wrong, nothing fails but the score."""
+        """Hyperparameters that shapes do not show, with their origins; a wrong one changes only the score."""
         config, origins = self.spec.config, self.spec.origins
         return {key: (config[key], origin_of(origins, f"config.{key}")) for key in config if key not in self.inferred}
 
@@ -49,8 +49,8 @@ def plan_checkpoint(
     """Read a checkpoint and resolve the run that scores it.
 
     Raises:
-        UserError: the file is no checkpoint or holds code, a name or setting is unknown or does not fit, or a setting
-            that the file leaves open was not given.
+        UserError: the file is not a checkpoint or contains code, a name or setting is unknown or invalid, or a setting
+            that the file does not determine was not given.
     """
     state = read_public_weights(path)
     chosen = load_benchmark(benchmark)
@@ -77,7 +77,7 @@ def plan_checkpoint(
 
 
 def score_checkpoint(scored: CheckpointRun, dataset: Splits, workplace: Workplace) -> RunResult:
-    """Score published weights on the test split and record it; a finished one is found and kept.
+    """Score public weights on the test split and record the result; a finished one is reused.
 
     Raises:
         UserError: the weights do not fit the method with these hyperparameters, or the folder cannot be written.
@@ -98,7 +98,7 @@ def score_checkpoint(scored: CheckpointRun, dataset: Splits, workplace: Workplac
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of a run: what it recorded and what its weights give now."""
+    """One metric of a run: the recorded value and the value from its weights now."""
 
     metric: str
     recorded: float
@@ -106,20 +106,20 @@ class Line:
 
     @property
     def equal(self) -> bool:
-        """Whether the two are the same number, rounding apart."""
+        """True if the values are equal up to rounding."""
         return self.recorded == self.now or abs(self.now - self.recorded) <= SAME * abs(self.recorded)
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """A finished run scored again; ``same_data`` says whether the data files have the recorded content."""
+    """A finished run scored again; ``same_data``: the data files have the recorded content."""
 
     lines: tuple[Line, ...]
     same_data: bool
 
     @property
     def equal(self) -> bool:
-        """Whether every metric came out as recorded."""
+        """True if all metrics are as recorded."""
         return all(line.equal for line in self.lines)
 
 
@@ -127,7 +127,7 @@ def rescore(path: Path, data_dirs: tuple[Path, ...], engine: Engine) -> Rescored
     """Score a finished run's best weights again; nothing in its folder changes.
 
     Raises:
-        UserError: the folder is no finished run, its method's code changed, or its data is missing.
+        UserError: the folder is not a finished run, the method's code changed, or data are missing.
     """
     folder = finished_run(path)
     spec, recorded = folder.spec(), folder.result()

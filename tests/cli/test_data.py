@@ -158,7 +158,7 @@ def test_mistakes(arguments: list[str], expected: str) -> None:
 @pytest.mark.parametrize(
     ("dataset", "flags", "expected"),
     [
-        ("moving_digits", {"t_in": 3}, "--t-in: for data of your own only"),
+        ("moving_digits", {"t_in": 3}, "--t-in: only for your own data"),
         ("./x", {"split": "a"}, "--split 'a': expected three shares"),
         ("./x", {"split": "nan,nan,nan"}, "--split 'nan,nan,nan': expected three shares between 0 and 1"),
         ("./x", {"split": "inf,0.1,0.2"}, "--split 'inf,0.1,0.2': expected three shares"),

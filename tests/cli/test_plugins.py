@@ -64,12 +64,12 @@ def test_the_plugin_s_own_tests_pass(recurrent: bool, tmp_path: Path) -> None:
 def test_nothing_is_overwritten_and_no_name_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    assert "exists already" in refused("new-method", "mine")
+    assert "already exists" in refused("new-method", "mine")
     assert not list((tmp_path / "mine").iterdir())
     assert "There is a method 'tau' already" in refused("new-method", "tau")
     assert "There is a Python module 'json' already" in refused("new-method", "json")
     for name in ("Bad", "a-b", "1st", "class", "../x"):
-        assert "cannot be a module's name" in refused("new-method", name)
+        assert "is not a valid module name" in refused("new-method", name)
 
 
 def test_a_broken_plugin_fails_with_expected_seen_and_cause() -> None:
@@ -98,8 +98,8 @@ def test_a_shape_may_be_given() -> None:
 
 def test_mistakes_are_named() -> None:
     assert "Did you mean 'tau'?" in refused("check", "tua")
-    assert "Say what to check" in refused("check")
-    assert "Say what to check" in refused("check", "tau", "--all")
+    assert "Give names, files, or --all" in refused("check")
+    assert "Give names, files, or --all" in refused("check", "tau", "--all")
     assert "unknown key 'hidt'" in refused("check", "tau", "--set", "hidt=3")
     assert "five whole numbers" in refused("check", "tau", "--shape", "4,4")
     assert "t_in = 0" in refused("check", "tau", "--shape", "0,1,1,8,8")

@@ -90,7 +90,7 @@ def altered(whole: Path, out: Path, **values: str) -> tuple[Path, Path]:
 def test_changed_code_is_told_and_redone_on_demand(whole: Path, tmp_path: Path) -> None:
     out, path = altered(whole, tmp_path / "out", method_source="before")
     found = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
-    assert found.stdout.count("its code has changed since; --redo does it again") == 1
+    assert found.stdout.count("its code has changed since; --redo repeats the run") == 1
     again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out), "--redo")
     assert again.returncode == 0, again.stderr
     assert "already done" not in again.stdout
@@ -102,7 +102,7 @@ def test_changed_data_are_told(whole: Path, tmp_path: Path) -> None:
     out, _ = altered(whole, tmp_path / "out", data_fingerprint="before")
     found = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
     assert found.returncode == 0
-    assert found.stdout.count("the data have changed since; --redo does it again") == 1
+    assert found.stdout.count("the data have changed since; --redo repeats the run") == 1
 
 
 def test_the_plan_says_what_is_done_and_how_long_the_rest_takes(whole: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_run_in_other_hands_is_not_a_success(whole: Path, tmp_path: Path) -> N
         done = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
     assert done.returncode == 1
     assert "busy" in done.stdout
-    assert "1 of 3 runs are not in the table: another process is working on them." in done.stdout
+    assert "Not in the table: 1 run that another process is working on." in done.stdout
 
 
 def test_the_tables_keep_what_earlier_commands_measured(whole: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(whole: Path, tmp_path: Pa
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "The same command goes on from here" in output
+    assert "Repeat the command to continue" in output
     assert (only(tmp_path / "runs", "*convlstm*") / "checkpoints" / "last.pt").is_file()
     assert (only(tmp_path / "runs", "*persistence*") / "result.json").is_file()
 

@@ -41,7 +41,7 @@ def test_no_torch(arguments: list[str]) -> None:
         ("methods", ["tau", "Tan et al., CVPR 2023", "no_sa, no_da, no_ddr", "persistence", "every future frame"]),
         ("benchmarks", ["taxibj", "files needed", "moving_digits", "embedded", "paper, legacy, quick"]),
         ("metrics", ["mse_frame", "Σ", "ssim_legacy", "higher"]),
-        ("protocols", ["taxinyc", "50 epochs × batch 16, cosine", "test", "validation"]),
+        ("protocols", ["taxinyc", "50 epochs, batch size 16, cosine", "test", "validation"]),
     ],
 )
 def test_listings(kind: str, expected: list[str]) -> None:

@@ -107,7 +107,7 @@ def test_notes_on_what_was_found_done(place: Workplace, specs: tuple[RunSpec, ..
     known = result.data_fingerprint
     assert known
     assert note_on(spec, result, known) == note_on(spec, result, None) == ""
-    assert note_on(spec, result, "other") == "the data have changed since; --redo does it again"
+    assert note_on(spec, result, "other") == "the data have changed since; --redo repeats the run"
     changed = result.model_copy(update={"method_source": "other"})
-    both = "its code has changed since and the data have changed since; --redo does it again"
+    both = "its code has changed since and the data have changed since; --redo repeats the run"
     assert note_on(spec, changed, "other") == both

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from stbench.errors import counted
 from stbench.report.analysis.compare import Entry, Standing, standings
 from stbench.report.analysis.keys import code_differences, distinguish, row_key, row_labels, task_key
 from stbench.report.analysis.stretches import Stretches
@@ -139,7 +140,7 @@ class Table:
         """Title: benchmark, protocol, number of clips, and how checkpoints were selected."""
         spec = self.spec
         head = f"{spec.benchmark} v{spec.benchmark_version}, protocol {spec.protocol} ({self._selection()})"
-        return f"{head}, {self.test_clips} test clips{self.suffix}"
+        return f"{head}, {counted(self.test_clips, 'test clip')}{self.suffix}"
 
     def _selection(self) -> str:
         """Split that selected the checkpoints of the rows trained here; public weights are scored as given."""

@@ -1,7 +1,7 @@
-"""Who runs the runs of a sweep: the contract of an executor plugin (entry-point group ``stbench.executors``).
+"""The contract of an executor plugin (entry-point group ``stbench.executors``), which runs the runs of a sweep.
 
-The unit is one spec and its folder below ``workplace.root``, on a file system that every worker sees. The run folder is
-the truth: whatever an executor remembers may be lost, and the same sweep goes on from the folders alone.
+The unit of work is one spec and its folder below ``workplace.root``, on a file system that all workers share. All state
+is in run folders: an executor may lose its memory, and the same sweep continues from the folders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one run ended; ``result`` is None where another process has it, ``note`` is what a reader should know."""
+    """How a run ended; ``result`` is None if another process has the run, ``note`` is a message for the reader."""
 
     spec: RunSpec
     outcome: Outcome
@@ -34,14 +34,14 @@ class Executor(Protocol):
     """An executor plugin: a :class:`stbench.schema.Record` of its settings, a class without arguments, or an object."""
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
-        """Do the runs that are not done yet, in any order, and yield each one as it ends or is found done.
+        """Do the runs that are not done, in any order, and yield each one as it ends or is found done.
 
-        :func:`stbench.sweep.sweep.do_run` does one run, in whichever process calls it. A worker in another process
-        builds its own workplace; only what runs in this one can report steps to ``workplace.listener``.
+        :func:`stbench.sweep.sweep.do_run` does one run in the calling process. A worker in another process builds its
+        own workplace; only runs in this process can report steps to ``workplace.listener``.
 
         Raises:
-            UserError: missing or damaged data, or an unwritable folder.
-            KeyboardInterrupt: asked to stop; what is finished is kept, a stopped run can be resumed.
+            UserError: data are missing or damaged, or a folder cannot be written.
+            KeyboardInterrupt: a stop was requested; finished runs are kept, a stopped run can be resumed.
         """
 
 
@@ -54,7 +54,7 @@ EXECUTORS: Registry[Any] = Registry("executor", "stbench.executors", _check_exec
 
 
 def get_executor(name: str, settings: Mapping[str, Any] | None = None) -> Executor:
-    """Return an executor by name, with its settings where its plugin is a record.
+    """Return an executor by name, with its settings if the plugin is a record.
 
     Raises:
         UserError: the name is unknown, its plugin cannot be loaded, or a setting is unknown or does not fit.

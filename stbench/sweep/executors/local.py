@@ -1,4 +1,4 @@
-"""``--executor local``: the runs one after the other, in this process (or group of data-parallel processes)."""
+"""``--executor local``: runs in sequence in this process, or group of data-parallel processes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stbench.train.interrupt import stop_on_signals
 
 
 class Local:
-    """Does runs in order; Ctrl-C ends the step, saves and leaves."""
+    """Do runs in order; Ctrl-C finishes the step, saves and stops."""
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
-        """Do every run that is not done yet; a failed one does not stop the others."""
+        """Do all runs that are not done; a failed run does not stop the others."""
         datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
         with stop_on_signals() as stop:
             for number, spec in enumerate(specs, 1):
