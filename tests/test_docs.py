@@ -60,5 +60,6 @@ def test_the_design_names_what_exists() -> None:
     assert len(named) > 20
     homes = [ROOT, ROOT / "stbench", ROOT / "stbench" / "data"]
     assert sorted(span for span in named if not any((home / span).exists() for home in homes)) == [
-        "checkpoints"  # of a run folder
+        "checkpoints",  # these two are in run folders
+        "scenarios",
     ]

@@ -92,9 +92,7 @@ def run_command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat failed runs.")] = False,
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Repeat finished runs; the old folders are kept, hidden.")
-    ] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Repeat finished runs; old folders stay, hidden.")] = False,
     t_in: custom.TIn = None,
     t_out: custom.TOut = None,
     stride: custom.Stride = None,
