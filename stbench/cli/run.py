@@ -52,23 +52,31 @@ class Encoder(StrEnum):
     SHARED = "shared"
 
 
+ProtocolName = Annotated[str, typer.Option(help="paper | legacy (selects on test) | quick (minutes on a CPU).")]
+BudgetText = Annotated[str | None, typer.Option(help="Train every method for the same 10min, 1e15MACs or 20epochs.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
+]
+ExecutorSets = Annotated[
+    list[str] | None,
+    typer.Option("--executor-set", metavar="KEY=VALUE", help="Setting of the executor, e.g. threads=1."),
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Runs at once: short for --executor processes --executor-set jobs=N.")
+]
+
+
 def run_command(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Benchmark name, or a folder of your own.")],
     methods: Annotated[str, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,predrnn,tau:no_sa.")],
-    protocol: Annotated[
-        str, typer.Option(help="paper | legacy (selects on test) | quick (minutes on a CPU).")
-    ] = "paper",
+    protocol: ProtocolName = "paper",
     seeds: Annotated[str, typer.Option(help="Comma-separated seeds, one run each.")] = "0",
     epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the protocol's.")] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Train every method for the same 10min, 1e15MACs or 20epochs.")
-    ] = None,
+    budget: BudgetText = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch size; overrides the protocol's.")] = None,
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs without progress.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
-    ] = None,
+    set_: Sets = None,
     device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
     devices: Annotated[int, typer.Option(min=1, help="Data-parallel processes on this machine.")] = 1,
     precision: Annotated[PrecisionOption | None, typer.Option(help="32 or bf16 autocast.")] = None,
@@ -83,13 +91,8 @@ def run_command(
     download: Annotated[bool, typer.Option("--download", help="Download missing files first.")] = False,
     yes: Yes = False,
     allow_http: AllowHttp = False,
-    executor_set: Annotated[
-        list[str] | None,
-        typer.Option("--executor-set", metavar="KEY=VALUE", help="Setting of the executor, e.g. threads=1."),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once: short for --executor processes --executor-set jobs=N.")
-    ] = None,
+    executor_set: ExecutorSets = None,
+    jobs: Jobs = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat failed runs.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Repeat finished runs; old folders stay, hidden.")] = False,

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from stbench.data.benchmarks.download_list import downloads_of
-from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
+from stbench.data.benchmarks.lookup import BENCHMARKS, benchmark_forms, load_benchmark, needs_files
 from stbench.data.dataset import ReaderOptions, reader_options
 from stbench.data.formats.listing import expanded, holds_all
 from stbench.errors import UserError
@@ -57,9 +57,10 @@ def note_missing(name: str, spec: DatasetSpec, dirs: Sequence[Path]) -> str:
     options = reader_options(name, spec)
     if not options.file_sets:
         return ""
+    forms = [form["files"] for form in benchmark_forms(name)]
     folders = candidate_folders(name, dirs, options.folders)
     for folder in (folder for folder in folders if folder.is_dir()):
-        if any(holds_all(folder, choice) for choice in options.file_sets):
+        if any(holds_all(folder, choice) for choice in (*options.file_sets, *forms)):
             return ""
     patterns = options.files
     listing = ", ".join(patterns[:2]) + (f" and {len(patterns) - 2} more" if len(patterns) > 2 else "")

@@ -17,7 +17,7 @@ from stbench.data.dataset import ReaderOptions
 from stbench.errors import UserError, unknown_name
 from stbench.registry import Registry
 from stbench.schema import Benchmark, DatasetSpec, Protocol
-from stbench.settings import merge
+from stbench.settings import merge, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,12 @@ def dataset_spec(benchmark: Benchmark, protocol: Protocol) -> DatasetSpec:
 def needs_files(benchmark: Benchmark) -> bool:
     """Whether the benchmark's data must be fetched: its dataset options name ``files``."""
     return bool(ReaderOptions.read_common(benchmark.dataset.options, f"{benchmark.name}: dataset.options").files)
+
+
+def benchmark_forms(name: str) -> list[dict[str, Any]]:
+    """Options in which further forms of a benchmark's data differ, as its ``forms.yaml`` lists them; else empty."""
+    file = benchmark_folder(name) / "forms.yaml" if name in BENCHMARKS.names() else None
+    return list(read_yaml(file, list)) if file is not None and file.is_file() else []
 
 
 def published_table(name: str) -> pd.DataFrame | None:

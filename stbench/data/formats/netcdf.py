@@ -22,6 +22,7 @@ DAMAGE = (OSError, RuntimeError, ValueError, TypeError, IndexError, AssertionErr
 def open_netcdf(path: Path, name: str, variable: str | None = None, level: int = -1) -> Recording:
     """Open a variable (time, lat, lon), or one ``level`` of (time, level, lat, lon), as a recording of float32 frames.
 
+    ``level`` is an index; a variable named ``r@500`` is ``r`` at the level 500 of the file's coordinate ``level``.
     Packed values are unpacked (``scale_factor``, ``add_offset``).
 
     Raises:
@@ -33,7 +34,10 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, level: int =
         opened = _open4 if magic == HDF5_MAGIC else _open3
         with opened(path) as file:
             variables = _variables(file)
-            chosen = _chosen(path, variables, variable)
+            name_of, at, wanted = (variable or "").partition("@")
+            chosen = _chosen(path, variables, name_of or None)
+            if at:
+                level = _level(path, variables, wanted)
             shape = variables[chosen].shape
             minutes = _minutes(path, file, shape[0])
     except UserError:
@@ -45,6 +49,16 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, level: int =
     note = f"variable {chosen}"
     variant = f"{chosen} {level}"
     return Recording(name, (path,), shape[0], frame, np.dtype(np.float32), blocks, minutes, note, variant)
+
+
+def _level(path: Path, variables: dict[str, Any], wanted: str) -> int:
+    """The place of a pressure level in the file's coordinate ``level``."""
+    held = [float(value) for value in variables["level"][:]] if "level" in variables else []
+    matching = [place for place, value in enumerate(held) if wanted == f"{value:g}"]
+    if not matching:
+        listing = ", ".join(f"{value:g}" for value in held) or "none"
+        raise UserError(f"{path} lacks the level {wanted}; it holds: {listing}.")
+    return matching[0]
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

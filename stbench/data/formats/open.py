@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from stbench.data.formats import arrays, hdf5, images, netcdf, seq, video
+from stbench.data.formats import arrays, hdf5, hickle, images, netcdf, seq, tfrecord, video
 from stbench.data.formats.arrays import Layout
 from stbench.data.formats.guard import readable
 from stbench.data.formats.recording import Blocks, Recording, natural
@@ -40,6 +40,8 @@ FORMATS: dict[str, Format] = {
     "hdf5": Format(hdf5.SUFFIXES, hdf5.open_hdf5, by_folder=True),
     "netcdf": Format(netcdf.SUFFIXES, lambda paths, name, key, _: [netcdf.open_netcdf(paths[0], name, key)]),
     "seq": Format((".seq",), lambda paths, name, *_: [seq.open_seq(paths[0], name)]),
+    "hickle": Format(hickle.SUFFIXES, lambda paths, name, *_: hickle.open_hickle(paths, name), by_folder=True),
+    "tfrecord": Format(tfrecord.SUFFIXES, lambda paths, name, *_: tfrecord.open_tfrecord(paths[0], name)),
 }
 NAMED = ("npz", "hdf5", "netcdf")  # formats whose files hold arrays with names
 SUFFIXES = tuple(suffix for known in FORMATS.values() for suffix in known.suffixes)

@@ -1,7 +1,7 @@
-"""Clips named one by one in text files, as Human3.6M has them: a line is ``prefix,first frame``.
+"""Clips named one by one in text files, as Human3.6M has them: a line is ``prefix,first frame,last frame``.
 
 The pictures of a clip are ``<prefix><six digits>.jpg`` (or png), every ``step``-th from the first on. A picture that
-several clips share is decoded once. Axes: N windows, T frames.
+several clips share is decoded once; the last frame, which a line may leave out, is not read. Axes: N windows, T frames.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from stbench.data.dataset import DatasetContext, Reader, ReaderOptions, Splits
 from stbench.data.formats.guard import readable
@@ -21,19 +21,34 @@ from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.readers.chosen_files import find_folder
 from stbench.data.readers.recordings import RecordedOptions, decode_to_size, splits_of
 from stbench.data.splits.rules import DividesFrames
-from stbench.data.splits.windows import SPLITS, Cutter, SplitWindows
+from stbench.data.splits.windows import SPLITS, Cutter, SplitWindows, Windows
 from stbench.errors import UserError
 
 SUFFIXES = (".jpg", ".png")
 
 Clip = tuple[str, int]  # prefix, first frame
+Row = tuple[str, np.ndarray]  # prefix, numbers of the cached frames
 
 
 class ListedOptions(RecordedOptions):
-    """As for recordings; ``files`` are the lists, ``step`` the frames between two of a clip."""
+    """As for recordings; ``files`` are the lists, ``step`` the frames between two of a clip.
+
+    Attributes:
+        by_list: True takes training from the first list and test from the second, as published; False pools the lists
+            and divides the clips by ``split``.
+        places: patterns of further folders that may hold the pictures, under the last part of their prefix.
+    """
 
     split: DividesFrames
     step: PositiveInt = 1
+    by_list: bool = False
+    places: tuple[str, ...] = ("*", "*/images")
+
+    @model_validator(mode="after")
+    def _two_lists(self) -> ListedOptions:
+        if self.by_list and len(self.files) != 2:
+            raise ValueError(f"by_list takes two lists, training and test; got {len(self.files)}")
+        return self
 
 
 class Listed(Reader):
@@ -46,7 +61,8 @@ class Listed(Reader):
         """Decode the pictures that the lists name once, and put each clip into the split of its prefix."""
         options.augment.check(context.shape, context.name)
         folder = find_folder(options, context)
-        clips = read_lists(folder, options.files)
+        lists = [read_lists(folder, [name]) for name in options.files]
+        clips = list(dict.fromkeys(clip for found in lists for clip in found))
         if not clips:
             raise UserError(f"{context.name}: {', '.join(options.files)} in {folder} list no clip.")
         offsets = np.arange(context.shape.length) * options.step
@@ -54,21 +70,33 @@ class Listed(Reader):
         for prefix, first in clips:
             numbers[prefix].update((first + offsets).tolist())
         needed = {prefix: sorted(numbers[prefix]) for prefix in sorted(numbers)}
+        homes = [home for place in options.places for home in sorted(folder.glob(place)) if home.is_dir()]
         recordings = [
             recording
             for prefix in needed
-            for recording in open_images([_picture(folder, prefix, number) for number in needed[prefix]], prefix)
+            for recording in open_images([_picture(folder, homes, prefix, number) for number in needed[prefix]], prefix)
         ]
         cache = decode_to_size(recordings, options, context)
-        rows = [(prefix, np.searchsorted(needed[prefix], first + offsets)) for prefix, first in clips]
-        return splits_of(options, context, cache, recordings, _divide(rows, options, context, cache))
+        first_of = {recording.name: recording.first for recording in cache.index.recordings}
+
+        def rows_of(listed: Sequence[Clip]) -> list[Row]:
+            return [(prefix, first_of[prefix] + np.searchsorted(needed[prefix], at + offsets)) for prefix, at in listed]
+
+        if options.by_list:
+            train, test = (_stacked(rows_of(found), context.shape.length) for found in lists)
+            divided = SplitWindows(train, train[:0], test)
+            if context.hold_out:
+                raise UserError(f"{context.name}: by_list holds nothing out; use it with 'selection: test'.")
+        else:
+            divided = _divide(rows_of(clips), options, context, cache)
+        return splits_of(options, context, cache, recordings, divided)
 
 
 def read_lists(folder: Path, names: Sequence[str]) -> list[Clip]:
     """Read every clip of every list once, in order.
 
     Raises:
-        UserError: a line is not of the form ``prefix,frame``.
+        UserError: a line is not of the form ``prefix,first`` or ``prefix,first,last``.
     """
     found: dict[Clip, None] = {}
     for name in names:
@@ -77,38 +105,43 @@ def read_lists(folder: Path, names: Sequence[str]) -> list[Clip]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            prefix, comma, first = line.partition(",")
-            if not comma or not first.strip().isdecimal():
-                raise UserError(f"{folder / name}, line {number}: {line!r} is not 'prefix,first frame'.")
-            found[prefix.strip(), int(first)] = None
+            prefix, *numbers = (part.strip() for part in line.split(","))
+            if not prefix or len(numbers) not in (1, 2) or not all(part.isdecimal() for part in numbers):
+                raise UserError(f"{folder / name}, line {number}: {line!r} is not 'prefix,first frame,last frame'.")
+            found[prefix, int(numbers[0])] = None
     return list(found)
 
 
-def _picture(folder: Path, prefix: str, number: int) -> Path:
-    for suffix in SUFFIXES:
-        path = folder / f"{prefix}{number:06d}{suffix}"
-        if path.is_file():
-            return path
+def _picture(folder: Path, homes: Sequence[Path], prefix: str, number: int) -> Path:
+    last = prefix.rpartition("/")[2]
+    for stem in (folder / prefix, *(home / last for home in homes)):
+        for suffix in SUFFIXES:
+            path = stem.with_name(f"{stem.name}{number:06d}{suffix}")
+            if path.is_file():
+                return path
     raise UserError(
         f"{folder / prefix}{number:06d} (jpg or png) is missing, which the lists name. Extract every frame."
     )
 
 
-def _divide(
-    clips: Sequence[tuple[str, np.ndarray]], options: ListedOptions, context: DatasetContext, cache: FrameCache
-) -> SplitWindows:
-    """Put each clip (its prefix and the places of its frames) into the split of its recording."""
+def _divide(clips: Sequence[Row], options: ListedOptions, context: DatasetContext, cache: FrameCache) -> SplitWindows:
+    """Put each clip (its prefix and the numbers of its frames) into the split of its recording."""
     where, length = context.name, context.shape.length
     cutter = Cutter(cache.index.recordings, cache.minutes, length)
     spans = options.split.spans(cutter.recordings, cutter.minutes, where)
     split_of = {span.start: split for split in SPLITS for span in spans[split]}
     first_of = {recording.name: recording.first for recording in cache.index.recordings}
-    rows: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for prefix, places in clips:
         split = split_of.get(first_of[prefix])
         if split is None:
             raise UserError(f"{where}: the clip {prefix!r} of the lists belongs to none of train, val and test.")
-        rows[split].append(first_of[prefix] + places)
-    windows = SplitWindows(*(np.array(rows[split], dtype=np.int64).reshape(-1, length) for split in SPLITS))
+        rows[split].append((prefix, places))
+    windows = SplitWindows(*(_stacked(rows[split], length) for split in SPLITS))
     cutter.check_filled(windows, {split: [] for split in SPLITS}, where)
     return windows
+
+
+def _stacked(rows: Sequence[Row], length: int) -> Windows:
+    """The frame numbers of clips, (N, T)."""
+    return np.array([places for _, places in rows], dtype=np.int64).reshape(-1, length)

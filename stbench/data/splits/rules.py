@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from stbench.data.formats.recording import NO_TIME, Minutes
 from stbench.data.splits.windows import SPLITS, Cutter, Placed, Span, SplitWindows, Windows
@@ -144,13 +144,19 @@ class ByName(SpanRule):
 
 
 class ByYear(SpanRule):
-    """Frames go by the year they were taken in, first and last year included."""
+    """Frames go by the year they were taken in, first and last year included.
+
+    With ``across_files`` windows may cross from a file to the next, as published; the last ``unused_end`` frames of a
+    split are then in no window.
+    """
 
     val_joins_training: ClassVar[bool] = False  # the published habit leaves the validation years unused
     kind: Literal["year"] = "year"
     train: tuple[int, int]
     val: tuple[int, int]
     test: tuple[int, int]
+    across_files: bool = False
+    unused_end: NonNegativeInt = 0
 
     def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:
         """Cut each recording by the year of its frames."""
@@ -166,7 +172,19 @@ class ByYear(SpanRule):
                 for run in np.split(inside, np.flatnonzero(np.diff(inside) != 1) + 1):
                     if len(run):
                         spans[split].append(Span(span.start + int(run[0]), span.start + int(run[-1]) + 1))
-        return spans
+        return {split: self._joined(found) for split, found in spans.items()}
+
+    def _joined(self, spans: list[Span]) -> list[Span]:
+        """Spans that follow each other as one, its end cut; as they are where no window may cross files."""
+        if not self.across_files:
+            return spans
+        joined: list[Span] = []
+        for span in sorted(spans):
+            if joined and joined[-1].stop == span.start:
+                joined[-1] = Span(joined[-1].start, span.stop)
+            else:
+                joined.append(span)
+        return [Span(span.start, span.stop - self.unused_end) for span in joined]
 
     def _check_times(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> None:
         """Refuse undated frames, two recordings that hold the same time, and missing years."""

@@ -50,6 +50,7 @@ class WindowedSplit(Split):
         self.stored = stored
         self.windows_NT = windows_NT
         self.augment = augment
+        self.scaling = scaling
         self._offset = np.array(scaling.offset, dtype=np.float32)[:, None, None]
         self._scale = np.array(scaling.scale, dtype=np.float32)[:, None, None]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from stbench.data.formats.recording import NO_TIME, Minutes
 from stbench.errors import UserError
@@ -63,10 +63,14 @@ class SplitWindows(NamedTuple):
 
 
 class NameRule(Record):
-    """Settings of the recordings whose name matches: every ``step``-th frame is kept, windows are ``stride`` apart."""
+    """Settings of the recordings whose name matches: every ``step``-th frame is kept, windows are ``stride`` apart.
+
+    ``first`` is the first frame kept, the ``step``-th of all where nothing is said.
+    """
 
     match: str
     step: PositiveInt = 1
+    first: NonNegativeInt | None = None
     stride: PositiveInt | None = None
 
 
@@ -174,13 +178,28 @@ def windows_of(span: Span, length: int, stride: int) -> Windows:
 
 @dataclass(frozen=True)
 class ApartWindows:
-    """Windows of splits that share no frame, and how many were left out for sharing one with a later split."""
+    """Windows of splits, and how many were left out for sharing a frame with a later split.
+
+    ``leaking`` counts test windows that share a frame with training, which only a published split may have.
+    """
 
     windows: SplitWindows
     straddling: int
+    leaking: int = 0
 
 
-def keep_apart(windows: SplitWindows, hold_out: bool, where: str, join_val: bool = True) -> ApartWindows:
+def said_of_leak(apart: ApartWindows) -> str:
+    """What a data report adds where a published split leaks; else empty."""
+    if not apart.leaking:
+        return ""
+    count = len(apart.windows.test)
+    share = 100 * apart.leaking / count
+    return f"; LEAK as published: {apart.leaking} of {count} test clips ({share:.1f} %) share frames with training"
+
+
+def keep_apart(
+    windows: SplitWindows, hold_out: bool, where: str, join_val: bool = True, as_published: bool = False
+) -> ApartWindows:
     """Leave out the windows that share a frame with a later split (train < validation < test).
 
     Args:
@@ -188,11 +207,13 @@ def keep_apart(windows: SplitWindows, hold_out: bool, where: str, join_val: bool
         hold_out: False lets test stand in for validation, and trains on the validation windows as well.
         where: the benchmark's name, for messages.
         join_val: False keeps the validation windows out of training even then.
+        as_published: True leaves nothing out where nothing is held out, and counts what leaks.
 
     Raises:
         UserError: nothing is left of a split.
     """
     train, val, test = windows
+    leaking = 0
     if hold_out:
         before = len(train) + len(val)
         val = _without(val, test)
@@ -200,14 +221,17 @@ def keep_apart(windows: SplitWindows, hold_out: bool, where: str, join_val: bool
         straddling = before - len(train) - len(val)
     else:
         everything = np.concatenate([train, val]) if join_val else train
-        train, val = _without(everything, test), test
+        kept = _without(everything, test)
+        train, val = everything if as_published else kept, test
         straddling = len(everything) - len(train)
+        if as_published and len(kept) < len(everything):
+            leaking = len(test) - len(_without(test, everything))
     if not (len(train) and len(val) and len(test)):
         raise UserError(
             f"{where}: a split has no windows (train {len(train)}, validation {len(val)}, test {len(test)}) after "
             "leaving out those that share frames with a later split. Give a longer series, or check its time order."
         )
-    return ApartWindows(SplitWindows(train, val, test), straddling)
+    return ApartWindows(SplitWindows(train, val, test), straddling, leaking)
 
 
 def _without(windows_NT: Windows, *held: Windows) -> Windows:

@@ -122,7 +122,7 @@ def test_drives_and_sets_go_where_they_belong(tmp_path):
     for place, frames in (("set06/V000", 100), ("set07/V001", 40)):
         kept = [firsts[place] + n for n in range(2, frames, 3)]
         starts = test[(test[:, 0] >= firsts[place]) & (test[:, 0] < firsts[place] + 1000), 0]
-        assert starts.tolist() == [kept[n] for n in range(len(kept) - 11, -1, -20)][::-1]
+        assert starts.tolist() == [kept[n] for n in range(len(kept) - 11, -1, -11)][::-1]
 
 
 def test_cut_seq_file(tmp_path):
@@ -187,7 +187,7 @@ def test_human_lists_that_are_wrong(tmp_path):
     human.write(tmp_path)
     with (tmp_path / "test.txt").open("a") as stream:
         stream.write("images/S9_Walking.60457274_\n")
-    with pytest.raises(UserError, match=r"test\.txt, line 3: .* is not 'prefix,first frame'"):
+    with pytest.raises(UserError, match=r"test\.txt, line 3: .* is not 'prefix,first frame,last frame'"):
         build("human", tmp_path)
     human_line = (tmp_path / "test.txt").read_text().splitlines()[0]
     (tmp_path / "test.txt").write_text(f"{human_line.replace(',1', ',7')}\n")

@@ -9,6 +9,8 @@ Axes: B batch, G glyphs of a clip, T time, C = 1, H, W canvas; h, w glyph, S pix
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -20,8 +22,10 @@ from torch import Tensor
 from stbench.data.benchmarks.folders import find_files, missing_files_error
 from stbench.data.dataset import DatasetContext, Indices, Reader, ReaderOptions, Split, Splits
 from stbench.data.random_streams import stream_key, uniforms
+from stbench.data.readers.moving_images.backgrounds import Backgrounds, over_scenes, read_backgrounds
 from stbench.data.readers.moving_images.glyphs import Glyphs, Images, digits
 from stbench.data.readers.moving_images.idx_glyphs import check_content, read_idx_glyphs
+from stbench.data.readers.moving_images.noise import Noise
 from stbench.data.readers.moving_images.sequence_file import SequenceFile
 from stbench.errors import UserError
 from stbench.files import file_hash
@@ -30,10 +34,13 @@ from stbench.schema import ClipShape
 GENERATOR_VERSION = 1
 DRAWS_PER_GLYPH = 4  # which glyph, start y, start x, direction
 FILE_OPTIONS = {"files", "folders", "md5", "val_images", "test_file", "source"}
+LATER = {"motion": "reflect", "noise": None, "noisy": ("train", "val", "test"), "backgrounds": None}
+"""Options that came later, and the values under which clips are, and are named, as before."""
 STREAMS = {"train": 0, "val": 1, "test": 2}
 
 Floats = npt.NDArray[np.float64]
 Motion = Literal["reflect", "clamp"]
+SplitName = Literal["train", "val", "test"]
 
 
 class MovingImagesOptions(ReaderOptions):
@@ -55,7 +62,11 @@ class MovingImagesOptions(ReaderOptions):
         md5: accepted md5 sums (packed or unpacked) of each file; None accepts any content.
         val_images: training images held out for validation.
         test_file: name of the field's test clips (T, N, H, W) uint8, read instead of generated ones if the file is
-            there and fits the lengths and the canvas.
+            there, fits the lengths and the canvas, and the test split is not ``noisy``.
+        noise: what disturbs the past frames (:class:`stbench.data.readers.moving_images.noise.Noise`).
+        noisy: the splits that it disturbs.
+        backgrounds: colour pictures that the glyphs move over
+            (:class:`stbench.data.readers.moving_images.backgrounds.Backgrounds`).
     """
 
     glyphs: Literal["digits", "idx"] = "digits"
@@ -70,6 +81,19 @@ class MovingImagesOptions(ReaderOptions):
     md5: dict[str, tuple[str, ...]] | None = None
     val_images: PositiveInt = 6000
     test_file: str | None = None
+    noise: Noise | None = None
+    noisy: tuple[SplitName, ...] = ("train", "val", "test")
+    backgrounds: Backgrounds | None = None
+
+    @property
+    def file_sets(self) -> tuple[tuple[str, ...], ...]:
+        """The idx files, and those of the backgrounds."""
+        more = self.backgrounds.files if self.backgrounds is not None else ()
+        return ((*self.files, *more),) if self.files else ()
+
+    def noise_of(self, split: str) -> Noise | None:
+        """What disturbs the past frames of a split."""
+        return self.noise if split in self.noisy else None
 
     @model_validator(mode="after")
     def _files_fit(self) -> MovingImagesOptions:
@@ -89,11 +113,14 @@ class MovingImages(Reader):
         shape = context.shape
         glyphs = _glyphs(options, context)
         training = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
-        check_canvas(context.name, shape, training)
-        train = MovingSplit(training, "train", options.train_clips, options, shape)
-        file = _test_file(options, context)
-        test: Split = file or MovingSplit(glyphs.test, "test", options.test_clips, options, shape)
-        val = MovingSplit(glyphs.val, "val", options.val_clips, options, shape) if context.hold_out else test
+        check_canvas(context.name, shape, training, colour=options.backgrounds is not None)
+        scenes = read_backgrounds(options.backgrounds, context, options) if options.backgrounds is not None else {}
+        train = MovingSplit(training, "train", options.train_clips, options, shape, scenes.get("train"))
+        file = _test_file(options, context) if options.noise_of("test") is None else None
+        test: Split = file or MovingSplit(glyphs.test, "test", options.test_clips, options, shape, scenes.get("test"))
+        val = test
+        if context.hold_out:
+            val = MovingSplit(glyphs.val, "val", options.val_clips, options, shape, scenes.get("val"))
         held = f"{len(glyphs.val)} for validation" if context.hold_out else "validation = test"
         origin = f"test clips are the published ones of {options.test_file}" if file else "test clips generated"
         return Splits(
@@ -104,8 +131,9 @@ class MovingImages(Reader):
                 f"generated from {len(training)} glyphs for training, {held}, {len(glyphs.test)} for test; dropped "
                 f"nothing; clips: {len(train)} train (anew each epoch), {len(val)} validation, {len(test)} test"
                 + (f"; {origin}" if options.test_file else "")
+                + (f"; {options.noise.text(options.noisy)}" if options.noise is not None else "")
             ),
-            fingerprint=_fingerprint(glyphs, options, file),
+            fingerprint=_fingerprint(glyphs, options, file, scenes),
         )
 
 
@@ -131,13 +159,16 @@ def _test_file(options: MovingImagesOptions, context: DatasetContext) -> Sequenc
     return clips if clips.fits(context.shape) else None
 
 
-def _fingerprint(glyphs: Glyphs, options: MovingImagesOptions, file: SequenceFile | None) -> str:
+def _fingerprint(
+    glyphs: Glyphs, options: MovingImagesOptions, file: SequenceFile | None, scenes: Mapping[str, Images]
+) -> str:
     """Hash everything clips are drawn from; the glyphs stand for the files they come from."""
     drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
-    if options.motion == "reflect":  # which was all there was: such clips keep their name
-        drawn_from -= {"motion"}
+    drawn_from -= {key for key, before in LATER.items() if getattr(options, key) == before}
     digest = hashlib.sha256(f"{GENERATOR_VERSION} {options.model_dump_json(include=drawn_from)}".encode())
     for images in (glyphs.train, glyphs.val, glyphs.test):
+        digest.update(images.tobytes())
+    for images in scenes.values():
         digest.update(images.tobytes())
     if file is not None:
         digest.update(file_hash(file.path).encode())
@@ -147,7 +178,16 @@ def _fingerprint(glyphs: Glyphs, options: MovingImagesOptions, file: SequenceFil
 class MovingSplit(Split):
     """Clips of one split, drawn when asked for."""
 
-    def __init__(self, glyphs: Images, name: str, clips: int, options: MovingImagesOptions, shape: ClipShape) -> None:
+    def __init__(
+        self,
+        glyphs: Images,
+        name: str,
+        clips: int,
+        options: MovingImagesOptions,
+        shape: ClipShape,
+        scenes_NHWC: Images | None = None,
+    ) -> None:
+        self._scenes = scenes_NHWC
         self._glyphs = glyphs
         self._name = name
         self._clips = clips
@@ -158,20 +198,31 @@ class MovingSplit(Split):
         return self._clips
 
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Clips (B, T, 1, H, W) in [0, 1], steps of 1/255; ``epoch`` changes training clips only."""
+        """Clips (B, T, C, H, W) in [0, 1], steps of 1/255; ``epoch`` changes training clips only."""
         key = stream_key(self._options.seed, STREAMS[self._name], epoch if self._name == "train" else 0)
         draws = uniforms(key, indices, self._options.per_clip * DRAWS_PER_GLYPH)
         draws_BGD = draws.reshape(len(indices), self._options.per_clip, DRAWS_PER_GLYPH)
         chosen_BG = (draws_BGD[..., 0] * len(self._glyphs)).astype(np.int64)
         free = np.array([self._shape.height, self._shape.width]) - self._glyphs.shape[1:]
         options = self._options
-        corners_BGT2 = trajectories(draws_BGD[..., 1:], free, options.speed, self._shape.length, options.motion)
-        canvas = render(self._glyphs[chosen_BG], corners_BGT2, (self._shape.height, self._shape.width))
-        return torch.from_numpy(canvas[:, :, None]).to(torch.float32).div_(255)
+        noise, t_in = options.noise_of(self._name), self._shape.t_in
+        jolts = noise.jolts(key, indices, options.per_clip, t_in, self._shape.length) if noise is not None else None
+        path = partial(trajectories, draws_BGD[..., 1:], free, options.speed, self._shape.length, options.motion)
+        canvas = render(self._glyphs[chosen_BG], path(jolts), (self._shape.height, self._shape.width))
+        if noise is not None:
+            noise.hide(canvas[:, :t_in], key, indices)
+        if self._scenes is None:
+            return torch.from_numpy(canvas[:, :, None]).to(torch.float32).div_(255)
+        return torch.from_numpy(over_scenes(canvas, self._scenes, key, indices)).to(torch.float32).div_(255)
 
 
 def trajectories(
-    draws_BG3: Floats, free: npt.NDArray[np.int64], speed: float, length: int, motion: Motion = "reflect"
+    draws_BG3: Floats,
+    free: npt.NDArray[np.int64],
+    speed: float,
+    length: int,
+    motion: Motion = "reflect",
+    jolts_BGT2: Floats | None = None,
 ) -> Indices:
     """Upper left corners (B, G, T, 2) in pixels of glyphs that go straight and turn round at the walls.
 
@@ -181,11 +232,15 @@ def trajectories(
         speed: share of the free range moved per frame.
         length: number of frames T.
         motion: what happens at a wall, as :attr:`MovingImagesOptions.motion`.
+        jolts_BGT2: added to the direction (sine, cosine) of each step; for ``clamp`` only.
     """
     angle = 2 * np.pi * draws_BG3[..., 2]
     step = speed * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-    walk = _clamped if motion == "clamp" else _reflected
-    return np.floor(walk(draws_BG3[..., :2], step, length) * free).astype(np.int64)
+    if motion == "clamp":
+        walked = _clamped(draws_BG3[..., :2], step, length, None if jolts_BGT2 is None else speed * jolts_BGT2)
+    else:
+        walked = _reflected(draws_BG3[..., :2], step, length)
+    return np.floor(walked * free).astype(np.int64)
 
 
 def _reflected(start_BG2: Floats, step_BG2: Floats, length: int) -> Floats:
@@ -195,12 +250,12 @@ def _reflected(start_BG2: Floats, step_BG2: Floats, length: int) -> Floats:
     return folded
 
 
-def _clamped(start_BG2: Floats, step_BG2: Floats, length: int) -> Floats:
+def _clamped(start_BG2: Floats, step_BG2: Floats, length: int, jolts_BGT2: Floats | None) -> Floats:
     """Positions (B, G, T, 2): a step that leaves [0, 1] ends at the wall, and the next ones go the other way."""
     position, step = start_BG2, step_BG2
     path = np.empty((*start_BG2.shape[:2], length, 2))
     for time in range(length):
-        ahead = position + step
+        ahead = position + (step if jolts_BGT2 is None else step + jolts_BGT2[:, :, time])
         position = ahead.clip(0, 1)
         step = np.where(position == ahead, step, -step)
         path[:, :, time] = position
@@ -237,11 +292,12 @@ def _strips(glyphs_BGhw: Images, width: int) -> Images:
     return wide.reshape(*glyphs_BGhw.shape[:2], -1)[..., : (rows - 1) * width + columns]
 
 
-def check_canvas(name: str, shape: ClipShape, glyphs: Images) -> None:
-    """Refuse clips of several channels, or a canvas that is not larger than a glyph."""
+def check_canvas(name: str, shape: ClipShape, glyphs: Images, *, colour: bool = False) -> None:
+    """Refuse clips of another number of channels, or a canvas that is not larger than a glyph."""
     height, width = glyphs.shape[1:]
-    if shape.channels != 1 or shape.height <= height or shape.width <= width:
+    channels = 3 if colour else 1
+    if shape.channels != channels or shape.height <= height or shape.width <= width:
         raise UserError(
-            f"{name}: moving images need a frame (1, H, W) with H > {height} and W > {width}, the benchmark declares "
-            f"{shape.frame}."
+            f"{name}: moving images need a frame ({channels}, H, W) with H > {height} and W > {width}, the "
+            f"benchmark declares {shape.frame}."
         )

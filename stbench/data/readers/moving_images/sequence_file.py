@@ -1,6 +1,6 @@
-"""Test clips in one npy file, (T, N, H, W) uint8, as Moving MNIST has them.
+"""Test clips in one npy file, (T, N, H, W) or (T, N, H, W, C) with values 0 to 255, as Moving MNIST has them.
 
-Axes: B batch, T time, C = 1, N clips, H height, W width.
+Axes: B batch, T time, C channels, N clips, H height, W width.
 """
 
 from __future__ import annotations
@@ -16,20 +16,26 @@ from stbench.data.frame_cache.mapped import MappedArray
 from stbench.errors import UserError
 from stbench.schema import ClipShape
 
+SAMPLE = 64  # clips whose values are looked at
+
 
 class SequenceFile(Split):
     """The clips of one file, memory-mapped; the first T_in+T_out frames of each.
 
     Raises:
-        UserError: the file is damaged, or no array (T, N, H, W) of bytes.
+        UserError: the file is damaged, or no array (T, N, H, W) or (T, N, H, W, C) of brightness 0 to 255.
     """
 
     def __init__(self, path: Path, length: int) -> None:
         self._file = MappedArray(path)
         self._length = length
         array = self._file.array
-        if array.ndim != 4 or array.dtype != np.uint8 or 0 in array.shape:
-            raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, expected uint8 (T, N, H, W).")
+        if array.ndim not in (4, 5) or array.dtype.kind not in "uif" or 0 in array.shape:
+            raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, expected uint8 (T, N, H, W[, C]).")
+        if array.dtype != np.uint8:  # released as floats, perhaps: of which scale is seen in the first clips
+            some = np.asarray(array[:, :SAMPLE])
+            if not (np.isfinite(some).all() and some.min() >= 0 and 1 < some.max() <= 255):
+                raise UserError(f"{path} holds values {some.min():g} to {some.max():g}, expected brightness 0 to 255.")
 
     @property
     def path(self) -> Path:
@@ -38,14 +44,15 @@ class SequenceFile(Split):
 
     def fits(self, shape: ClipShape) -> bool:
         """Tell whether the clips are long enough and of the canvas asked for."""
-        length, _, *canvas = self._file.array.shape
-        return shape.length <= length and canvas == [shape.height, shape.width] and shape.channels == 1
+        length, _, height, width, *channels = self._file.array.shape
+        return shape.length <= length and (*(channels or [1]), height, width) == shape.frame
 
     def __len__(self) -> int:
         return int(self._file.array.shape[1])
 
     def clips(self, indices: Indices, epoch: int) -> Tensor:  # noqa: ARG002 - clips of a file have no epochs
-        """Return clips (B, T, 1, H, W) in [0, 1], steps of 1/255."""
-        frames = self._file.array[: self._length, indices].swapaxes(0, 1)[:, :, None].astype(np.float32)
+        """Return clips (B, T, C, H, W) in [0, 1], steps of 1/255."""
+        frames = self._file.array[: self._length, indices].swapaxes(0, 1).astype(np.float32)
+        frames = frames[:, :, None] if frames.ndim == 4 else np.ascontiguousarray(np.moveaxis(frames, -1, 2))
         frames /= 255
         return torch.from_numpy(frames)

@@ -26,7 +26,7 @@ from stbench.data.readers.traffic.window_npz import count_range, open_window_npz
 from stbench.data.scaling import learn_scaling
 from stbench.data.splits.rules import LastWindows, SplitRule, WindowRule
 from stbench.data.splits.windowed_split import windowed_splits
-from stbench.data.splits.windows import ApartWindows, Cutter, Span, keep_apart
+from stbench.data.splits.windows import ApartWindows, Cutter, Span, keep_apart, said_of_leak
 from stbench.errors import UserError
 from stbench.schema import Scaling
 
@@ -45,6 +45,8 @@ class FlowGridOptions(ReaderOptions):
         window_npz: written ``prepared``: name of the npz of windows
             (:mod:`stbench.data.readers.traffic.window_npz`) that may stand in for ``files``.
         prefer: which of the two to read if both exist.
+        overlap: ``keep`` trains on windows of the npz that share frames with test where validation is not held out, as
+            published.
     """
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -55,6 +57,7 @@ class FlowGridOptions(ReaderOptions):
     block: Literal["all", "longest"] = "all"
     window_npz: str | None = Field(default=None, alias="prepared")
     prefer: Literal["files", "prepared"] = "files"
+    overlap: Literal["drop", "keep"] = "drop"
     first_days: tuple[date, ...] = ()
 
     @model_validator(mode="after")
@@ -137,7 +140,7 @@ def _open_windows(path: Path, options: FlowGridOptions, context: DatasetContext)
     share = options.split.val_fraction if isinstance(options.split, WindowRule) else 0.1
     rule = LastWindows(test=len(test), val_fraction=share)
     divided = rule.take([np.concatenate([train, test])], context.name)
-    apart = keep_apart(divided, context.hold_out, context.name)
+    apart = keep_apart(divided, context.hold_out, context.name, as_published=options.overlap == "keep")
     counts = count_range(cache.frames)
     low, high = counts or (0.0, 1.0)  # a file that does not give its counts away stays in model space
     return Splits(
@@ -186,5 +189,5 @@ def _clips_of(apart: ApartWindows, context: DatasetContext) -> str:
     validation = f"{val} validation" if context.hold_out else "validation = test"
     return (
         f"{apart.straddling} windows that share frames with a later split; "
-        f"clips: {train} train, {validation}, {test} test"
+        f"clips: {train} train, {validation}, {test} test{said_of_leak(apart)}"
     )
