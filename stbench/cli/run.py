@@ -30,6 +30,20 @@ MANY = "processes"
 COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
+]
+ExecutorName = Annotated[str, typer.Option(help="Executor of the runs: local, processes, or an installed one.")]
+ExecutorSets = Annotated[
+    list[str] | None,
+    typer.Option("--executor-set", metavar="KEY=VALUE", help="Setting of the executor, e.g. threads=1."),
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Runs at once: short for --executor processes --executor-set jobs=N.")
+]
+
+
 class Device(StrEnum):
     """Devices."""
 
@@ -85,9 +99,7 @@ def run_command(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
     out: Annotated[Path, typer.Option(help="Output folder: OUT/runs/ for runs, OUT/ for the table.")] = Path("results"),
     log: Annotated[list[str] | None, typer.Option(help="Logger of epochs and results, e.g. csv.")] = None,
-    executor: Annotated[
-        str, typer.Option(help="Executor of the runs: local, processes, or an installed one.")
-    ] = DEFAULT_EXECUTOR,
+    executor: ExecutorName = DEFAULT_EXECUTOR,
     download: Annotated[bool, typer.Option("--download", help="Download missing files first.")] = False,
     yes: Yes = False,
     allow_http: AllowHttp = False,
