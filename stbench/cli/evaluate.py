@@ -11,7 +11,7 @@ from stbench.cli.run import Device
 from stbench.errors import UserError
 
 if TYPE_CHECKING:
-    from stbench.evaluate.scenarios.score import ScenarioResult
+    from stbench.evaluate.scenarios.record import ScenarioResult
 
 EXIT_DIFFERENT = 1
 

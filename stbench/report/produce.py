@@ -14,6 +14,7 @@ from stbench.report.writers.latex import DOCUMENT, sheet_latex, to_latex
 from stbench.report.writers.markdown import to_markdown
 from stbench.report.writers.profile import profile_csv, profile_markdown
 from stbench.report.writers.profile_sheets import make_sheets
+from stbench.report.writers.scenarios import scenarios_csv
 from stbench.schema.folder import write_text, write_with
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def produce(report: Report, out: Path, formats: Collection[Format]) -> list[Path
         texts["report.md"] = to_markdown(report, out, pictures)
     if Format.CSV in formats:
         texts |= {"runs.csv": to_csv(report.records), "summary.csv": summary_csv(report.sections)}
+        if any(record.scenarios for record in report.records):
+            texts["scenarios.csv"] = scenarios_csv(report.tables)
     if Format.LATEX in formats:
         texts |= {"table.tex": to_latex(report, out), "report.tex": DOCUMENT}
     if Format.HTML in formats:

@@ -16,13 +16,13 @@ from stbench.data import ClipLoader, Splits, open_dataset
 from stbench.data.loader import evenly_spaced
 from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
 from stbench.errors import UserError, is_out_of_memory
+from stbench.evaluate.overlap import overlap
 from stbench.evaluate.score import Scorer, Scores, parameter_count
 from stbench.events import RunListener, SweepListener
 from stbench.nn import METHODS, Method
 from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.environment import describe_environment, source_hash
-from stbench.sweep.overlap import overlap
 from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest

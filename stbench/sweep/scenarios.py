@@ -12,8 +12,9 @@ from stbench.data import Splits
 from stbench.data.loader import evenly_spaced
 from stbench.errors import UserError
 from stbench.evaluate.predictor import load_best
+from stbench.evaluate.scenarios.record import ScenarioResult
 from stbench.evaluate.scenarios.scenario import Case, Scenario, with_test
-from stbench.evaluate.scenarios.score import ScenarioResult, score_cases, score_scenario
+from stbench.evaluate.scenarios.score import score_cases, score_scenario
 from stbench.evaluate.scenarios.views import View
 from stbench.metrics import expand
 from stbench.nn import Method, Times

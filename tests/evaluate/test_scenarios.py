@@ -13,9 +13,10 @@ from torch import Tensor
 from stbench.data import ClipLoader, Indices, Split, Splits
 from stbench.errors import UserError
 from stbench.evaluate.scenarios.corrupt import DAMAGES
+from stbench.evaluate.scenarios.record import FILE, case_folder, folder_of, read_scenarios
 from stbench.evaluate.scenarios.rollout import Rolled
 from stbench.evaluate.scenarios.scenario import SCENARIOS, Finished, read_scenario
-from stbench.evaluate.scenarios.score import FILE, case_folder, folder_of, read_scenarios, score_scenario
+from stbench.evaluate.scenarios.score import score_scenario
 from stbench.evaluate.scenarios.views import lengthened
 from stbench.evaluate.score import Scorer
 from stbench.nn import Method, MethodConfig, Times

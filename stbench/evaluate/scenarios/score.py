@@ -2,77 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
-from pydantic import NonNegativeInt
+import numpy as np
 
 from stbench.data import ClipLoader, Splits
 from stbench.data.loader import evenly_spaced
-from stbench.errors import UserError
+from stbench.evaluate.overlap import overlap
+from stbench.evaluate.scenarios.record import FILE, CaseResult, ScenarioResult, folder_of
 from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario
 from stbench.evaluate.score import Scorer
 from stbench.nn import Method
-from stbench.schema import Record, RunSpec, Score
+from stbench.schema import RunSpec
 from stbench.schema.folder import RunFolder, write_text
 from stbench.train.engine import Engine
-
-FILE = "scenario.json"
-FOLDER = "scenarios"
-
-
-class CaseResult(Record):
-    """Scores of one case; ``clips`` were scored of ``of_clips`` of the ordinary test pass."""
-
-    label: str
-    value: float | None
-    horizon: NonNegativeInt
-    clips: NonNegativeInt
-    of_clips: NonNegativeInt
-    metrics: dict[str, Score]
-    unavailable: dict[str, str] = {}
-    rank_histogram: tuple[NonNegativeInt, ...] = ()
-
-
-class ScenarioResult(Record):
-    """What a scenario gave for one run: its cases in order, the first being what the others are compared with."""
-
-    name: str
-    kind: str
-    axis: str = ""
-    run_id: str
-    cases: tuple[CaseResult, ...]
-    finished_at: str = ""
-
-
-def folder_of(folder: RunFolder, name: str) -> Path:
-    """Where a run keeps a scenario of this name."""
-    safe = "".join(c if c.isalnum() or c in "-_=,." else "-" for c in name)
-    return folder.path / FOLDER / safe
-
-
-def case_folder(folder: RunFolder, name: str, number: int) -> RunFolder:
-    """Where a case keeps its values per sequence."""
-    return RunFolder(folder_of(folder, name) / f"case-{number}")
-
-
-def read_scenarios(folder: RunFolder) -> list[ScenarioResult]:
-    """The scenarios that a run was scored in, by name.
-
-    Raises:
-        UserError: one of them cannot be read.
-    """
-    found = []
-    for path in sorted((folder.path / FOLDER).glob(f"*/{FILE}")):
-        try:
-            found.append(ScenarioResult.parse(json.loads(path.read_text(encoding="utf-8")), str(path)))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}. Delete its folder and evaluate again.") from error
-    return found
 
 
 def score_scenario(
@@ -146,6 +93,7 @@ def _score(case: Case, spec: RunSpec, method: Method, engine: Engine, folder: Ru
         horizon=case.t_out,
         clips=scores.clips,
         of_clips=of_clips,
+        overlap=overlap(case.dataset.test, np.arange(len(case.dataset.test), dtype=np.int64)),
         metrics=scores.metrics,
         unavailable=scores.unavailable,
         rank_histogram=scores.rank_histogram,

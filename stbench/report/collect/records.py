@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stbench.errors import UserError
+from stbench.evaluate.scenarios.record import ScenarioResult, case_folder, read_scenarios
 from stbench.metrics import get_metric
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
@@ -107,6 +108,21 @@ class RunRecord:
             return None
         ordered = values if layout.order is None else values[layout.order]
         return ordered.reshape(layout.count, -1) if len(ordered) % layout.count == 0 else None
+
+    @cached_property
+    def scenarios(self) -> dict[str, ScenarioResult]:
+        """What the run gave beyond its test, by the text that asked for it; a file that cannot be read is left out."""
+        try:
+            return {result.name: result for result in read_scenarios(self.folder)}
+        except UserError:
+            return {}
+
+    def case(self, name: str, number: int) -> RunRecord:
+        """The run as it was scored in one case of a scenario."""
+        case = self.scenarios[name].cases[number]
+        changes = {"test": case.metrics, "test_clips": case.clips, "test_overlap": case.overlap}
+        result = self.result.model_copy(update=changes)
+        return RunRecord(case_folder(self.folder, name, number), self.spec, result)
 
     def samples(self) -> dict[str, NDArray[Any]]:
         """Recorded test clips: index (K,), past, future, prediction (K, T, C, H, W); empty if there are none."""

@@ -19,6 +19,7 @@ from stbench.report.encode import link, visible
 from stbench.report.numbers import arrow, format_count, format_value
 from stbench.report.writers.cells import TIED, UNTESTED, footnotes, published_sheet
 from stbench.report.writers.html_clips import encode_clips
+from stbench.report.writers.scenarios import scenario_sheets
 
 CLIP_BYTES = 2_500_000
 """Maximum size of the pictures of a page, over all tables."""
@@ -58,6 +59,7 @@ def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str
         "notes": footnotes(table),
         "section": section,
         "published": published_sheet(table.spec.benchmark, section.published),
+        "scenarios": scenario_sheets(table),
         "has_clips": clips is not None,
         "has_macs": any(row.macs for row in table.rows if row.trained),
         "data": {

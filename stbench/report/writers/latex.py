@@ -13,6 +13,7 @@ from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
 from stbench.report.encode import latex, link
 from stbench.report.writers.cells import Markup, Sheet, cells_of, footnotes, headings, published_sheet
+from stbench.report.writers.scenarios import scenario_sheets
 
 MARKUP = Markup(latex, (r"\textbf{", "}"), (r"\underline{", "}"))
 
@@ -65,6 +66,9 @@ def _section(section: Section, out: Path) -> str:
     rows = [_row(table, row, out) for row in table.rows]
     notes = [*footnotes(table), *section.optimism, *map(str, section.findings)]
     lines = [*comments, *_float(table.title, latex_table(headings(table), rows), notes)]
+    for sheet in scenario_sheets(table):
+        plain = [[latex(text) for text in row] for row in sheet.rows]
+        lines += _float(f"{table.title}: {sheet.title}", latex_table(sheet.headings, plain, sheet.names), sheet.notes)
     if section.published:
         sheet = published_sheet(table.spec.benchmark, section.published)
         plain = [[latex(text) for text in row] for row in sheet.rows]

@@ -9,6 +9,7 @@ from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
 from stbench.report.encode import link, markdown
 from stbench.report.writers.cells import Markup, Sheet, cells_of, footnotes, headings, published_sheet
+from stbench.report.writers.scenarios import scenario_sheets
 
 MARKUP = Markup(markdown, ("**", "**"), ("<u>", "</u>"))
 
@@ -71,6 +72,8 @@ def _section(number: int, section: Section, out: Path) -> str:
     if section.published:
         sheet = published_sheet(section.table.spec.benchmark, section.published)
         lines += ["### Published numbers (not measured here, not part of any mean)", "", *sheet_markdown(sheet), ""]
+    for sheet in scenario_sheets(section.table):
+        lines += [f"### {markdown(sheet.title)}", "", *sheet_markdown(sheet), ""]
     findings = [*section.findings, *section.published_findings]
     if findings:
         lines += ["### Audit: impossible or implausible numbers", "", *bullets([str(f) for f in findings]), ""]

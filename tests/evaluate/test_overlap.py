@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stbench.data.dataset import Indices, Split
-from stbench.sweep.overlap import overlap
+from stbench.evaluate.overlap import overlap
 from tests.support.stored_frames import windowed
 
 
