@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stbench.data.benchmarks.download_list import Download, check_hash
+from stbench.data.formats.listing import expanded
 from stbench.errors import UserError
 from stbench.fetch.archives import missing_members, unpack
 from stbench.fetch.ledger import check_entry, read_ledger, record
@@ -166,7 +167,7 @@ def _fetch_one(item: Download, target: Path, origin: str | None, on_bytes: OnByt
     if path.is_file():
         check_file(item, path, target)
     elif is_folder(origin):
-        if not _copy(item, Path(str(origin)).expanduser(), path, target):
+        if not _copy(item, expanded(str(origin)), path, target):
             return ABSENT
     else:
         try:
@@ -255,7 +256,7 @@ def _copy_matching(item: Download, target: Path, origin: str | None) -> str:
     """Copy what matches and is not there in this size yet, each file to its place below the origin."""
     if not is_folder(origin):
         raise UserError(f"{item.file} stands for a folder tree, which comes from a folder only. Use --from FOLDER.")
-    folder = Path(str(origin)).expanduser()
+    folder = expanded(str(origin))
     found = [path for path in sorted(folder.glob(item.file)) if path.is_file()]
     if not found and not item.optional:
         raise UserError(f"--from {folder}: {item.file} is not there.")

@@ -38,8 +38,6 @@ def readable(path: Path, kind: str) -> Iterator[None]:
         raise UserError(f"{path} needs more memory than there is ({error or 'no size known'}).") from error
     except Exception as error:
         text = " ".join(str(error).split()) or "no reason given"
-        if "unable to lock file" in text:
-            raise UserError(f"{path} is open for writing in another program. Close it there.") from error
         raise UserError(
             f"{path} cannot be read as {kind} (cut short or damaged?): {type(error).__name__}: {text}. Fetch it again."
         ) from error
@@ -121,7 +119,10 @@ def open_h5(path: Path) -> h5py.File:
         OSError: it is no HDF5 file.
     """
     regular_file(path)
-    file = h5py.File(path, "r")
+    try:
+        file = h5py.File(path, "r")
+    except BlockingIOError as error:
+        raise UserError(f"{path} is open for writing in another program. Close it there.") from error
     try:
         _check_objects(path, file)
     except BaseException:

@@ -29,7 +29,7 @@ def expanded(path: Path | str) -> Path:
     try:
         found = Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{path}: {error}. Write the path in full.") from error
+        raise UserError(f"{path}: there is no user of that name. Write the path in full.") from error
     check_name(found)
     return found
 

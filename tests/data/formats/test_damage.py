@@ -2,6 +2,8 @@
 
 import errno
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from scipy.io import netcdf_file
 from stbench.data import dataset_spec, load_benchmark, open_dataset
 from stbench.data.benchmarks.downloads import Download, fetch
 from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
-from stbench.data.formats import open_recordings
+from stbench.data.formats import guard, open_recordings
 from stbench.data.frame_cache.cache import cache_dir
 from stbench.errors import UserError
 from stbench.schema import ClipShape
@@ -239,3 +241,75 @@ def test_a_tree_keeps_its_places_and_is_not_copied_twice(tmp_path):
         fetch([item], target, "https://example.org", lambda *_: None)
     with pytest.raises(UserError, match=r"\*\*/\*\.gif is not there"):
         fetch([Download(file="**/*.gif")], target, str(source), lambda *_: None)
+
+
+def outside(folder):
+    with h5py.File(folder / "elsewhere.bin", "w") as file:
+        file["film"] = FILM
+
+
+def external_link(file, folder):
+    file["film"] = h5py.ExternalLink(str(folder / "elsewhere.bin"), "/film")
+
+
+def external_storage(file, folder):
+    (folder / "raw.bin").write_bytes(FILM.tobytes())
+    file.create_dataset("deep/film", FILM.shape, "u1", external=[(str(folder / "raw.bin"), 0, FILM.nbytes)])
+
+
+def virtual(file, folder):
+    layout = h5py.VirtualLayout(FILM.shape, "u1")
+    layout[:] = h5py.VirtualSource(str(folder / "elsewhere.bin"), "film", FILM.shape)
+    file.create_virtual_dataset("film", layout)
+
+
+def mostly_nothing(file, _):
+    file.create_dataset("film", (10**6, 100, 100), "f4", chunks=(100, 100, 100))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".nc"])
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (external_link, r"/film is a link into .*elsewhere\.bin, another file"),
+        (external_storage, r"/deep/film is values stored in .*raw\.bin, another file"),
+        (virtual, r"/film is a view of .*elsewhere\.bin, another file"),
+        (mostly_nothing, r"/film unpacks to 40\.0 GB from .* decompression bomb"),
+    ],
+)
+def test_hdf5_of_parts_elsewhere_is_refused(tmp_path, suffix, write, message):
+    outside(tmp_path)
+    with h5py.File(tmp_path / f"a{suffix}", "w") as file:
+        write(file, tmp_path)
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path)
+
+
+def test_hdf5_links_within_the_file_are_followed(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["film"] = FILM
+        file["loop"] = file["/"]
+        file["again"] = h5py.SoftLink("/nowhere")
+    assert len(opened(tmp_path).train) == 42 - 3
+
+
+def test_hdf5_open_for_writing_elsewhere(tmp_path):
+    write_h5(tmp_path / "a.h5")
+    program = f"import h5py; file = h5py.File({str(tmp_path / 'a.h5')!r}, 'a'); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match=r"a\.h5 is open for writing in another program"):
+            opened(tmp_path)
+        other.communicate("\n")
+
+
+def test_zeros_packed_small_are_refused_when_they_are_many(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros((40, 256, 256), np.uint8))
+    assert len(opened(tmp_path).train) == 28 - 3
+    monkeypatch.setattr(guard, "LARGE", 1 << 20)
+    with pytest.raises(
+        UserError, match=r"it unpacks to 0\.0 GB from 0\.00\d* MB, which is refused as a decompression bomb"
+    ):
+        opened(tmp_path)
