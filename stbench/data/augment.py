@@ -1,6 +1,6 @@
-"""Training clips seen anew each epoch: enlarged and cut, turned, mirrored; a whole clip alike.
+"""Augmentation of training clips: enlarged and cropped, rotated, mirrored, equally for all frames of a clip.
 
-What happens to a clip is drawn from (seed, epoch, index) alone, so that worker count and resume change nothing.
+The changes depend only on (seed, epoch, index), so that worker count and resume do not matter.
 Axes: B clips, T time, C channels, H, W; D draws.
 """
 
@@ -27,14 +27,14 @@ DRAWS = 5  # row and column of the cut, quarter turns, one for each mirroring: e
 
 
 class Augment(Record):
-    """What is done to training clips; nothing by default.
+    """Augmentation of training clips; none by default.
 
     Attributes:
-        crop: frames are enlarged (bilinear) to 1/crop of their size, rounded down, and a window of their own size is
-            cut at a random place; None leaves them whole.
-        turns: probabilities of turning by 0, 1, 2 and 3 quarters clockwise.
+        crop: frames are enlarged (bilinear) to 1/crop of their size, rounded down, and cropped to their size at a
+            random place; None does not crop.
+        turns: probabilities of rotation by 0, 1, 2 and 3 quarters clockwise.
         flips: directions in which a clip is mirrored with probability 1/2, after the turn.
-        seed: of the draws; independent of a run's seed.
+        seed: seed of the draws; independent of a run's seed.
     """
 
     crop: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -49,10 +49,10 @@ class Augment(Record):
         return self
 
     def check(self, shape: ClipShape, where: str) -> None:
-        """Refuse what frames of this shape cannot have done to them.
+        """Check that frames of this shape can be augmented.
 
         Raises:
-            UserError: quarter turns of frames that are not square.
+            UserError: frames are not square and would be rotated by a quarter.
         """
         if self.turns[1] + self.turns[3] > 0 and shape.height != shape.width:
             raise UserError(
@@ -62,11 +62,11 @@ class Augment(Record):
 
     @property
     def changes(self) -> bool:
-        """Whether anything is done at all."""
+        """True if clips are changed at all."""
         return self.crop is not None or self.turns[0] < 1 or bool(self.flips)
 
     def __call__(self, clips_BTCHW: Tensor, indices: Indices, epoch: int) -> Tensor:
-        """The clips numbered ``indices`` as they are in this epoch, (B, T, C, H, W)."""
+        """Return clips as augmented in this epoch, (B, T, C, H, W)."""
         if not self.changes:
             return clips_BTCHW
         draws_BD = uniforms(stream_key(self.seed, epoch), indices, DRAWS)
@@ -82,7 +82,7 @@ class Augment(Record):
 
 
 def _cut(clip_TCHW: Tensor, crop: float, down: float, right: float) -> Tensor:
-    """The clip enlarged by 1/crop, of which a window of its own size is kept; ``down`` and ``right`` in [0, 1)."""
+    """Enlarge a clip by 1/crop and crop it to its size; ``down`` and ``right`` in [0, 1) place the window."""
     height, width = clip_TCHW.shape[-2:]
     large = interpolate(clip_TCHW, size=(int(height / crop), int(width / crop)), mode="bilinear", align_corners=False)
     top = int(down * (large.shape[-2] - height + 1))

@@ -1,6 +1,6 @@
-"""Random numbers read at any place of a stream, vectorised: SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
+"""Vectorised random access to random streams: SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
 
-The n-th number of a stream is mix(key + n·γ), so that clip ``i`` reads its own numbers without drawing those before it.
+The n-th number of a stream is mix(key + n·γ), so clip ``i`` gets its numbers without drawing those before it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ MANTISSA_BITS = 53
 
 
 def stream_key(*parts: int) -> int:
-    """A 64-bit key from non-negative integers (seed, split, epoch, …)."""
+    """Return a 64-bit key for non-negative integers (seed, split, epoch, …)."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
 def uniforms(key: int, indices: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float64]:
-    """Numbers (B, count) in [0, 1): row b holds places indices[b]·count … + count-1 of the stream ``key``."""
+    """Return numbers (B, count) in [0, 1): row b has places indices[b]·count … + count-1 of the stream ``key``."""
     rows: Words = indices.astype(np.uint64)[:, None]
     places: Words = rows * np.uint64(count) + np.arange(1, count + 1).astype(np.uint64)
-    bits: Words = places * np.uint64(GAMMA) + np.uint64(key)  # wraps around at 64 bits, as the generator wants
+    bits: Words = places * np.uint64(GAMMA) + np.uint64(key)  # wraps around at 64 bits, as in the generator
     for shift, factor in MIX:
         bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
     bits = bits ^ (bits >> np.uint64(LAST_SHIFT))

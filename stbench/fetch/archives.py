@@ -1,7 +1,7 @@
-"""Zip and tar archives, unpacked whole or not at all, and nothing outside the folder.
+"""Unpacking of zip and tar archives: complete or not at all, and never outside the folder.
 
-Members are checked before anything is written, unpacked into a folder of a name nobody can foresee, and moved into
-place when all are there. What an archive held is then written beside it, so that a later check finds what was lost.
+Members are checked before anything is written, unpacked into a folder with an unpredictable name, and moved into place
+when complete. The list of members is stored, so that a later check finds missing files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST_RATIO = 100  # bytes unpacked per byte of archive; pictures and arrays s
 SMALL = 64 << 20  # archives may grow to this size whatever their ratio
 CONTENTS = ".{name}.contents"
 ZIP_MAGIC = b"PK"
-IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)  # members that are file and folder at once
+IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)  # for members that are both file and folder
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
@@ -40,7 +40,7 @@ class Member:
 
 
 class _Archive(Protocol):
-    """What zip and tar archives have in common here."""
+    """Common interface of zip and tar archives."""
 
     def members(self) -> Iterator[Member]:
         """The files.

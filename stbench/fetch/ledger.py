@@ -1,4 +1,4 @@
-"""What arrived at the first download, recorded beside the files: a later copy must be the same.
+"""Record of first downloads, stored beside the files; later copies must be identical.
 
 ``downloads.lock.json`` maps each file's name to its SHA-256, its size, where it came from and when.
 """
@@ -18,7 +18,7 @@ LEDGER = "downloads.lock.json"
 
 
 class Entry(Record):
-    """A file as it was when it first arrived; ``origin`` is an address or ``a folder``."""
+    """A file at its first download; ``origin`` is a URL or ``a folder``."""
 
     sha256: str
     size: int
@@ -27,7 +27,7 @@ class Entry(Record):
 
 
 def read_ledger(folder: Path) -> dict[str, Entry]:
-    """Return the entries by name; empty where nothing was recorded.
+    """Return the entries by name; empty without a record.
 
     Raises:
         UserError: the file is damaged.
@@ -43,10 +43,10 @@ def read_ledger(folder: Path) -> dict[str, Entry]:
 
 
 def record(folder: Path, name: str, path: Path, origin: str) -> Entry:
-    """Record a file that just arrived, or compare it with what arrived first.
+    """Record a downloaded file, or compare it with the first download.
 
     Raises:
-        UserError: it is another one than at the first download.
+        UserError: it differs from the first download.
     """
     entries = read_ledger(folder)
     seen = Entry(
@@ -64,7 +64,7 @@ def record(folder: Path, name: str, path: Path, origin: str) -> Entry:
 
 
 def check_entry(entry: Entry, sha256: str, path: Path, folder: Path) -> None:
-    """Compare a file with what arrived first.
+    """Compare a file with its first download.
 
     Raises:
         UserError: they differ.

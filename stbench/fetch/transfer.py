@@ -1,6 +1,6 @@
-"""One file over HTTP: redirects first, then ranges; resumed only while the server still has the same file.
+"""Download of a file over HTTP, with redirects and ranges; resumed only if the server still has the same file.
 
-What arrived is kept in ``.<name>.<random>.part`` beside the target, with a note of what the server said it is sending.
+Partial content is kept in ``.<name>.<random>.part`` beside the target, with the server's description of the file.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ OnBytes = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Remote:
-    """What a server says a file is: where it lies after redirects, its length, its entity tag.
+    """Description of a file by its server: address after redirects, length, entity tag.
 
     Attributes:
-        url: the address asked for.
-        place: the address that answered; ranges are asked of it.
-        length: bytes; None where the server does not say.
-        etag: a strong entity tag; None where there is none.
+        url: the requested address.
+        place: the address that answered, used for ranges.
+        length: bytes; None if unknown.
+        etag: a strong entity tag, or None.
     """
 
     url: str
@@ -50,12 +50,12 @@ class Remote:
     etag: str | None
 
     def is_same_file(self, other: Remote) -> bool:
-        """Tell whether two answers, perhaps days apart, promise the same bytes."""
+        """Return whether two answers describe the same bytes."""
         return (self.url, self.length, self.etag) == (other.url, other.length, other.etag) and self.length is not None
 
 
 def is_safe(url: str) -> bool:
-    """Tell whether nobody on the way can change what arrives: https, or this very machine."""
+    """Return whether the transfer cannot be tampered with: https, or this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
@@ -79,9 +79,9 @@ class Transfer:
 
     Args:
         url: where it is.
-        path: where it goes; nothing appears there before :meth:`finish`.
-        vouched: whether a hash of the file is published, so that a plain http address will do.
-        on_bytes: called with the file's name, its bytes so far, and its bytes in all (None if unknown).
+        path: target; it does not exist before :meth:`finish`.
+        vouched: whether a hash of the file is published, so that plain http is acceptable.
+        on_bytes: called with the file's name, its bytes so far, and its total bytes (None if unknown).
     """
 
     def __init__(self, url: str, path: Path, vouched: bool, on_bytes: OnBytes) -> None:
@@ -129,7 +129,7 @@ class Transfer:
         _note(self.part).unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove what arrived: it is not the file it should be."""
+        """Remove the downloaded bytes, which are not the expected file."""
         self.part.unlink(missing_ok=True)
         _note(self.part).unlink(missing_ok=True)
 
@@ -181,7 +181,7 @@ class Transfer:
             raise requests.ConnectionError(f"{done} of {total} bytes arrived")
 
     def _can_go_on(self) -> bool:
-        """Whether what an earlier command left is of the file that the server has now."""
+        """Return whether partial content of an earlier command belongs to the server's current file."""
         assert self._remote is not None
         try:
             known = Remote(**json.loads(_note(self.part).read_text(encoding="utf-8")))
@@ -191,7 +191,7 @@ class Transfer:
         return self._remote.is_same_file(known) and 0 < have <= (known.length or 0)
 
     def _check_hops(self, answer: requests.Response) -> None:
-        """Refuse plain http on the way to a file that no hash vouches for."""
+        """Check that no redirect uses plain http for a file without a published hash."""
         hops = [step.url for step in (*answer.history, answer)]
         unsafe = next((hop for hop in hops if not is_safe(hop)), None)
         if unsafe is not None and not self.vouched:
@@ -228,7 +228,7 @@ def _remote(url: str, answer: requests.Response) -> Remote:
 
 
 def _first_byte(answer: requests.Response, asked: int, length: int | None) -> int:
-    """The place in the file of an answer's first byte: the one asked for, or 0 where the whole file is sent.
+    """Return the position in the file of an answer's first byte: the requested one, or 0 for the whole file.
 
     Raises:
         requests.ConnectionError: another part of the file, or a part of another file.
@@ -249,13 +249,13 @@ def _first_byte(answer: requests.Response, asked: int, length: int | None) -> in
 
 
 def _is_passing(error: requests.HTTPError) -> bool:
-    """Whether the server may answer otherwise in a moment (busy, or a signed address that ran out)."""
+    """Return whether an error may pass (server busy, or an expired signed address)."""
     status = error.response.status_code if error.response is not None else 0
     return status in (408, 425, 429) or status >= 500
 
 
 def _own_part(path: Path) -> Path:
-    """What an earlier command left of a file, or a new name that nobody can foresee; links are never followed."""
+    """Return partial content of an earlier command, or a new unpredictable name; links are never followed."""
     for found in sorted(path.parent.glob(f".{_escaped(path.name)}.*.part")):
         state = found.lstat()
         if found.is_file() and not found.is_symlink() and state.st_uid == os.geteuid() and state.st_nlink == 1:
@@ -272,7 +272,7 @@ def _note(part: Path) -> Path:
 
 
 def _new_file(path: Path) -> Path:
-    """Make sure that a path is a new plain file."""
+    """Create a path as a new plain file."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     return path
@@ -287,10 +287,10 @@ def _opened(path: Path, mode: str) -> Iterator[IO[bytes]]:
 
 
 def first_that_works(urls: Sequence[str], attempt: Callable[[str], None]) -> None:
-    """Try addresses in order until one gives the file.
+    """Try addresses in order until one succeeds.
 
     Raises:
-        UserError: none does; the message has a line for each.
+        UserError: all fail; the message has a line for each.
     """
     failures: list[UserError] = []
     for url in urls:

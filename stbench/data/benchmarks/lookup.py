@@ -1,7 +1,7 @@
 """Benchmark look-up: entry-point group ``stbench.benchmarks``, one package (a folder) per benchmark.
 
-A benchmark's folder holds ``protocol.yaml``, ``README.md`` (its card) and, where something is published,
-``published.csv``. Nothing here imports torch.
+A benchmark's folder contains ``protocol.yaml``, ``README.md`` (its card) and, if numbers are published,
+``published.csv``. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _check_benchmark(plugin: Any) -> None:
 
 
 FAMILIES = "_families"
-TEMPLATE = "custom"  # the folder whose protocols a user's own data are run under; no dataset of its own
+TEMPLATE = "custom"  # the template for a user's own data; it is not a dataset
 BENCHMARKS: Registry[ModuleType | Path] = Registry(
     "benchmark", "stbench.benchmarks", _check_benchmark, hidden={TEMPLATE}
 )
@@ -50,7 +50,7 @@ def load_benchmark(name: str) -> Benchmark:
 
 
 def load_template() -> Benchmark:
-    """The benchmark that a user's own data are described by, before anything is read off them."""
+    """Return the template benchmark for a user's own data."""
     return _load(TEMPLATE)
 
 
@@ -59,7 +59,7 @@ def _load(name: str) -> Benchmark:
 
 
 def families_folder() -> Traversable:
-    """The folder of the shared fragments that ``include`` names: beside the folders of the shipped benchmarks."""
+    """Return the folder of shared fragments that ``include`` names, beside the shipped benchmarks."""
     template = BENCHMARKS.get(TEMPLATE)
     if isinstance(template, Path):
         return template.parent / FAMILIES
@@ -67,7 +67,7 @@ def families_folder() -> Traversable:
 
 
 def get_protocol(benchmark: Benchmark, name: str) -> Protocol:
-    """One protocol of a benchmark.
+    """Return a protocol of a benchmark.
 
     Raises:
         UserError: the benchmark has no such protocol (near miss suggested).
@@ -78,13 +78,13 @@ def get_protocol(benchmark: Benchmark, name: str) -> Protocol:
 
 
 def dataset_spec(benchmark: Benchmark, protocol: Protocol) -> DatasetSpec:
-    """The benchmark's reader with its options, the protocol's overrides merged over them."""
+    """Return the benchmark's reader with its options, merged with the protocol's overrides."""
     options = merge(benchmark.dataset.options, protocol.dataset)
     return DatasetSpec(reader=benchmark.dataset.reader, options=options)
 
 
 def needs_files(benchmark: Benchmark) -> bool:
-    """Whether the benchmark's data must be fetched: its dataset options name ``files``."""
+    """Return whether the benchmark needs data files: its dataset options name ``files``."""
     return bool(ReaderOptions.read_common(benchmark.dataset.options, f"{benchmark.name}: dataset.options").files)
 
 
@@ -95,7 +95,7 @@ def benchmark_forms(name: str) -> list[dict[str, Any]]:
 
 
 def published_table(name: str) -> pd.DataFrame | None:
-    """Published numbers with their source, one row per method and table; None where nothing is published."""
+    """Return published numbers with their source, one row per method and table, or None."""
     import pandas as pd
 
     file = benchmark_folder(name) / "published.csv"
@@ -106,7 +106,7 @@ def published_table(name: str) -> pd.DataFrame | None:
 
 
 def card(name: str) -> str:
-    """The benchmark's card (Markdown): what it is, units, licence, how to get it, published conventions."""
+    """Return the benchmark's card (Markdown): description, units, licence, how to get it, conventions."""
     file = benchmark_folder(name) / "README.md"
     if not file.is_file():
         raise UserError(f"The benchmark {name!r} has no card: {file} is missing.")
@@ -114,7 +114,7 @@ def card(name: str) -> str:
 
 
 def benchmark_folder(name: str) -> Traversable:
-    """The folder that holds a benchmark's files.
+    """Return the folder of a benchmark's files.
 
     Raises:
         UserError: the name is unknown (a file or folder of that name is pointed out).

@@ -1,7 +1,7 @@
-"""Reading ``protocol.yaml``: shared fragments (``include``), protocols that extend others, and who states what.
+"""Reading of ``protocol.yaml``: shared fragments (``include``), protocols that extend others, and origins of values.
 
-A fragment has the form of a protocol file and holds any part of one. Later fragments win over earlier ones, and the
-file that includes them wins over all.
+A fragment has the form of a protocol file and contains any part of one. Later fragments override earlier ones, and the
+including file overrides all.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ def read_benchmark(folder: Traversable, families: Traversable) -> Benchmark:
     """Read and check a benchmark's ``protocol.yaml``.
 
     Args:
-        folder: the benchmark's folder; relative fragments are looked for there.
-        families: the folder of the fragments that are included by name.
+        folder: the benchmark's folder, in which relative fragments are found.
+        families: the folder of fragments that are included by name.
 
     Raises:
-        UserError: a file is missing or no YAML, a key or value is wrong (both named), or files include or protocols
-            extend each other in a circle.
+        UserError: a file is missing or not YAML, a key or value is wrong, or includes or extensions form a circle.
     """
     file = folder / "protocol.yaml"
     if not file.is_file():
@@ -39,7 +38,7 @@ def read_benchmark(folder: Traversable, families: Traversable) -> Benchmark:
     if not isinstance(protocols, dict) or not protocols:
         raise UserError(f"{file}: 'protocols' must be a mapping with at least one protocol, found {protocols!r}.")
     lineages = {name: _lineage(name, protocols, str(file)) for name in protocols}
-    names = sorted(lineages, key=lambda name: (len(lineages[name]), name))  # "paper" first, whatever fragment it is in
+    names = sorted(lineages, key=lambda name: (len(lineages[name]), name))  # "paper" first, independent of its fragment
     resolved = {name: _extended(lineages[name], protocols) for name in names}
     fragments = {key: origin for key, origin in merged.origins.items() if origin != own}
     values = {**merged.values, "protocols": {name: found.values for name, found in resolved.items()}}
@@ -59,7 +58,7 @@ def _layers(
     families: Traversable,
     chain: tuple[str, ...],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A file's fragments with their labels, weakest first, then the file itself; ``chain`` holds the files above."""
+    """Return a file's fragments with labels, weakest first, then the file; ``chain`` are the including files."""
     names = values.get("include", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{file}: 'include' must be a list of names or files, found {names!r}. E.g. include: [video].")
@@ -75,7 +74,7 @@ def _layers(
 def _fragment(
     name: str, file: Traversable, folder: Traversable, families: Traversable
 ) -> tuple[Traversable, Traversable]:
-    """A fragment's file and its folder: a relative file where the name ends in .yaml, else one of the families."""
+    """Return a fragment's file and folder: a relative file if the name ends in .yaml, else one of the families."""
     if name.endswith(SUFFIX):
         *parents, last = name.split("/")
         home = folder.joinpath(*parents) if parents else folder
@@ -91,7 +90,7 @@ def _fragment(
 
 
 def _lineage(name: str, protocols: Mapping[str, Any], where: str, below: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The protocols that ``name`` extends, the most distant first, then itself."""
+    """Return the protocols that ``name`` extends, the most distant first, then itself."""
     if name in below:
         circle = [*reversed(below), name]
         raise UserError(f"{where}: protocols.{circle[0]}.extends runs in a circle: {' -> '.join(circle)}.")
@@ -108,13 +107,13 @@ def _lineage(name: str, protocols: Mapping[str, Any], where: str, below: tuple[s
 
 
 def _extended(lineage: tuple[str, ...], protocols: Mapping[str, dict[str, Any]]) -> Resolved:
-    """The bodies of a lineage merged; origins are the names of the protocols."""
+    """Merge the protocols of a lineage; origins are their names."""
     bodies = ((name, {k: v for k, v in protocols[name].items() if k != "extends"}) for name in lineage)
     return resolve(bodies)
 
 
 def _stated(resolved: Resolved, origins: Mapping[str, str]) -> dict[str, Stated]:
-    """Who states each leaf of a protocol: ``origins`` are those of the whole file, fragments included."""
+    """Return the origin of each leaf of a protocol; ``origins`` are those of the whole file with fragments."""
     stated = {}
     for path, _ in leaves(resolved.values):
         key = ".".join(path)

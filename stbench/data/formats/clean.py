@@ -1,6 +1,6 @@
-"""Clean a series of labelled slots: duplicates, incomplete days, all but the longest block.
+"""Cleaning of a series of labelled slots: duplicates, incomplete days, all but the longest block.
 
-A slot is a number that counts equal steps of time over all days, so that neighbours differ by one. Axes: T time.
+A slot is the number of a time step counted over all days, so that neighbours differ by one. Axes: T time.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Slots = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Clean:
-    """What is left out of a series besides duplicates.
+    """What to drop from a series besides duplicates.
 
     Attributes:
-        slots_per_day: slots that a whole day has.
-        incomplete_days: leave out every day that lacks a slot.
-        longest_block: keep the longest run of consecutive slots only.
+        slots_per_day: number of slots of a complete day.
+        incomplete_days: drop all days with a missing slot.
+        longest_block: keep only the longest run of consecutive slots.
     """
 
     slots_per_day: int
@@ -34,7 +34,7 @@ class Clean:
 
 @dataclass(frozen=True)
 class Dropped:
-    """Frames left out of a series, by reason."""
+    """Numbers of frames dropped from a series, by reason."""
 
     duplicated: int = 0
     incomplete_days: int = 0
@@ -49,15 +49,15 @@ class Dropped:
 
 
 def clean(slots_T: Slots, load: Callable[[], Frames], rule: Clean) -> tuple[Slots, Dropped]:
-    """Return the rows to keep, in time order, and how many were dropped for which reason.
+    """Return the rows to keep, in time order, and the numbers dropped by reason.
 
-    A slot that occurs more than once with different content is dropped altogether, because nothing says which row is
-    right; identical rows count once. Then days with a missing slot are dropped, and all but the longest block.
+    A slot that occurs more than once with different content is dropped, because the right row is unknown; identical
+    rows count once. Then days with a missing slot are dropped, and all but the longest block.
 
     Args:
-        slots_T: slot of each row.
-        load: gives the frames (T, …), to compare the rows of duplicated slots; called only if there are any.
-        rule: what else is left out.
+        slots_T: the slot of each row.
+        load: returns the frames (T, …), to compare rows of duplicated slots; called only if there are any.
+        rule: what else to drop.
     """
     rows = _without_duplicates(slots_T, load)
     duplicated = len(slots_T) - len(rows)
@@ -83,7 +83,7 @@ def consecutive_runs(slots: Slots) -> list[tuple[int, int]]:
 
 
 def _without_duplicates(slots_T: Slots, load: Callable[[], Frames]) -> Slots:
-    """Sort rows by time; of a slot's rows keep one if all are equal, else none."""
+    """Sort rows by time; keep one row of a slot if all its rows are equal, else none."""
     order = np.argsort(slots_T, kind="stable")
     slots = slots_T[order]
     again = np.flatnonzero(np.diff(slots) == 0)

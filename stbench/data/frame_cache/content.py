@@ -1,7 +1,7 @@
-"""The content of source files as one hash, remembered for as long as the files stay untouched.
+"""Hash of the content of source files, cached until the files change.
 
-Size and time of change do not tell two contents apart: copying tools set both. What the system itself notes at every
-write (the time of the inode's change) does, so hashes are remembered by that, and files are hashed anew after it moves.
+Size and modification time do not identify content, because copying tools set both. The system updates the inode's
+change time at every write, so hashes are cached by it, and files are hashed again after it changes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SHA256_LENGTH = 64
 
 
 def stamp(paths: Sequence[Path]) -> str:
-    """Return a text that changes whenever one of the files is written, replaced or renamed.
+    """Return a text that changes if one of the files is written, replaced or renamed.
 
     Raises:
-        OSError: a file is gone.
+        OSError: a file is missing.
     """
     stats = [(path, path.stat()) for path in paths]
     return "\n".join(
@@ -34,7 +34,7 @@ def stamp(paths: Sequence[Path]) -> str:
 
 
 def content_hash(paths: Sequence[Path]) -> str:
-    """Return the sha256 of the files' contents, one after the other; from memory where no file was touched since.
+    """Return the sha256 of the concatenated contents of files, from the cache if no file changed.
 
     Raises:
         OSError: a file cannot be read.
@@ -49,7 +49,7 @@ def content_hash(paths: Sequence[Path]) -> str:
     settled = time.time() - newest > SETTLED
     found = file_hash(*paths)
     if settled and stamp(paths) == seen:
-        with suppress(OSError):  # without a place to remember it, it is computed again
+        with suppress(OSError):  # the cache is not writable: the hash is computed again next time
             remembered.parent.mkdir(parents=True, exist_ok=True)
             write_text(remembered, found)
     return found

@@ -1,4 +1,4 @@
-"""Arrays that stay on disk and are opened by whoever reads them, so that they cross into worker processes unharmed."""
+"""Memory-mapped arrays that each process opens by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips that are in two splits under two names: content is compared, frame by frame, by hash.
+"""Detection of clips with equal content in two splits, by hashes of frames.
 
 Axes: F cached frames, N windows, T frames of a window.
 """
@@ -29,15 +29,15 @@ def frame_contents(frames_FCHW: Frames) -> Contents:
 
 
 def shared_clips(contents_F: Contents, one_NT: Windows, other_NT: Windows) -> int:
-    """Count the clips of the other split whose frames occur, in order, somewhere among those of the one.
+    """Count the clips of the other split whose frames occur consecutively in the first split.
 
-    Clips that hardly change (fewer than two different frames that are not constant) are left aside: nights without a
-    taxi and hours without rain are alike without being copies.
+    Clips that hardly change (fewer than two different frames that are not constant) are ignored: nights without a taxi
+    and hours without rain are equal without being copies.
     """
     length = other_NT.shape[1]
     known = {_digest(clip) for clip in contents_F[one_NT]}
     used_F = contents_F[np.unique(one_NT)]
-    if len(used_F) >= length:  # at any start, not only where the one's own clips begin
+    if len(used_F) >= length:  # at any frame, not only at the starts of clips
         known |= {_digest(run) for run in np.lib.stride_tricks.sliding_window_view(used_F, length)}
     return sum(_tells(clip) and _digest(clip) in known for clip in contents_F[other_NT])
 

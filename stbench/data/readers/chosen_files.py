@@ -1,4 +1,4 @@
-"""Where a dataset's files are, and which: a benchmark's by patterns, a user's own as the plan wrote them down."""
+"""Files of a dataset: those of a benchmark by patterns, a user's own by the list in the spec."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def find_folder(options: RecordedOptions, context: DatasetContext) -> Path:
-    """Return the folder that holds the files.
+    """Return the folder of the files.
 
     Raises:
-        UserError: no folder holds them all, or the user's own data are gone.
+        UserError: no folder contains all of them, or the user's own data are missing.
     """
     if options.path is not None:
         return _own_folder(options, options.path, context.data_dirs)
@@ -45,12 +45,12 @@ def chosen_paths(options: RecordedOptions, folder: Path) -> list[Path]:
 
 
 def _own_folder(options: RecordedOptions, planned: Path, dirs: Sequence[Path]) -> Path:
-    """The folder of a user's own data: below a folder named with ``--data-dir``, else where it was, else elsewhere."""
+    """Return the folder of a user's own data: below ``--data-dir``, else the recorded one, else other data folders."""
     planned = expanded(planned)
     single = options.listing is not None and options.listing.names == (planned.name,)
     home = planned.parent if single or planned.is_file() else planned
     others = [place for directory in dirs for place in (directory / home.name, directory)]
-    named = tuple(dirs) != data_dirs()  # not by the environment, which is for benchmarks first
+    named = tuple(dirs) != data_dirs()  # not from the environment, which is meant for benchmarks
     for folder in (*others, home) if named else (home, *others):
         if folder.is_dir() and _holds(options, folder):
             return folder
@@ -71,5 +71,5 @@ def _holds(options: RecordedOptions, folder: Path) -> bool:
 
 
 def _literal(pattern: str) -> tuple[str, ...]:
-    """A pattern, or a single file's name, in which brackets stand for themselves."""
+    """Return a pattern or file name with escaped brackets."""
     return (pattern,) if "*" in pattern else (pattern.replace("[", "[[]"),)

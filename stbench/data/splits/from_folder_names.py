@@ -1,4 +1,4 @@
-"""Folders of the user's own that say themselves which split their clips belong to: train/, val/, test/ and the like."""
+"""Splits given by the names of a user's folders: train/, val/, test/ and similar."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ VAL_OF_TRAIN = 0.125  # 0.7 to 0.1, as where nothing names a split
 
 
 def by_folders(names: Sequence[str]) -> ByName | None:
-    """Return the rule that folders (or files) named after splits stand for, case ignored; None if none is so named.
+    """Return the split rule for folders (or files) named after splits, in any letter case; None if there are none.
 
-    Where train and test are there and validation is not, it is cut from training.
+    Without a validation folder, validation is cut from training.
 
     Args:
         names: of all recordings, ``/`` between folders.
 
     Raises:
-        UserError: only some of the splits are there, a name is nearly that of a split, or the folders lie deeper.
+        UserError: training or test is missing, a name is nearly that of a split, or the folders are nested deeper.
     """
     tops = sorted({re.split("[/#]", name.removeprefix("./"), maxsplit=1)[0] for name in names})
     found = {split: [top for top in tops if top.lower() in SYNONYMS[split]] for split in SPLITS}
@@ -51,7 +51,7 @@ def _pattern(split: str) -> str:
 
 
 def _is_near(top: str) -> bool:
-    """Tell whether a name looks like a split's: tset, tests2, train_set."""
+    """Return whether a name resembles that of a split: tset, tests2, train_set."""
     words = [word for names in SYNONYMS.values() for word in names]
     letters = re.sub("[^a-z]", "", top.lower())
     begins = re.split("[^a-z]", top.lower())[0] in words
@@ -59,7 +59,7 @@ def _is_near(top: str) -> bool:
 
 
 def _check_depth(names: Sequence[str]) -> None:
-    """Refuse a folder whose subfolders hold the split folders: clips of all splits would be pooled."""
+    """Check that no subfolder contains the split folders, since clips of all splits would be pooled."""
     deeper = {part.lower(): name for name in names for part in name.removeprefix("./").split("#")[0].split("/")[1:]}
     train, test = (next((deeper[w] for w in SYNONYMS[split] if w in deeper), None) for split in ("train", "test"))
     if train and test:

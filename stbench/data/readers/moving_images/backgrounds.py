@@ -1,4 +1,4 @@
-"""Colour pictures that white glyphs move over, as in Moving MNIST on CIFAR-10.
+"""Colour pictures behind white glyphs, as in Moving MNIST on CIFAR-10.
 
 The pictures are read from CIFAR-10's binary version: records of a label and 3072 bytes, red, green and blue planes of
 32×32. Axes: B batch, N pictures, T time, C colours, H, W.
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from stbench.data.readers.moving_images.moving_images import MovingImagesOptions
 
 SIDE, RECORD = 32, 1 + 3 * 32 * 32
-SCENE = 103  # a stream of its own
+SCENE = 103  # a separate stream
 
 Images = npt.NDArray[np.uint8]
 
 
 class Backgrounds(Record):
-    """Which pictures a split's glyphs move over.
+    """Pictures behind the glyphs of each split.
 
     Attributes:
         files: training pictures, the last file the test pictures.
         pool: ``split`` keeps training, validation and test pictures apart; ``all`` draws training clips from every
-            picture, the test ones included (the published habit).
+            picture, also from test pictures (the published practice).
         val_pictures: training pictures held out for validation, the last ones.
     """
 
@@ -68,7 +68,7 @@ def read_backgrounds(
 
 
 def over_scenes(canvas_BTHW: Images, scenes_NHWC: Images, key: int, indices: Indices) -> Images:
-    """White glyphs (every value above 1) over a picture that stands still, (B, T, 3, H, W)."""
+    """Draw white glyphs (all values above 1) over still pictures, (B, T, 3, H, W)."""
     drawn = uniforms(stream_key(key, SCENE), indices, 1)[:, 0]
     scenes_BCHW = scenes_NHWC[(drawn * len(scenes_NHWC)).astype(np.int64)].transpose(0, 3, 1, 2)
     glyph = np.where(canvas_BTHW > 1, np.uint8(255), canvas_BTHW)
@@ -87,7 +87,7 @@ def _read(paths: Sequence[Path]) -> Images:
 
 
 def _enlarged(pictures_NHWC: Images, size: tuple[int, int]) -> Images:
-    """Pictures of (width, height) pixels."""
+    """Enlarge pictures to (width, height) pixels."""
     return np.stack(
         [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)) for picture in pictures_NHWC]
     )

@@ -1,4 +1,4 @@
-"""Where the small images that move come from, split so that no glyph is seen in two splits."""
+"""Sources of the glyphs that move; no glyph is in two splits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Glyphs:
 
 
 def digits(size: int) -> Glyphs:
-    """scikit-learn's bundled handwritten digits (1797 of 8×8, 0 … 16), enlarged bicubically to size×size, 0 … 255.
+    """Return scikit-learn's handwritten digits (1797 of 8×8, 0 … 16), enlarged bicubically to size×size, 0 … 255.
 
     The images are shuffled with a fixed seed, then cut 80 / 10 / 10 %.
     """

@@ -1,7 +1,7 @@
-"""Small images moving on a black canvas (Srivastava et al., ICML 2015, "Moving MNIST"), generated when asked for.
+"""Small images moving on a black canvas (Srivastava et al., ICML 2015, "Moving MNIST"), generated on demand.
 
-A clip is a function of (seed, split, epoch, index) alone: its random numbers are read at its own place of a
-counter-based stream, so that any batch of clips is drawn at once, by any worker, in any order.
+A clip depends only on (seed, split, epoch, index): its random numbers come from its place in a counter-based stream.
+Any worker can therefore draw any batch of clips, in any order.
 
 Axes: B batch, G glyphs of a clip, T time, C = 1, H, W canvas; h, w glyph, S pixels of a glyph's strip.
 """
@@ -32,10 +32,10 @@ from stbench.files import file_hash
 from stbench.schema import ClipShape
 
 GENERATOR_VERSION = 1
-DRAWS_PER_GLYPH = 4  # which glyph, start y, start x, direction
+DRAWS_PER_GLYPH = 4  # glyph, start y, start x, direction
 FILE_OPTIONS = {"files", "folders", "md5", "val_images", "test_file", "source"}
 LATER = {"motion": "reflect", "noise": None, "noisy": ("train", "val", "test"), "backgrounds": None}
-"""Options that came later, and the values under which clips are, and are named, as before."""
+"""Options added later, with the values under which clips and their fingerprint do not change."""
 STREAMS = {"train": 0, "val": 1, "test": 2}
 
 Floats = npt.NDArray[np.float64]
@@ -44,28 +44,28 @@ SplitName = Literal["train", "val", "test"]
 
 
 class MovingImagesOptions(ReaderOptions):
-    """What moves, how fast, and how many clips a split has.
+    """Glyphs, motion, and number of clips of each split.
 
     Attributes:
         glyphs: ``digits`` are scikit-learn's bundled ones, ``idx`` those of two files, training and test images.
         glyph_size: height and width of an image in pixels.
         per_clip: images in a clip.
         speed: distance moved per frame, as a share of the free range (canvas minus glyph).
-        motion: at a wall. ``clamp`` is the rule of the public generator and test clips: the image stands at the wall
-            for a frame, whatever it would have gone beyond, and one step is taken before the first frame; ``reflect``
-            folds the straight line back and starts where it was placed.
-        train_clips: clips of one training epoch; other ones in every epoch.
+        motion: rule at a wall. ``clamp`` is that of the public generator and test clips: the image stays at the wall
+            for one frame, and one step is taken before the first frame. ``reflect`` folds the straight line back and
+            starts at the drawn position.
+        train_clips: clips of one training epoch; they differ between epochs.
         val_clips: validation clips, the same in every epoch.
-        test_clips: test clips, likewise.
-        seed: of the data; independent of a run's seed, so that every method and seed sees the same clips.
+        test_clips: test clips, fixed as well.
+        seed: seed of the data; independent of a run's seed, so that all methods and seeds see the same clips.
         files: names of the idx files, training images first.
         md5: accepted md5 sums (packed or unpacked) of each file; None accepts any content.
         val_images: training images held out for validation.
-        test_file: name of the field's test clips (T, N, H, W) uint8, read instead of generated ones if the file is
-            there, fits the lengths and the canvas, and the test split is not ``noisy``.
-        noise: what disturbs the past frames (:class:`stbench.data.readers.moving_images.noise.Noise`).
-        noisy: the splits that it disturbs.
-        backgrounds: colour pictures that the glyphs move over
+        test_file: name of the public test clips (T, N, H, W) uint8, read instead of generated ones if the file
+            exists, fits the lengths and the canvas, and the test split is not ``noisy``.
+        noise: corruption of past frames (:class:`stbench.data.readers.moving_images.noise.Noise`).
+        noisy: the splits with corrupted frames.
+        backgrounds: colour pictures behind the glyphs
             (:class:`stbench.data.readers.moving_images.backgrounds.Backgrounds`).
     """
 
@@ -87,12 +87,12 @@ class MovingImagesOptions(ReaderOptions):
 
     @property
     def file_sets(self) -> tuple[tuple[str, ...], ...]:
-        """The idx files, and those of the backgrounds."""
+        """Idx files, and files of the backgrounds."""
         more = self.backgrounds.files if self.backgrounds is not None else ()
         return ((*self.files, *more),) if self.files else ()
 
     def noise_of(self, split: str) -> Noise | None:
-        """What disturbs the past frames of a split."""
+        """Return the corruption of a split's past frames, or None."""
         return self.noise if split in self.noisy else None
 
     @model_validator(mode="after")
@@ -103,13 +103,13 @@ class MovingImagesOptions(ReaderOptions):
 
 
 class MovingImages(Reader):
-    """Clips of moving glyphs; the glyphs themselves are split between train, validation and test."""
+    """Clips of moving glyphs; the glyphs are split into training, validation and test."""
 
     Options: ClassVar[type[ReaderOptions]] = MovingImagesOptions
 
     @classmethod
     def open(cls, options: MovingImagesOptions, context: DatasetContext) -> Splits:
-        """Read the glyphs; clips are drawn when asked for."""
+        """Read the glyphs; clips are drawn on demand."""
         shape = context.shape
         glyphs = _glyphs(options, context)
         training = glyphs.train if context.hold_out else np.concatenate([glyphs.train, glyphs.val])
@@ -150,7 +150,7 @@ def _glyphs(options: MovingImagesOptions, context: DatasetContext) -> Glyphs:
 
 
 def _test_file(options: MovingImagesOptions, context: DatasetContext) -> SequenceFile | None:
-    """Open the field's test clips; None if they are not there or do not fit."""
+    """Open the public test clips; None if they are missing or do not fit."""
     name = options.test_file
     found = name and find_files(context.name, context.data_dirs, [name], options.folders)
     if not found:
@@ -162,7 +162,7 @@ def _test_file(options: MovingImagesOptions, context: DatasetContext) -> Sequenc
 def _fingerprint(
     glyphs: Glyphs, options: MovingImagesOptions, file: SequenceFile | None, scenes: Mapping[str, Images]
 ) -> str:
-    """Hash everything clips are drawn from; the glyphs stand for the files they come from."""
+    """Hash all that clips are drawn from; glyphs represent their files."""
     drawn_from = set(MovingImagesOptions.model_fields) - FILE_OPTIONS
     drawn_from -= {key for key, before in LATER.items() if getattr(options, key) == before}
     digest = hashlib.sha256(f"{GENERATOR_VERSION} {options.model_dump_json(include=drawn_from)}".encode())
@@ -176,7 +176,7 @@ def _fingerprint(
 
 
 class MovingSplit(Split):
-    """Clips of one split, drawn when asked for."""
+    """Clips of one split, drawn on demand."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class MovingSplit(Split):
         return self._clips
 
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Clips (B, T, C, H, W) in [0, 1], steps of 1/255; ``epoch`` changes training clips only."""
+        """Return clips (B, T, C, H, W) in [0, 1], in steps of 1/255; ``epoch`` matters only for training clips."""
         key = stream_key(self._options.seed, STREAMS[self._name], epoch if self._name == "train" else 0)
         draws = uniforms(key, indices, self._options.per_clip * DRAWS_PER_GLYPH)
         draws_BGD = draws.reshape(len(indices), self._options.per_clip, DRAWS_PER_GLYPH)
@@ -224,7 +224,7 @@ def trajectories(
     motion: Motion = "reflect",
     jolts_BGT2: Floats | None = None,
 ) -> Indices:
-    """Upper left corners (B, G, T, 2) in pixels of glyphs that go straight and turn round at the walls.
+    """Return upper left corners (B, G, T, 2), in pixels, of glyphs that move straight and turn at walls.
 
     Args:
         draws_BG3: uniform numbers: start y, start x, direction.
@@ -244,14 +244,14 @@ def trajectories(
 
 
 def _reflected(start_BG2: Floats, step_BG2: Floats, length: int) -> Floats:
-    """Positions (B, G, T, 2): the straight line folded back into [0, 1]."""
+    """Return positions (B, G, T, 2): the straight line folded back into [0, 1]."""
     straight = start_BG2[..., None, :] + np.arange(length)[:, None] * step_BG2[..., None, :]
     folded: Floats = 1 - np.abs(straight % 2 - 1)
     return folded
 
 
 def _clamped(start_BG2: Floats, step_BG2: Floats, length: int, jolts_BGT2: Floats | None) -> Floats:
-    """Positions (B, G, T, 2): a step that leaves [0, 1] ends at the wall, and the next ones go the other way."""
+    """Return positions (B, G, T, 2): a step that leaves [0, 1] ends at the wall, and the next ones go the other way."""
     position, step = start_BG2, step_BG2
     path = np.empty((*start_BG2.shape[:2], length, 2))
     for time in range(length):
@@ -263,10 +263,10 @@ def _clamped(start_BG2: Floats, step_BG2: Floats, length: int, jolts_BGT2: Float
 
 
 def render(glyphs_BGhw: Images, corners_BGT2: Indices, canvas: tuple[int, int]) -> Images:
-    """Frames (B, T, H, W) uint8: the pixelwise maximum of the glyphs at their corners.
+    """Draw frames (B, T, H, W) uint8: the pixelwise maximum of the glyphs at their corners.
 
-    A glyph is drawn as one strip of bytes: its rows with the black between them that a canvas as wide as the frame
-    has there, so that a frame takes one copy and not h of them.
+    A glyph is stored as one strip of bytes: its rows, separated by the black pixels of a row of the frame. A frame then
+    takes one copy instead of h.
     """
     batch, count, length, _ = corners_BGT2.shape
     height, width = canvas
@@ -285,7 +285,7 @@ def render(glyphs_BGhw: Images, corners_BGT2: Indices, canvas: tuple[int, int]) 
 
 
 def _strips(glyphs_BGhw: Images, width: int) -> Images:
-    """Each glyph (B, G, S) as it lies in a black frame of this width, from its first pixel to its last."""
+    """Return each glyph (B, G, S) as in a black frame of this width, from its first pixel to its last."""
     rows, columns = glyphs_BGhw.shape[2:]
     wide = np.zeros((*glyphs_BGhw.shape[:3], width), dtype=np.uint8)
     wide[..., :columns] = glyphs_BGhw
@@ -293,7 +293,7 @@ def _strips(glyphs_BGhw: Images, width: int) -> Images:
 
 
 def check_canvas(name: str, shape: ClipShape, glyphs: Images, *, colour: bool = False) -> None:
-    """Refuse clips of another number of channels, or a canvas that is not larger than a glyph."""
+    """Check the number of channels, and that the canvas is larger than a glyph."""
     height, width = glyphs.shape[1:]
     channels = 3 if colour else 1
     if shape.channels != channels or shape.height <= height or shape.width <= width:

@@ -1,4 +1,4 @@
-"""Noisy Moving MNIST: what disturbs the past frames of a clip; future frames stay clean.
+"""Noisy Moving MNIST: corruption of the past frames of a clip; future frames stay clean.
 
 Axes: B batch, G glyphs of a clip, T time, H, W canvas.
 """
@@ -15,7 +15,7 @@ from stbench.data.dataset import Indices
 from stbench.data.random_streams import stream_key, uniforms
 from stbench.schema import Record
 
-JOLTS, HIDDEN = 101, 102  # streams of their own, so that the glyphs and their paths stay those of clean clips
+JOLTS, HIDDEN = 101, 102  # separate streams, so that glyphs and paths are those of clean clips
 TINY = 2.0**-54
 
 Floats = npt.NDArray[np.float64]
@@ -29,9 +29,9 @@ class Noise(Record):
         kind: ``dynamic`` disturbs the motion: in each past step normal numbers are added to the sine and the cosine of
             the direction, for each glyph. ``missing`` makes past frames black. ``perceptual`` makes a square of each
             past frame black.
-        sigma: standard deviation of the motion's noise, in speeds.
+        sigma: standard deviation of the motion's noise, relative to the speed.
         share: probability that a past frame is missing.
-        side: of the black square, pixels.
+        side: side of the black square in pixels.
     """
 
     kind: Literal["dynamic", "missing", "perceptual"]
@@ -40,13 +40,13 @@ class Noise(Record):
     side: PositiveInt = 24
 
     def text(self, splits: tuple[str, ...]) -> str:
-        """What a data report says of it: the condition of each split."""
+        """Describe the condition of each split for a data report."""
         named = {"train": "training", "val": "validation", "test": "test"}
         said = [f"{words} {'noisy' if split in splits else 'clean'}" for split, words in named.items()]
         return f"{self.kind} noise on past frames: {', '.join(said)}"
 
     def jolts(self, key: int, indices: Indices, glyphs: int, t_in: int, length: int) -> Floats | None:
-        """What is added to the direction of each step, (B, G, T, 2): 0 in the future; None if the motion is clean."""
+        """Draw the change of each step's direction, (B, G, T, 2), which is 0 in the future; None for clean motion."""
         if self.kind != "dynamic":
             return None
         pairs = uniforms(stream_key(key, JOLTS), indices, glyphs * t_in * 2).reshape(len(indices), glyphs, t_in, 2)

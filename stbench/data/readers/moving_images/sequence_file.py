@@ -16,7 +16,7 @@ from stbench.data.frame_cache.mapped import MappedArray
 from stbench.errors import UserError
 from stbench.schema import ClipShape
 
-SAMPLE = 64  # clips whose values are looked at
+SAMPLE = 64  # number of clips whose values are checked
 
 
 class SequenceFile(Split):
@@ -32,18 +32,18 @@ class SequenceFile(Split):
         array = self._file.array
         if array.ndim not in (4, 5) or array.dtype.kind not in "uif" or 0 in array.shape:
             raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, expected uint8 (T, N, H, W[, C]).")
-        if array.dtype != np.uint8:  # released as floats, perhaps: of which scale is seen in the first clips
+        if array.dtype != np.uint8:  # some releases have floats: the first clips show their scale
             some = np.asarray(array[:, :SAMPLE])
             if not (np.isfinite(some).all() and some.min() >= 0 and 1 < some.max() <= 255):
                 raise UserError(f"{path} holds values {some.min():g} to {some.max():g}, expected brightness 0 to 255.")
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
         return self._file.path
 
     def fits(self, shape: ClipShape) -> bool:
-        """Tell whether the clips are long enough and of the canvas asked for."""
+        """Return whether the clips are long enough and have the size of the canvas."""
         length, _, height, width, *channels = self._file.array.shape
         return shape.length <= length and (*(channels or [1]), height, width) == shape.frame
 
