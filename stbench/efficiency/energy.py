@@ -31,7 +31,7 @@ def measure_energy(predict: Callable[[], object], *, device: torch.device, batch
         torch.cuda.synchronize(device)
         return Energy(joules_per_sequence=(counter() - before) / (repeats * batch), batch=batch)
     except ImportError:
-        return Energy(reason="reading its counter needs nvidia-ml-py: pip install nvidia-ml-py")
+        return Energy(reason="nvidia-ml-py is not installed: pip install nvidia-ml-py")
     except Exception as error:  # NVML's own errors: no permission, no counter on this model
         return Energy(reason=f"the counter cannot be read ({error})")
 
