@@ -30,20 +30,6 @@ MANY = "processes"
 COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 
 
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
-]
-ExecutorName = Annotated[str, typer.Option(help="Executor of the runs: local, processes, or an installed one.")]
-ExecutorSets = Annotated[
-    list[str] | None,
-    typer.Option("--executor-set", metavar="KEY=VALUE", help="Setting of the executor, e.g. threads=1."),
-]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Runs at once: short for --executor processes --executor-set jobs=N.")
-]
-
-
 class Device(StrEnum):
     """Devices."""
 
@@ -72,6 +58,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="e.g. tau.lr=1e-3, tau.hid_t=128, epochs=3, dataset.stride=5."),
 ]
+ExecutorName = Annotated[str, typer.Option(help="Executor of the runs: local, processes, or an installed one.")]
 ExecutorSets = Annotated[
     list[str] | None,
     typer.Option("--executor-set", metavar="KEY=VALUE", help="Setting of the executor, e.g. threads=1."),

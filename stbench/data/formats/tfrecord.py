@@ -95,7 +95,7 @@ def _episode(path: Path, start: int, camera: str) -> Frames:
         held = dict(features(payload))
     except (IndexError, ValueError, struct.error) as error:
         raise _damaged(path, start, f"a record is no Example ({error})") from error
-    frames = []
+    frames: list[Frames] = []
     while (raw := held.get(f"{len(frames)}/{camera}/encoded")) is not None:
         side = round((len(raw) / 3) ** 0.5)
         if 3 * side * side != len(raw):
