@@ -10,17 +10,36 @@ import torch
 from stbench.data import BENCHMARKS, dataset_spec, evenly_spaced, get_protocol, load_benchmark, open_dataset
 from stbench.data.inspect.check import check_splits
 from stbench.schema import ClipShape, DatasetSpec
+from stbench.settings import merge
 from tests import fixtures
 
 TINY_IDX = {"md5": None, "val_images": 8, "train_clips": 60, "val_clips": 20, "test_clips": 30}
+MV_YEARS = {"split": {"kind": "year", "train": [1980, 1980], "val": [2016, 2016], "test": [2017, 2017]}}
 OPTIONS = {
     "taxibj": {"split": {"kind": "last_windows", "test": 100}},
     "mmnist": TINY_IDX,
     "mfmnist": TINY_IDX,
+    "noisy_mmnist": TINY_IDX,
+    "mmnist_cifar": TINY_IDX | {"backgrounds": {"val_pictures": 8}},
+    "bikenyc": {"split": {"kind": "last_windows", "test": 60}},
+    "weather_mv": MV_YEARS,
     "moving_digits": {"train_clips": 60, "val_clips": 20, "test_clips": 30},
 }
-WEATHER = ("weather_r", "weather_t2m", "weather_tcc", "weather_uv10")
-SHIPPED = (*OPTIONS, "human", "taxinyc", "nyctaxi30", "kth", "kitticaltech", *WEATHER)
+SEVIR = ("sevir", "sevir_diffcast", "sevir_lr", "sevir_prediff")
+WEATHER = ("weather_t2m_1p40625", "weather_r", "weather_t2m", "weather_tcc", "weather_uv10")
+SHIPPED = (
+    *OPTIONS,
+    "human",
+    "taxinyc",
+    "nyctaxi30",
+    "nycbike30",
+    "kth",
+    "kth40",
+    "kitticaltech",
+    "bair",
+    *SEVIR,
+    *WEATHER,
+)
 LEAKING = ("human", "taxibj")  # whose published splits share frames
 HALVES = {"X": slice(0, 4), "Y": slice(4, 8)}
 
@@ -41,7 +60,9 @@ def build(case, protocol):
     spec = dataset_spec(benchmark, chosen)
     quick = get_protocol(benchmark, "quick").shape  # small frames, whose numbers can be read off them
     shape = quick or benchmark.shape
-    values = DatasetSpec(reader=spec.reader, options={**spec.options, **_small(benchmark), **OPTIONS.get(name, {})})
+    values = DatasetSpec(
+        reader=spec.reader, options=merge(spec.options, {**_small(benchmark), **OPTIONS.get(name, {})})
+    )
     return open_dataset(name, values, shape, (folder,), chosen.selection == "validation")
 
 

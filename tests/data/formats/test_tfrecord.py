@@ -1,58 +1,12 @@
 """BAIR's records, written here byte by byte with a checksum of bits, not of tables."""
 
-import struct
-
 import numpy as np
 import pytest
 
 from stbench.data.formats.crc32c import crc32c
 from stbench.data.formats.tfrecord import open_tfrecord
 from stbench.errors import UserError
-
-
-def slow_crc(content):
-    """Bit by bit, as RFC 3720 defines it."""
-    state = 0xFFFFFFFF
-    for byte in content:
-        state ^= byte
-        for _ in range(8):
-            state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
-    return state ^ 0xFFFFFFFF
-
-
-def masked(content):
-    crc = slow_crc(content)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def varint(number):
-    parts = []
-    while True:
-        parts.append(number & 127 | (128 if number > 127 else 0))
-        number >>= 7
-        if not number:
-            return bytes(parts)
-
-
-def field(number, content):
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def example(frames):
-    """A serialised Example: frames as bytes, beside an action as packed floats."""
-    entries = b""
-    for number, frame in enumerate(frames):
-        image = field(1, field(1, frame.tobytes()))
-        action = field(2, field(1, struct.pack("<4f", 1, 2, 3, 4)))
-        for name, feature in ((f"{number}/image_aux1/encoded", image), (f"{number}/action", action)):
-            entries += field(1, field(1, name.encode()) + field(2, feature))
-    return field(1, entries)
-
-
-def record(payload):
-    head = struct.pack("<Q", len(payload))
-    return head + struct.pack("<I", masked(head)) + payload + struct.pack("<I", masked(payload))
-
+from tests.fixtures.bair import example, record, slow_crc
 
 EPISODES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3), dtype=np.uint8)
 

@@ -1,0 +1,1 @@
+"""BAIR robot pushing: card, protocols and published numbers."""

@@ -1,0 +1,1 @@
+"""BikeNYC (New York bicycle flow): card, protocols and published numbers."""

@@ -1,0 +1,1 @@
+"""Moving MNIST on CIFAR-10 pictures: card, protocols and published numbers."""

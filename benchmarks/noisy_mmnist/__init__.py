@@ -1,0 +1,1 @@
+"""Noisy Moving MNIST: card, protocols and published numbers."""

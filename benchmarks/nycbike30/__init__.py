@@ -1,0 +1,1 @@
+"""NYC-Bike, half-hourly: card, protocols and published numbers."""

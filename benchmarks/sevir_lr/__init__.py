@@ -1,0 +1,1 @@
+"""SEVIR-LR radar: card, protocols and published numbers."""

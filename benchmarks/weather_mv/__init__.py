@@ -1,0 +1,1 @@
+"""WeatherBench, four variables on three levels: card, protocols and published numbers."""
