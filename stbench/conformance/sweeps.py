@@ -1,4 +1,4 @@
-"""A small sweep that needs no files and no training: what checks of loggers and executors are tried on."""
+"""A small sweep without files and training, for checks of loggers and executors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIPS = "4"
 
 @cache
 def baseline_specs() -> tuple[RunSpec, ...]:
-    """The runs of a benchmark's untrained baselines, on a few clips of data that are made in memory.
+    """Return the runs of a benchmark's untrained baselines on a few clips generated in memory.
 
     Raises:
         UserError: no installed benchmark does without files.

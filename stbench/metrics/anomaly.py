@@ -1,4 +1,4 @@
-"""Anomaly correlation: how well departures from a climatology of the training data are predicted.
+"""Anomaly correlation: correlation of predicted and true departures from a climatology of the training data.
 
 Axes: B sequences, T lead times, C, H, W.
 """
@@ -20,7 +20,7 @@ _WEIGHTED = "with a, b = ŷ−c, y−c the departures from the climatology c of 
 
 
 def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
-    """Σwab, Σwa², Σwb² of each channel, (B, T, C) float64 each."""
+    """Return Σwab, Σwa², Σwb² of each channel, (B, T, C) float64 each."""
     if "anomalies" not in frames.kept:
         pred, true = (x.double() - frames.normals for x in frames.physical)
         weights = frames.row_areas[:, None]
@@ -32,7 +32,7 @@ def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _of_each_field(frames: Frames) -> tuple[Tensor, ...]:
-    """Sum over channels of the correlations that are defined, and their number."""
+    """Return the sum over channels of the defined correlations, and their number."""
     product, pred, true = _products(frames)
     below = (pred * true).sqrt()
     is_known = frames.normals.isfinite().all(-1).all(-1)

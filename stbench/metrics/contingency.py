@@ -1,4 +1,4 @@
-"""Hits, misses, false alarms and correct negatives of each frame, counted once for all event scores.
+"""Counts of hits, misses, false alarms and correct negatives of each frame, shared by all event scores.
 
 An event is a value of at least the threshold. Axes: B sequences, T lead times, C, H, W.
 """
@@ -26,12 +26,12 @@ class Counts(NamedTuple):
 
 
 def count_events(frames: Frames, threshold: float, pool: int = 1) -> Counts:
-    """Count the cells of each frame; NaN where the prediction is not finite, cells without a true value left out.
+    """Count the cells of each frame without cells that lack a true value; NaN if the prediction is not finite.
 
     Args:
-        frames: the frames, and how they map to physical units.
-        threshold: of an event, in physical units.
-        pool: cells of a block's side, of which the largest value counts; incomplete blocks at the edge are dropped.
+        frames: the frames, with their map to physical units.
+        threshold: threshold of an event, in physical units.
+        pool: side of blocks in cells, of which the largest value counts; incomplete blocks at the edge are dropped.
     """
     key = ("events", threshold, pool)
     if key not in frames.kept:
@@ -66,13 +66,13 @@ def _pooled(frames: Frames, pool: int) -> tuple[Tensor, Tensor]:
 
 
 def pooled_known(frames: Frames, pool: int) -> Tensor:
-    """Which blocks hold a true value in every cell, (B, T, C, H', W') bool."""
+    """Return which blocks have a true value in every cell, (B, T, C, H', W') bool."""
     assert frames.known is not None
     return largest((~frames.known).float(), pool) == 0
 
 
 def largest(x_BTCHW: Tensor, pool: int) -> Tensor:
-    """The largest value of each block of cells, incomplete blocks dropped: (B, T, C, H, W) -> (B, T, C, H//k, W//k)."""
+    """Return the largest value of each complete block: (B, T, C, H, W) -> (B, T, C, H//k, W//k)."""
     if pool == 1:
         return x_BTCHW
     found: Tensor = max_pool2d(x_BTCHW.flatten(0, 1).float(), pool)

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def crps(members_Mx: Tensor, true_x: Tensor, *, fair: bool) -> Tensor:
-    """Continuous ranked probability score of each cell: mean |x_i − y| − ½ mean |x_i − x_j|.
+    """Return the continuous ranked probability score of each cell: mean |x_i − y| − ½ mean |x_i − x_j|.
 
     Args:
         members_Mx: (M, …).
         true_x: (…).
-        fair: whether pairs are averaged over M(M−1), which does not depend on M, or over M² (the ensemble's own
-            distribution). One member has no pairs.
+        fair: whether pairs are averaged over M(M−1), which makes the score independent of M, or over M² (the
+            distribution of the ensemble). One member has no pairs.
 
     Returns:
-        (…), the units of the data.
+        (…), in the units of the data.
     """
     import torch
 
@@ -45,9 +45,9 @@ def crps(members_Mx: Tensor, true_x: Tensor, *, fair: bool) -> Tensor:
 
 
 def rank_histogram(members_Mx: Tensor, true_x: Tensor) -> Tensor:
-    """How many cells have k members below the truth, k = 0 … M: (M+1,) int64; flat for a calibrated ensemble.
+    """Count the cells with k members below the truth, k = 0 … M: (M+1,) int64; flat for a calibrated ensemble.
 
-    A member that equals the truth is not below it: where ties are common (no rain), the histogram leans to 0.
+    A member equal to the truth is not below it: if ties are common (no rain), the histogram is skewed to 0.
     """
     return (members_Mx < true_x).sum(0).flatten().bincount(minlength=len(members_Mx) + 1)
 
@@ -61,7 +61,7 @@ def _crps(frames: Frames, *, fair: bool) -> Tensor:
 
 
 def _spread_and_skill(frames: Frames) -> tuple[Tensor, ...]:
-    """Mean over cells of the members' variance, widened by (M+1)/M, and of the squared error of their mean."""
+    """Return the mean over cells of the members' variance times (M+1)/M, and of the squared error of their mean."""
     members = frames.physical_members.double()
     count = len(members)
     variance = members.var(0) if count > 1 else members[0] * float("nan")
@@ -71,16 +71,16 @@ def _spread_and_skill(frames: Frames) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Brier(AboveThreshold):
-    """Mean squared difference of the share of members with an event and the event itself (0 or 1)."""
+    """Mean squared difference between the share of members with an event and the event (0 or 1)."""
 
     def statistics(self, frames: Frames) -> Tensor:
-        """The mean over cells of each frame."""
+        """Return the mean over cells of each frame."""
         level = frames.in_model_space(self.threshold)
         share = (frames.members >= level).double().mean(0)
         return _mean(frames, (share - (frames.true_BTCHW >= level).double()).square()) + frames.undefined
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The mean of frames."""
+        """Return the mean of frames."""
         return means[0]
 
 

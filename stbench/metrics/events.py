@@ -26,21 +26,21 @@ _REFERENCE = "Jolliffe & Stephenson 2012"
 
 
 def ets(hits: Any, misses: Any, false_alarms: Any, correct_negatives: Any) -> Any:
-    """(H − r) / (H + M + F − r) with the hits of chance r = (H+M)(H+F)/n."""
+    """Return (H − r) / (H + M + F − r) with random hits r = (H+M)(H+F)/n."""
     cells = hits + misses + false_alarms + correct_negatives
     by_chance = ratio((hits + misses) * (hits + false_alarms), cells)
     return ratio(hits - by_chance, hits + misses + false_alarms - by_chance)
 
 
 def hss(hits: Any, misses: Any, false_alarms: Any, correct_negatives: Any) -> Any:
-    """Heidke's skill score: 2 (HC − MF) / ((H+M)(M+C) + (H+F)(F+C))."""
+    """Return Heidke's skill score: 2 (HC − MF) / ((H+M)(M+C) + (H+F)(F+C))."""
     below = (hits + misses) * (misses + correct_negatives) + (hits + false_alarms) * (false_alarms + correct_negatives)
     return ratio(2 * (hits * correct_negatives - misses * false_alarms), below)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A score of the four counts: formula, direction, and how it is computed from those in ``parts``."""
+    """A score of the four counts: formula, direction, and its function of the counts in ``parts``."""
 
     formula: str
     parts: tuple[str, ...]
@@ -64,40 +64,40 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class EventScore(AboveThreshold):
-    """One score at one threshold; ``pool`` cells of a block's side, of which the largest value counts."""
+    """One score at one threshold; ``pool``: side of blocks in cells, of which the largest value counts."""
 
     kind: str
     pool: int = 1
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
-        """The counts it is made of."""
+        """Return the counts of the score."""
         return counts_of(frames, self.kind, self.threshold, self.pool)
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The score of the counts."""
+        """Return the score of the counts."""
         return KINDS[self.kind].score(*means)
 
     def unavailable(self, frame: tuple[int, int, int]) -> str | None:
-        """Frames smaller than a block."""
+        """Return the reason if frames are smaller than a block, else None."""
         return too_small(frame, self.pool)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeanOverThresholds(EventScore):
-    """The mean of one score over all thresholds, undefined where it is at one of them."""
+    """Mean of one score over all thresholds; undefined if the score is undefined at one of them."""
 
     argument: str = "THRESHOLD/THRESHOLD/…"
     levels: tuple[float, ...] = ()
 
     def columns(self, evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:  # noqa: ARG002 - any shape
-        """One column for all thresholds."""
+        """Return one column for all thresholds."""
         return (f"{self.name}{ARGUMENT}{'/'.join(f'{value:g}' for value in self.stated(evaluation))}",)
 
     def with_argument(self, text: str) -> Self:
-        """The mean over the thresholds that the text lists, separated by ``/``.
+        """Return the mean over the thresholds in the text, separated by ``/``.
 
         Raises:
-            UserError: one of them is no number.
+            UserError: one of them is not a number.
         """
         levels = tuple(number(self.name, part) for part in text.split("/"))
         shown = [f"{level:g}" for level in levels]
@@ -106,18 +106,18 @@ class MeanOverThresholds(EventScore):
         return found
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
-        """The counts at every threshold."""
+        """Return the counts at every threshold."""
         return tuple(part for level in self.levels for part in counts_of(frames, self.kind, level, self.pool))
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The mean of the scores at the thresholds."""
+        """Return the mean of the scores at the thresholds."""
         size = len(KINDS[self.kind].parts)
         scores = [KINDS[self.kind].score(*means[i : i + size]) for i in range(0, len(means), size)]
         return sum(scores[1:], start=scores[0]) / len(scores)
 
 
 def counts_of(frames: Frames, kind: str, threshold: float, pool: int) -> tuple[Tensor, ...]:
-    """The counts that a kind of score is made of, (B, T) each."""
+    """Return the counts for a kind of score, (B, T) each."""
     from stbench.metrics.contingency import count_events
 
     counts = count_events(frames, threshold, pool)
@@ -125,7 +125,7 @@ def counts_of(frames: Frames, kind: str, threshold: float, pool: int) -> tuple[T
 
 
 def too_small(frame: tuple[int, int, int], pool: int) -> str | None:
-    """Why frames (C, H, W) cannot be pooled in blocks; None where they can."""
+    """Return the reason why frames (C, H, W) cannot be pooled in blocks, or None."""
     height, width = frame[1:]
     return f"blocks of {pool}×{pool} cells do not fit frames of {height}×{width}" if pool > min(height, width) else None
 

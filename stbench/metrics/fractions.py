@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stbench.schema import ClipShape, Evaluation
 
 WINDOWS = (5,)
-"""Sides of the neighbourhood where the evaluation states none, in cells."""
+"""Default sides of the neighbourhood, in cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,15 @@ class FractionsSkillScore(AboveThreshold):
     window: int = 0
 
     def columns(self, evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:  # noqa: ARG002 - any shape
-        """One column for each threshold and window."""
+        """Return one column for each threshold and window."""
         windows = evaluation.windows or WINDOWS
         return tuple(f"{self.name}{ARGUMENT}{t:g}w{w}" for t in self.stated(evaluation) for w in windows)
 
     def with_argument(self, text: str) -> Self:
-        """The score at a threshold in a window, as ``5w3``.
+        """Return the score at a threshold in a window, as ``5w3``.
 
         Raises:
-            UserError: the threshold is no number, or the window not odd and positive.
+            UserError: the threshold is not a number, or the window is not odd and positive.
         """
         threshold, _, side = text.partition("w")
         if not side.isdigit() or int(side) % 2 == 0:
@@ -57,7 +57,7 @@ class FractionsSkillScore(AboveThreshold):
         return found
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
-        """Sums over cells of the squared differences and of the squares of the fractions, (B, T) each."""
+        """Return sums over cells of the squared differences and of the squares of the fractions, (B, T) each."""
         from torch import float64
 
         level = frames.in_model_space(self.threshold)
@@ -78,7 +78,7 @@ class FractionsSkillScore(AboveThreshold):
         return frames.over_known(found.view(events.shape))
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """1 minus the ratio; undefined where neither field has an event."""
+        """Return 1 minus the ratio; undefined if neither field has an event."""
         return 1 - ratio(means[0], means[1])
 
 

@@ -1,4 +1,4 @@
-"""Metrics that are finished from sums: the statistics of all frames are added before anything is divided.
+"""Metrics from sums: the statistics of all frames are added before the division.
 
 Axes: B sequences, T lead times.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def ratio(above: Any, below: Any) -> Any:
-    """``above / below`` of tensors or arrays, NaN (not infinite) where ``below`` is 0.
+    """Return ``above / below`` of tensors or arrays, NaN (not infinite) where ``below`` is 0.
 
     >>> import numpy as np
     >>> with np.errstate(invalid="ignore"):
@@ -32,23 +32,23 @@ def ratio(above: Any, below: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class FromSums(Metric):
-    """A score of summed statistics: ``measure`` gives them for each frame, ``score`` is made of their means."""
+    """A score of summed statistics: ``measure`` returns them for each frame, ``score`` uses their means."""
 
     measure: Callable[[Frames], tuple[Tensor, ...]]
     score: Callable[..., Any] = ratio
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
-        """The statistics of each frame, (B, T) each."""
+        """Return the statistics of each frame, (B, T) each."""
         return self.measure(frames)
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The score of their means."""
+        """Return the score of their means."""
         return self.score(*means)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AboveThreshold(Metric):
-    """A score that depends on one value in the units of the data, its threshold.
+    """A score that depends on a threshold in the units of the data.
 
     ``setting`` names the key of the evaluation that states it; the name of a column ends in ``@`` and the value.
     """
@@ -58,14 +58,14 @@ class AboveThreshold(Metric):
     threshold: float = float("nan")
 
     def columns(self, evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:  # noqa: ARG002 - any shape
-        """One column for each threshold."""
+        """Return one column for each threshold."""
         return tuple(f"{self.name}{ARGUMENT}{value:g}" for value in self.stated(evaluation))
 
     def stated(self, evaluation: Evaluation) -> tuple[float, ...]:
-        """The thresholds that the evaluation states.
+        """Return the thresholds that the evaluation states.
 
         Raises:
-            UserError: none.
+            UserError: it states none.
         """
         found = getattr(evaluation, self.setting)
         if found is None:
@@ -78,10 +78,10 @@ class AboveThreshold(Metric):
         return tuple(found) if isinstance(found, Sequence) else (found,)
 
     def with_argument(self, text: str) -> Self:
-        """The score at a threshold.
+        """Return the score at a threshold.
 
         Raises:
-            UserError: the text is no number.
+            UserError: the text is not a number.
         """
         value = number(self.name, text)
         found: Self = bound(self, f"{value:g}", threshold=value)
@@ -89,7 +89,7 @@ class AboveThreshold(Metric):
 
 
 def bound(metric: Any, argument: str, **changes: Any) -> Any:
-    """A metric with its argument: the name and the formula say it."""
+    """Return a metric with its argument in name and formula."""
     from dataclasses import replace
 
     name = f"{metric.name.partition(ARGUMENT)[0]}{ARGUMENT}{argument}"
@@ -97,10 +97,10 @@ def bound(metric: Any, argument: str, **changes: Any) -> Any:
 
 
 def number(name: str, text: str) -> float:
-    """The number after a metric's name.
+    """Parse the number after a metric's name.
 
     Raises:
-        UserError: it is none, or not finite.
+        UserError: it is not a finite number.
     """
     try:
         value = float(text)

@@ -1,4 +1,4 @@
-"""Gradients of predicted and true frames: blur shows where errors do not. Axes: B, T, C, H, W."""
+"""Sharpness from gradients of predicted and true frames. Axes: B, T, C, H, W."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFERENCE = "Mathieu et al. 2016"
 
 
 def _gradients(x_BTCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Absolute forward differences down (…, H-1, W) and to the right (…, H, W-1)."""
+    """Return absolute forward differences down (…, H-1, W) and to the right (…, H, W-1)."""
     return x_BTCHW.diff(dim=-2).abs(), x_BTCHW.diff(dim=-1).abs()
 
 
@@ -37,7 +37,7 @@ def _gdl(frames: Frames) -> Tensor:
 
 
 def _strength(frames: Frames) -> tuple[Tensor, ...]:
-    """Mean gradient of the predicted and of the true frame, both directions added."""
+    """Return the mean gradient of the predicted and of the true frame, summed over both directions."""
     return tuple(_mean(down) + _mean(right) for down, right in _both(frames))
 
 

@@ -1,7 +1,7 @@
-"""Radially averaged power spectra of predicted and true frames: at which scales detail is lost.
+"""Radially averaged power spectra of predicted and true frames, which show the scales at which detail is lost.
 
-Ring k holds the frequencies of k cycles per length of the frame's longer side, rounded; the power of a ring is the mean
-of |FFT|² / (H·W) over it (Pulkkinen et al., pySTEPS, GMD 2019). Axes: B, T, C, H, W, K rings.
+Ring k contains the frequencies of k cycles per length of the frame's longer side, rounded; the power of a ring is the
+mean of |FFT|² / (H·W) over it (Pulkkinen et al., pySTEPS, GMD 2019). Axes: B, T, C, H, W, K rings.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from stbench.schema import ClipShape, Evaluation
 
 MOST_RINGS = 32
-"""Rings of a column whose name does not say their number: its statistics are kept for each sequence and lead time."""
+"""Default maximum number of rings, because statistics are stored for each sequence and lead time."""
 
 
 def ring_power(x_BTCHW: Tensor, rings: int) -> Tensor:
-    """Power of rings 0 … ``rings`` of each frame, channels averaged: (B, T, C, H, W) -> (B, T, K+1) float64."""
+    """Return the power of rings 0 … ``rings``, averaged over channels: (B, T, C, H, W) -> (B, T, K+1) float64."""
     import torch
 
     height, width = x_BTCHW.shape[-2:]
@@ -39,7 +39,7 @@ def ring_power(x_BTCHW: Tensor, rings: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _rings(height: int, width: int, rings: int) -> Tensor:
-    """Weights (F, K+1) that average the half spectrum of a real frame over each ring; the other half mirrors it."""
+    """Return weights (F, K+1) that average the half spectrum of a real frame over each ring."""
     import torch
 
     rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
@@ -62,14 +62,14 @@ class LogSpectralDistance(Metric):
     rings: int = 0
 
     def columns(self, evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:  # noqa: ARG002 - by shape alone
-        """One column of all rings below the highest frequency, at most a few dozen."""
+        """Return one column with all rings below the highest frequency, at most a few dozen."""
         return (f"{self.name}{ARGUMENT}{min(most_rings(shape.height, shape.width), MOST_RINGS)}",)
 
     def with_argument(self, text: str) -> Self:
-        """The distance over rings 1 … K.
+        """Return the distance over rings 1 … K.
 
         Raises:
-            UserError: K is no positive integer.
+            UserError: K is not a positive integer.
         """
         if not text.isdigit() or int(text) < 1:
             raise UserError(f"The metric {self.name}{ARGUMENT}{text}: expected a number of rings, as {self.name}@16.")
@@ -79,12 +79,12 @@ class LogSpectralDistance(Metric):
         return found
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
-        """Power of each ring of the predicted frame, then of the true one."""
+        """Return the power of each ring of the predicted frame, then of the true frame."""
         powers = [ring_power(x, self.rings)[..., 1:] for x in (frames.pred_BTCHW, frames.true_BTCHW)]
         return tuple(part for power in powers for part in power.unbind(-1))
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """√ of the mean over rings of (10 log10 of the ratio)²; undefined where a ring has no power."""
+        """Return √ of the mean over rings of (10 log10 of the ratio)²; undefined if a ring has no power."""
         log10 = _log10(means[0])
         squares = []
         for pred, true in zip(means[: self.rings], means[self.rings :], strict=True):
@@ -93,13 +93,13 @@ class LogSpectralDistance(Metric):
         return (sum(squares[1:], start=squares[0]) / self.rings) ** 0.5
 
     def unavailable(self, frame: tuple[int, int, int]) -> str | None:
-        """Frames with fewer rings."""
+        """Return the reason if frames have fewer rings, else None."""
         most = most_rings(*frame[1:])
         return f"frames of {frame[1]}×{frame[2]} have {most} rings, not {self.rings}" if self.rings > most else None
 
 
 def most_rings(height: int, width: int) -> int:
-    """Rings below the highest frequency of frames of this size, the mean (ring 0) left out."""
+    """Return the number of rings below the highest frequency of frames of this size, without the mean (ring 0)."""
     return max(1, (max(height, width) + 1) // 2 - 1)
 
 

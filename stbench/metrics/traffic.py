@@ -1,7 +1,7 @@
-"""Errors of counts: where the true flow exceeds a threshold, and relative to the whole flow, in the data's units.
+"""Errors of counts in the units of the data: above a threshold of the true flow, and relative to the total flow.
 
-Zero cells dominate maps of traffic, so a percentage error needs a mask. Means are over all cells of the test set, not
-means of frames. Axes: B sequences, T lead times, C, H, W.
+Cells with zero flow dominate traffic maps, so a percentage error needs a mask. Means are over all cells of the test
+set, not means of frames. Axes: B sequences, T lead times, C, H, W.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MASKED = "over all cells with y > threshold of the test set (one mean, not one 
 
 @dataclass(frozen=True, kw_only=True)
 class Masked(AboveThreshold):
-    """The mean of a cell's error over the cells whose true value exceeds the threshold; undefined where none does."""
+    """Mean error over cells whose true value exceeds the threshold; undefined if there are none."""
 
     setting: str = "flow_threshold"
     parts: tuple[str, ...] = ("error", "cells")
@@ -32,7 +32,7 @@ class Masked(AboveThreshold):
     root: bool = False
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
-        """The sum of the errors and the number of the cells, (B, T) each."""
+        """Return the sum of errors and the number of cells, (B, T) each."""
         _, true = frames.physical
         mask = frames.true_BTCHW > frames.in_model_space(self.threshold)  # a missing value exceeds nothing
         errors = self.error(frames.physical_error, true).where(mask, 0)
@@ -40,7 +40,7 @@ class Masked(AboveThreshold):
         return errors.sum((2, 3, 4)) + frames.undefined, cells + frames.undefined
 
     def finish(self, means: Sequence[Any]) -> Any:
-        """The mean over the cells, or its root."""
+        """Return the mean over cells, or its root."""
         mean = ratio(means[0], means[1])
         return mean**0.5 if self.root else mean
 

@@ -1,4 +1,4 @@
-"""Finished runs in scenarios, and as ensembles of seeds; nothing is trained and no ordinary score changes."""
+"""Evaluation of finished runs in scenarios and as ensembles of seeds, without training."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ ENSEMBLE_METRICS = ("crps", "crps_fair", "spread_skill")
 
 
 def run_folders(paths: Sequence[Path]) -> list[RunFolder]:
-    """The finished runs among the given run folders and folders of run folders, in order.
+    """Return the finished runs among run folders and folders of run folders, in order.
 
     Raises:
-        UserError: there is none.
+        UserError: there are none.
     """
     found: list[RunFolder] = []
     for path in paths:
@@ -51,10 +51,10 @@ def evaluate_scenario(
     engine: Engine,
     on_case: Callable[[str], None] = lambda _label: None,
 ) -> ScenarioResult:
-    """Score a finished run's best weights in a scenario and keep the result in its folder.
+    """Score a finished run's best weights in a scenario and store the result in its folder.
 
     Raises:
-        UserError: its method's code changed, its data are missing, or they cannot serve the scenario.
+        UserError: its method's code changed, or its data are missing or do not allow the scenario.
     """
     spec = folder.spec()
     dataset = splits_of(spec, data_dirs)
@@ -65,9 +65,9 @@ def evaluate_scenario(
 def evaluate_ensemble(
     folders: Sequence[RunFolder], data_dirs: tuple[Path, ...], engine: Engine
 ) -> dict[str, ScenarioResult]:
-    """Score the seeds of each row together: the mean of their predictions, and what their spread is worth.
+    """Score the seeds of each row as an ensemble: the mean of their predictions, and their spread.
 
-    The result lies in the folder of the lowest seed. Runs that have no other seed are left out.
+    The result is in the folder of the lowest seed. Runs without another seed are left out.
 
     Raises:
         UserError: no row has two seeds.
@@ -95,7 +95,7 @@ class Ensemble(Method):
         self.methods = torch.nn.ModuleList(methods)
 
     def members_at(self, past: Tensor, times: Times | None) -> Tensor:
-        """Each member's prediction, (M, B, T_out, C, H, W)."""
+        """Return the prediction of each member, (M, B, T_out, C, H, W)."""
         return torch.stack([method.predict_at(past, times).float() for method in self.methods])  # type: ignore[operator]
 
 

@@ -1,1 +1,1 @@
-"""Scenarios: finished runs scored beyond the conditions they were trained for. One file each."""
+"""Scenarios: finished runs scored under conditions other than those of training. One file each."""

@@ -60,7 +60,7 @@ DAMAGES: dict[str, Damage] = {
 
 
 class Corrupt(Scenario):
-    """Damaged inputs, the same draws for every method and severity, targets as they are; severity 0 is the clean clip.
+    """Corrupted inputs with clean targets, the same draws for every method and severity; severity 0 is the clean clip.
 
     ``missing_frames`` and ``repeated_frames``: share of past frames lost, shown as 0 or as the frame before;
     ``gauss``: σ of noise in model space; ``occlusion``: side of a square of 0, in shares of the shorter side;
@@ -84,7 +84,7 @@ class Corrupt(Scenario):
         return self
 
     def cases(self, run: Finished) -> Sequence[Case]:
-        """A case for each severity, the clean clips first."""
+        """Return a case for each severity, the clean clips first."""
         damage = next(name for name in DAMAGES if getattr(self, name) is not None)
         found = []
         for severity in sorted({0.0, *getattr(self, damage)}):

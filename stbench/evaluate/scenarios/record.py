@@ -1,4 +1,4 @@
-"""What a scenario gave: its record, and where a run keeps it. Imports no torch: reports read it."""
+"""The record of a scenario's result and its place in a run folder. Imports no torch, because reports read it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FOLDER = "scenarios"
 
 
 class CaseResult(Record):
-    """Scores of one case; ``clips`` were scored of ``of_clips`` of the ordinary test pass.
+    """Scores of one case; ``clips`` of the ``of_clips`` of the ordinary test pass were scored.
 
-    Scored clips share frames only with neighbours fewer than ``overlap`` places away; 1: with none.
+    Scored clips share frames only with neighbours fewer than ``overlap`` places away; 1 means that they share none.
     """
 
     label: str
@@ -33,7 +33,7 @@ class CaseResult(Record):
 
 
 class ScenarioResult(Record):
-    """What a scenario gave for one run: its cases in order, the first being what the others are compared with."""
+    """Result of a scenario for one run: its cases in order; the first is the reference of the others."""
 
     name: str
     kind: str
@@ -44,18 +44,18 @@ class ScenarioResult(Record):
 
 
 def folder_of(folder: RunFolder, name: str) -> Path:
-    """Where a run keeps a scenario of this name."""
+    """Return the folder of a scenario in a run folder."""
     safe = "".join(c if c.isalnum() or c in "-_=,." else "-" for c in name)
     return folder.path / FOLDER / safe
 
 
 def case_folder(folder: RunFolder, name: str, number: int) -> RunFolder:
-    """Where a case keeps its values per sequence."""
+    """Return the folder of a case's values per sequence."""
     return RunFolder(folder_of(folder, name) / f"case-{number}")
 
 
 def read_scenarios(folder: RunFolder) -> list[ScenarioResult]:
-    """The scenarios that a run was scored in, by name.
+    """Read the scenarios in which a run was scored, by name.
 
     Raises:
         UserError: one of them cannot be read.

@@ -16,14 +16,14 @@ from stbench.nn import Method, Times
 
 
 class Rollout(Scenario):
-    """Longer horizons: the method reads its last T_in frames again, block by block, and the surplus is cut."""
+    """Longer horizons: the method reads its last T_in frames again, block by block; surplus frames are cut."""
 
     kind: Literal["rollout"] = "rollout"
     axis: ClassVar[str] = ""
     horizon: PositiveInt
 
     def cases(self, run: Finished) -> Sequence[Case]:
-        """One case, over the test clips that are long enough.
+        """Return one case, over the test clips that are long enough.
 
         Raises:
             UserError: the horizon is shorter than the trained one, or no clip is long enough.
@@ -39,7 +39,7 @@ class Rollout(Scenario):
 
 
 class Rolled(Method):
-    """A method whose predictions are read again until ``horizon`` frames are there."""
+    """A method that reads its predictions again until it has ``horizon`` frames."""
 
     def __init__(self, method: Method, horizon: int) -> None:
         super().__init__(method.shape.model_copy(update={"t_out": horizon}), method.config)
@@ -58,7 +58,7 @@ class Rolled(Method):
 
 
 def _long_enough(times_BT: Times, length: int) -> Times:
-    """Times continued at their last step; the last block may predict more frames than are scored."""
+    """Continue times at their last step, because the last block may predict more frames than are scored."""
     step = times_BT[:, -1:] - times_BT[:, -2:-1]
     missing = max(0, length - times_BT.shape[1])
     further = times_BT[:, -1:] + step * torch.arange(1, missing + 1, device=times_BT.device)

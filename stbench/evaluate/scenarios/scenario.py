@@ -1,7 +1,7 @@
-"""The contract of a scenario plugin (entry-point group ``stbench.scenarios``), and how its text is read.
+"""The contract of a scenario plugin (entry-point group ``stbench.scenarios``), and the parsing of its text.
 
 A scenario turns the test split of a finished run into one or more cases: other inputs, a longer horizon, another
-dataset. Each case is scored like the test split itself. Axes: B, T, C, H, W, N clips.
+dataset. Each case is scored like the test split. Axes: B, T, C, H, W, N clips.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stbench.schema.plugin import PluginRecord, record_check
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run to score: its spec, its data, and the numbers (N,) of the test clips that were scored."""
+    """A finished run to score: its spec, its data, and the numbers (N,) of the scored test clips."""
 
     spec: RunSpec
     dataset: Splits
@@ -35,9 +35,9 @@ class Finished:
 
 @dataclass(frozen=True)
 class Case:
-    """One column of a scenario: data whose test split is scored whole, and how the method predicts on it.
+    """One column of a scenario: data whose complete test split is scored, and how the method predicts on it.
 
-    ``value`` is its place on a figure's axis, None where it has none. ``t_out`` is the horizon.
+    ``value``: place on a figure's axis, or None. ``t_out``: the horizon.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Case:
 
 
 class Scenario(PluginRecord):
-    """Options of a scenario; the first of its cases is what the others are compared with."""
+    """Options of a scenario; its first case is the reference of the others."""
 
     registry: ClassVar[Registry[Any]]
     axis: ClassVar[str] = ""
@@ -65,10 +65,10 @@ class Scenario(PluginRecord):
 
     @abstractmethod
     def cases(self, run: Finished) -> Sequence[Case]:
-        """The cases, all over the same test clips.
+        """Return the cases, all over the same test clips.
 
         Raises:
-            UserError: the run's data cannot serve.
+            UserError: the run's data do not allow the scenario.
         """
 
 
@@ -77,10 +77,10 @@ Scenario.registry = SCENARIOS
 
 
 def read_scenario(text: str) -> Scenario:
-    """Read ``kind:key=value,key=value`` (lists as ``key=1,2,3``).
+    """Parse ``kind:key=value,key=value`` (lists as ``key=1,2,3``).
 
     Raises:
-        UserError: an unknown scenario or option, or a value that does not fit.
+        UserError: the scenario or an option is unknown, or a value is invalid.
     """
     kind, _, rest = text.partition(":")
     plugin = SCENARIOS.get(kind)
@@ -97,7 +97,7 @@ def read_scenario(text: str) -> Scenario:
 
 
 def with_test(dataset: Splits, test: Split) -> Splits:
-    """The dataset with another test split."""
+    """Return the dataset with another test split."""
     return replace(dataset, test=test)
 
 

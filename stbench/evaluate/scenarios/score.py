@@ -1,4 +1,4 @@
-"""Score a finished run in a scenario and keep the result in the run's folder, apart from its ordinary scores."""
+"""Scoring of a finished run in a scenario; results are stored in the run folder, apart from its ordinary scores."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def score_scenario(
     data_dirs: tuple[Path, ...] = (),
     on_case: Callable[[str], None] = lambda _label: None,
 ) -> ScenarioResult:
-    """Score every case, then replace what the folder held of this scenario in one step.
+    """Score every case, then replace earlier results of this scenario in one step.
 
     Raises:
-        UserError: the run's data cannot serve the scenario.
+        UserError: the run's data do not allow the scenario.
     """
     scored = evenly_spaced(len(dataset.test), spec.evaluation.test_clips)
     cases = scenario.cases(Finished(spec, dataset, scored, data_dirs))

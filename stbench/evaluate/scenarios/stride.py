@@ -13,17 +13,17 @@ from stbench.evaluate.scenarios.views import View, lengthened
 
 
 class Stride(Scenario):
-    """Other time steps: every s-th frame, from the same first frames for all s; 1 is the trained one."""
+    """Coarser time steps: every s-th frame, from the same first frames for all s; 1 is the trained step."""
 
     kind: Literal["stride"] = "stride"
     axis: ClassVar[str] = "time step (trained: 1)"
     every: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
     def cases(self, run: Finished) -> Sequence[Case]:
-        """A case for each step, step 1 first, over the clips that are long enough for the largest.
+        """Return a case for each step, step 1 first, over the clips that are long enough for the largest.
 
         Raises:
-            UserError: no clip is.
+            UserError: no clip is long enough.
         """
         steps = sorted({1, *self.every})
         length = run.spec.shape.length

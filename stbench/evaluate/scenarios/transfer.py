@@ -21,10 +21,10 @@ class Transfer(Scenario):
     target: str
 
     def cases(self, run: Finished) -> Sequence[Case]:
-        """The run's own test clips, then the target's.
+        """Return cases for the run's test clips and for the target's.
 
         Raises:
-            UserError: an unknown target, other clip sizes or other units.
+            UserError: the target is unknown, or its clip sizes or units differ.
         """
         spec = run.spec
         target = load_benchmark(self.target)
@@ -48,7 +48,7 @@ class Transfer(Scenario):
 
 
 def _rescaled(target: Splits, source: Splits) -> Change | None:
-    """Model space of the target to that of the source, by way of physical units; None where they are the same."""
+    """Return the map from the target's model space to the source's, through physical units; None if equal."""
     if target.scaling == source.scaling:
         return None
 
