@@ -19,7 +19,7 @@ import numpy.typing as npt
 import platformdirs
 
 from stbench.data.formats.listing import expanded
-from stbench.data.formats.recording import Frames
+from stbench.data.formats.recording import STORED_TYPES, Frames
 from stbench.errors import UserError
 from stbench.schema import Record
 
@@ -94,6 +94,10 @@ class FrameCache:
             raise UserError(
                 f"{path} holds no decoded frames ({error}). Remove it and run the command again."
             ) from error
+        if self.index.dtype not in map(str, STORED_TYPES):
+            raise UserError(
+                f"{path / INDEX} names the type {self.index.dtype!r} (damaged?). Remove {path} and run again."
+            )
         self.count = sum(recording.length for recording in self.index.recordings)
         for name, size in self._sizes().items():
             if not (path / name).is_file() or (path / name).stat().st_size != size:

@@ -30,7 +30,7 @@ def read_ranges(folder: Path, name: str) -> Ranges:
     for line in found.read_text(encoding="utf-8", errors="replace").splitlines():
         match = LINE.match(line)
         if match is not None:
-            parts = [part.split("-") for part in match[2].replace(" ", "").split(",") if part]
+            parts = [part.split("-") for part in "".join(match[2].split()).split(",") if part]
             if any(len(part) != 2 or not all(part) for part in parts):
                 raise UserError(f"{found}: cannot read the ranges of {match[1]!r}: {match[2].strip()!r}.")
             table[match[1]] = _merged([(int(first) - 1, int(last)) for first, last in parts])

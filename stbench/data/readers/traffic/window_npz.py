@@ -76,7 +76,7 @@ def _read(path: Path, key: str, length: int, shape: ClipShape) -> npt.NDArray[np
         check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             values = file[key] if key in file.files else None
-            held = ", ".join(file.files)
+            held = " ".join(", ".join(file.files).split())  # names may hold line breaks
     except Exception as error:
         raise UserError(f"{path} cannot be read as npz (cut short or damaged?): {error}. Fetch it again.") from error
     if values is None:
