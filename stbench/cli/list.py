@@ -64,14 +64,20 @@ def _methods() -> Listing:
 
 
 def _benchmarks() -> Listing:
+    from stbench.data.benchmarks.download_list import downloads_of
     from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
 
     rows = []
     for name in BENCHMARKS.names():
         benchmark = load_benchmark(name)
-        data = "files needed" if needs_files(benchmark) else "embedded"
-        rows.append([name, f"v{benchmark.version}", ", ".join(benchmark.protocols), data, benchmark.title])
-    return ["benchmark", "version", "protocols", "data", "what it is"], rows
+        linked = any(item.urls for item in downloads_of(name))
+        how = "stbench data get" if linked else "by hand"
+        data = f"files needed ({how})" if needs_files(benchmark) else "embedded"
+        lengths, frame = f"{benchmark.shape.t_in} -> {benchmark.shape.t_out}", "×".join(map(str, benchmark.shape.frame))
+        rows.append(
+            [name, f"v{benchmark.version}", ", ".join(benchmark.protocols), lengths, frame, data, benchmark.title]
+        )
+    return ["benchmark", "version", "protocols", "frames", "C×H×W", "data", "what it is"], rows
 
 
 def _metrics() -> Listing:

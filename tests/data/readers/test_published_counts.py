@@ -80,6 +80,7 @@ def weather(name: str, protocol: str, per_day: int, length: int) -> tuple[int, i
 def test_weather_windows() -> None:
     assert weather("weather_t2m", "legacy", 24, 24) == (52559, 17495)
     assert weather("weather_t2m", "paper", 24, 24) == (52446, 17474)
+    assert weather("weather_mv", "legacy", 4, 37) == (54019, 2883)
 
 
 def test_human_lists(shared_dir: Path) -> None:
