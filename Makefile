@@ -25,11 +25,11 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml
 ifneq ($(UV),)
 	$(UV) venv --quiet --python ">=3.11" --allow-existing $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python -e ".[dev,video]"
+	$(UV) pip install --quiet --python $(BIN)/python -e ".[dev,video,weather]"
 else
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stbench needs python3 >= 3.11; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e ".[dev,video]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,video,weather]"
 endif
 	@touch $@
 
@@ -48,7 +48,7 @@ LOWEST := .venv-lowest
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
-	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[dev,video]"
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[dev,video,weather]"
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 coverage: $(STAMP)

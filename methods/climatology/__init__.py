@@ -71,7 +71,7 @@ class Climatology(Method):
         self.means[seen] = (sums_SCHW[seen] / counts_S[seen, None, None, None]).to(self.means.dtype)
 
     def group(self, times: Times) -> Tensor:
-        """Return the row of :attr:`means` for each time (int64 minutes since 1970-01-01 00:00, any shape)."""
+        """Return the row of :attr:`means` for each time (int64 seconds since 1970-01-01 00:00, any shape)."""
         return group_of(times, self.config.groups, self.config.slots)
 
     def forward(self, past: Tensor) -> Tensor:

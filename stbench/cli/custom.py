@@ -25,8 +25,18 @@ TOut = Annotated[int | None, _option("Frames to predict.", min=1)]
 Stride = Annotated[int | None, _option("Frames between the starts of consecutive clips.", min=1)]
 Split = Annotated[str | None, _option(SHARES, metavar="A,B,C")]
 Size = Annotated[str | None, _option("Resize frames to cover this size, then crop.", metavar="HxW")]
-Variable = Annotated[str | None, _option("Name of the array in an npz, HDF5 or NetCDF file.")]
-Layout = Annotated[str | None, _option("Axes of an array: THW, THWC, TCHW, NTHW, NTHWC or NTCHW.")]
+Variable = Annotated[
+    list[str] | None,
+    _option("Which array of an npz, HDF5 or NetCDF file; given several times, each is a channel.", metavar="NAME"),
+]
+Layout = Annotated[
+    str | None,
+    _option("Axes of an array in their order: N clips, T time, C channels, L level, H, W.", metavar="LETTERS"),
+]
+Level = Annotated[float | None, _option("Which level of a variable with levels, as its coordinate names it.")]
+Fill = Annotated[
+    float | None, _option("Put this in place of missing values (scored like data); else they are refused.")
+]
 Scale = Annotated[str | None, _option("unit (bytes), minmax or zscore, learned from the training frames.")]
 
 
@@ -39,7 +49,7 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
     from stbench.data.benchmarks.lookup import load_benchmark
     from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark, is_path
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
     if not is_path(dataset):
         if given:
             listing = ", ".join(f"--{name.replace('_', '-')}" for name in given)

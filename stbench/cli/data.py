@@ -73,10 +73,12 @@ def prepare_command(
     size: custom.Size = None,
     variable: custom.Variable = None,
     layout: custom.Layout = None,
+    level: custom.Level = None,
+    fill: custom.Fill = None,
     scale: custom.Scale = None,
 ) -> None:
     """Decode the frames once into the frame cache."""
-    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size, "level": level, "fill": fill}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
     splits = open_chosen(chosen, data_dir)
     print(visible(splits.report))
@@ -96,10 +98,12 @@ def check_command(
     size: custom.Size = None,
     variable: custom.Variable = None,
     layout: custom.Layout = None,
+    level: custom.Level = None,
+    fill: custom.Fill = None,
     scale: custom.Scale = None,
 ) -> None:
     """Check files, hashes, shapes, values, dates, counts and leakage; exit code 2 if a check fails."""
-    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size, "level": level, "fill": fill}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
 
     from stbench.data import data_dirs  # after the choice: a mistake in it does not wait for torch
@@ -123,15 +127,21 @@ def check_command(
 
 
 @app.command("info")
-def info_command(dataset: Name) -> None:
-    """Print the card: description, units, licence, citation, splits, how to get it, published numbers."""
+def info_command(
+    dataset: Name,
+    variable: custom.Variable = None,
+    layout: custom.Layout = None,
+    level: custom.Level = None,
+) -> None:
+    """Print the card: what it is, units, licence, citation, splits; for your own data, what is understood of them."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from stbench.data import card
     from stbench.data.benchmarks.own_data import is_path
 
-    text = own_card(dataset) if is_path(dataset) else card(dataset)
+    own = {"variable": variable, "layout": layout, "level": level}
+    text = own_card(dataset, **own) if is_path(dataset) else card(dataset)
     console = Console()
     console.print(Markdown(text)) if console.is_terminal else print(text)
 
@@ -150,10 +160,12 @@ def preview_command(
     size: custom.Size = None,
     variable: custom.Variable = None,
     layout: custom.Layout = None,
+    level: custom.Level = None,
+    fill: custom.Fill = None,
     scale: custom.Scale = None,
 ) -> None:
     """Write a contact sheet (PNG) and an animation (GIF) of a few clips of each split."""
-    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size, "level": level, "fill": fill}
     chosen = choose(dataset, protocol, set_, **own, variable=variable, layout=layout, scale=scale)
 
     from stbench.data.inspect.preview import write_preview  # after the choice: a mistake in it does not wait for torch

@@ -69,12 +69,13 @@ def open_chosen(chosen: Chosen, data_dir: Path | None) -> Splits:
         return open_dataset(name, chosen.dataset, shape, data_dirs(data_dir), chosen.hold_out, progress)
 
 
-def own_card(dataset: str) -> str:
-    """Return a card for the user's data: what was inferred from the files, then the card on own data."""
+def own_card(dataset: str, **own: object) -> str:
+    """What is understood of the user's data, over the card on data of one's own."""
     from stbench.data import card
     from stbench.data.benchmarks.lookup import TEMPLATE
+    from stbench.data.readers.recordings import understood_of
 
-    benchmark = custom.resolve_dataset(dataset)
+    benchmark = custom.resolve_dataset(dataset, **own)
     if isinstance(benchmark, str):
         return card(benchmark)
     options, shape = benchmark.dataset.options, benchmark.shape
@@ -83,6 +84,7 @@ def own_card(dataset: str) -> str:
         f"Clips of {shape.t_in} + {shape.t_out} frames (C, H, W) = {shape.frame}; units: {benchmark.units}.",
         f"Files: {options['listing']['count']} ({', '.join(options['files'])}); scale: {options['scale']}; "
         f"split: {options['split']}.",
+        "\n".join(f"* {name}: {text}" for name, text in understood_of(benchmark)),
     ]
     return "\n\n".join([*lines, card(TEMPLATE).replace("# Your own data", "## Your own data", 1)])
 

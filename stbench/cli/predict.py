@@ -71,7 +71,7 @@ def _read(path: Path, kinds: str = "biuf") -> npt.NDArray[np.generic]:
         raise UserError(f"{path} cannot be read as a .npy file of numbers: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
         seen = array.dtype if isinstance(array, np.ndarray) else "an archive of several arrays"
-        wanted = "numbers" if "f" in kinds else "dates (datetime64) or of whole minutes since 1970-01-01 00:00"
+        wanted = "numbers" if "f" in kinds else "dates (datetime64) or of whole seconds since 1970-01-01 00:00"
         raise UserError(f"{path} holds {seen}; give one array of {wanted}, written with numpy.save.")
     return array
 

@@ -102,13 +102,15 @@ def run_command(
     size: custom.Size = None,
     variable: custom.Variable = None,
     layout: custom.Layout = None,
+    level: custom.Level = None,
+    fill: custom.Fill = None,
     scale: custom.Scale = None,
 ) -> None:
     """Train and score methods on one dataset under one protocol; repeat the command to resume.
 
     Exit code: 0 if all runs finished, 1 if one failed or is run by another process, 2 for a mistake, 130 if stopped.
     """
-    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size}
+    own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size, "level": level, "fill": fill}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
     from stbench.cli.display import SweepDisplay  # late: mistakes above need no torch
     from stbench.data.benchmarks.folders import data_dirs

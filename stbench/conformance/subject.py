@@ -26,7 +26,7 @@ SHAPES = (
 
 TOTAL_STEPS, TOTAL_EPOCHS = 1_000_000, 10_000
 WAKE_STD = 0.05
-MINUTES_PER_HOUR, MINUTES_PER_DAY = 60, 1440
+SECONDS_PER_HOUR, SECONDS_PER_DAY = 3600, 86400
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ def waves(shape: ClipShape, batch: int, seed: int) -> Tensor:
 
 
 def hourly(shape: ClipShape, batch: int, first_day: int = 0) -> Tensor:
-    """Return hourly times (B, T_in+T_out), int64 minutes since 1970; each sample starts a day and an hour later."""
-    start = MINUTES_PER_DAY * first_day + (MINUTES_PER_DAY + MINUTES_PER_HOUR) * torch.arange(batch)
-    return start[:, None] + MINUTES_PER_HOUR * torch.arange(shape.length)
+    """Return hourly times (B, T_in+T_out), int64 seconds since 1970; each sample starts a day and an hour later."""
+    start = SECONDS_PER_DAY * first_day + (SECONDS_PER_DAY + SECONDS_PER_HOUR) * torch.arange(batch)
+    return start[:, None] + SECONDS_PER_HOUR * torch.arange(shape.length)
 
 
 def progress(*, late: bool, seed: int = 0, rank: int = 0) -> Progress:

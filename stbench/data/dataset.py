@@ -45,9 +45,9 @@ class Split(ABC):
         return None
 
     def times(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default nothing is known
-        """Return when each frame was taken, (B, T_in+T_out) int64 minutes since 1970-01-01 00:00 on the data's clock.
+        """Return when each frame was taken, (B, T_in+T_out) int64 seconds since 1970-01-01 00:00 on the data's clock.
 
-        ``times % 1440`` is the minute of the day. None if the data have no dates.
+        ``times % 86400`` is the second of the day. None if the data have no dates.
         """
         return None
 
@@ -68,6 +68,8 @@ class Splits:
         fingerprint: hash of the source files' content (or of the generator's version and options).
         scaling: how model space maps to physical units; the default changes nothing.
         frame_cache: folder of the decoded frames; None if the reader keeps none.
+        understood: what was understood of the files (axes, times, missing values, units …), a name and a text each.
+        calendar: of the times.
     """
 
     train: Split
@@ -77,6 +79,8 @@ class Splits:
     fingerprint: str
     scaling: Scaling = UNSCALED
     frame_cache: Path | None = None
+    understood: tuple[tuple[str, str], ...] = ()
+    calendar: str = "standard"
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Convert model space (…, C, H, W) to physical units, as :attr:`scaling` says."""

@@ -108,10 +108,10 @@ class ClipLoader:
         yield from self._loader
 
     def dated_epoch(self, epoch: int) -> Iterator[tuple[Indices, Tensor, Tensor | None]]:
-        """Clip numbers (B,), clips (B, T, C, H, W) and their times (B, T) int64 minutes, None where not known."""
+        """Clip numbers (B,), clips (B, T, C, H, W) and their times (B, T) int64 seconds, None where not known."""
         for indices, clips in zip(self.batches(epoch), self.epoch(epoch), strict=True):
-            minutes = self._split.times(indices)
-            yield indices, clips, None if minutes is None else torch.from_numpy(minutes.astype(np.int64, copy=False))
+            seconds = self._split.times(indices)
+            yield indices, clips, None if seconds is None else torch.from_numpy(seconds.astype(np.int64, copy=False))
 
     def _check(self) -> None:
         if self._shuffle and self._batch_size % self._world_size:

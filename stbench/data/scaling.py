@@ -13,9 +13,10 @@ import numpy.typing as npt
 from stbench.errors import UserError
 from stbench.schema import Scaling
 
-Scale = Literal["unit", "minmax", "zscore"]
+Scale = Literal["unit", "bytes", "minmax", "zscore"]
 
 BYTES = 255.0
+FEWEST_LEVELS = 64.0  # bytes that stay below are no grey levels: masks, classes, counts
 
 
 def learn_scaling(
@@ -23,8 +24,9 @@ def learn_scaling(
 ) -> Scaling:
     """Return how values are scaled, learned from these frames (the training ones) alone.
 
-    ``unit`` takes bytes to [0, 1]; ``minmax`` the smallest and largest value to 0 and 1; ``zscore`` to mean 0 and
-    standard deviation 1 (of the population, over frames and pixels). The pooled variance is the mean of the frames'
+    ``unit`` takes bytes to [0, 1]; ``bytes`` too, and divides masks and classes by their largest value; ``minmax``
+    takes the smallest and largest value to 0 and 1; ``zscore`` to mean 0 and standard deviation 1 (of the population,
+    over frames and pixels). The pooled variance is the mean of the frames'
     variances plus the variance of their means.
 
     Args:
@@ -38,6 +40,9 @@ def learn_scaling(
     """
     if scale == "unit":
         return Scaling(scale=(BYTES,))
+    if scale == "bytes":
+        largest = float(statistics_FC4[..., 1].max())
+        return Scaling(scale=(largest if 0 < largest < FEWEST_LEVELS else BYTES,))
     low, high = statistics_FC4[..., 0].min(0), statistics_FC4[..., 1].max(0)
     if not per_channel:
         low, high = low.min(keepdims=True), high.max(keepdims=True)

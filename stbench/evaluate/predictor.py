@@ -87,7 +87,7 @@ class Predictor:
             past: (T_in, C, H, W) or (B, T_in, C, H, W) in physical units, numpy or torch, any number type.
             horizon: number of frames, by default the run's T_out. A recurrent method continues its rollout; a
                 feed-forward method reads its output again.
-            times: times of the past frames (numpy datetime64, ISO dates, or minutes since 1970-01-01 00:00, in the
+            times: times of the past frames (numpy datetime64, ISO dates, or seconds since 1970-01-01 00:00, in the
                 time zone of the training data): (T_in,) or (B, T_in), evenly spaced, or (…, T_in + horizon). Only
                 methods that use dates read them; without times, means by time of day become the mean of all frames.
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, PositiveInt
 from stbench.nn.method import Times
 
 MINUTES_PER_DAY = 1440
+SECONDS_PER_DAY = 60 * MINUTES_PER_DAY
 DAYS_PER_WEEK, SATURDAY = 7, 5
 FIRST_WEEKDAY = 3
 """Weekday of day 0, 1970-01-01: a Thursday, counted from Monday as 0."""
@@ -42,11 +43,11 @@ def count_groups(grouping: Grouping, slots: int) -> int:
 
 
 def group_of(times: Times, grouping: Grouping, slots: int) -> torch.Tensor:
-    """Return the group of each time (int64 minutes since 1970-01-01 00:00, any shape): 1, 2, …, or 0 for "mean"."""
+    """Return the group of each time (int64 seconds since 1970-01-01 00:00, any shape): 1, 2, …, or 0 for "mean"."""
     if grouping == "mean":
         return torch.zeros_like(times)
-    slot = times % MINUTES_PER_DAY * slots // MINUTES_PER_DAY
+    slot = times % SECONDS_PER_DAY * slots // SECONDS_PER_DAY
     if grouping == "time_of_day":
         return 1 + slot
-    weekend = (times // MINUTES_PER_DAY + FIRST_WEEKDAY) % DAYS_PER_WEEK >= SATURDAY
+    weekend = (times // SECONDS_PER_DAY + FIRST_WEEKDAY) % DAYS_PER_WEEK >= SATURDAY
     return 1 + slot + weekend * slots

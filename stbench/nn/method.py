@@ -18,7 +18,7 @@ from stbench.nn.public import PublicLayout
 from stbench.schema import Benchmark, ClipShape, Record
 
 Times: TypeAlias = Tensor
-"""Times of frames (B, T): int64 minutes since 1970-01-01 00:00 in the time zone of the data."""
+"""Times of frames (B, T): int64 seconds since 1970-01-01 00:00 in the time zone of the data."""
 
 
 @dataclass(frozen=True)

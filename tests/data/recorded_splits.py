@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def own_folders(folder: Path) -> Splits:
 def own_clips(folder: Path) -> Splits:
     """Many clips of the user's own in one array."""
     np.save(folder / "a.npy", _series(20 * 12).reshape(20, 12, 16, 12))
-    return _own(folder)
+    return _own(folder, layout="NTHW")
 
 
 def real(name: str, hold_out: bool) -> Case:
@@ -86,7 +87,8 @@ def real(name: str, hold_out: bool) -> Case:
 
 def real_own(name: str) -> Case:
     """Real files as data of the user's own."""
-    return lambda _: _own(SHARED / name, t_in=4, t_out=4)
+    fill = 0.0 if name == "radar_knmi" else None  # pixels out of the radars' range
+    return lambda _: _own(SHARED / name, t_in=4, t_out=4, fill=fill)
 
 
 CASES: dict[str, Case] = {
@@ -113,7 +115,7 @@ def lines(case: str, folder: Path) -> Iterator[str]:
         if case.split()[0] not in LOSSY:
             some = evenly_spaced(len(split), CLIPS)
             clips = _hash(np.stack([split.clips(some, epoch).numpy() for epoch in (0, 1)]))
-        yield f"{case} {name} {len(split)} {_hash(split.frames(every))} {_hash(split.times(every))} {clips}"
+        yield f"{case} {name} {len(split)} {_hash(split.frames(every))} {_hash(_minutes(split.times(every)))} {clips}"
 
 
 def _opened(name: str, hold_out: bool, protocol: str, folder: Path) -> Splits:
@@ -124,14 +126,19 @@ def _opened(name: str, hold_out: bool, protocol: str, folder: Path) -> Splits:
     return open_dataset(name, spec, chosen.shape or benchmark.shape, (folder,), hold_out)
 
 
-def _own(folder: Path, t_in: int = 2, t_out: int = 2) -> Splits:
-    benchmark = custom_benchmark(str(folder), CustomOptions(t_in=t_in, t_out=t_out))
+def _own(folder: Path, t_in: int = 2, t_out: int = 2, **options: Any) -> Splits:
+    benchmark = custom_benchmark(str(folder), CustomOptions(t_in=t_in, t_out=t_out, **options))
     spec = dataset_spec(benchmark, benchmark.protocols["paper"])
     return open_dataset(benchmark.name, spec, benchmark.shape, (), True)
 
 
 def _series(frames: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2**20, (frames, 16, 12)).astype(np.float32)
+
+
+def _minutes(seconds: np.ndarray | None) -> np.ndarray | None:
+    """Whole minutes, in which the lines were recorded."""
+    return None if seconds is None else seconds // 60
 
 
 def _hash(values: np.ndarray | None) -> str:

@@ -27,10 +27,10 @@ SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=2, width=2)
 
 def dated_split(frames: int = 41, known: bool = True) -> Split:
     """Each frame shows its own time, in days; ``known`` False keeps the times to itself."""
-    minutes = np.arange(frames, dtype=np.int64) * 360 + 10_000
-    shown = np.tile((minutes / 1440)[:, None, None, None], (1, 1, 2, 2))
+    seconds = np.arange(frames, dtype=np.int64) * 21_600 + 600_000
+    shown = np.tile((seconds / 86400)[:, None, None, None], (1, 1, 2, 2))
     windows = np.arange(frames - 4)[:, None] + np.arange(5)
-    return windowed(shown, windows, minutes if known else None)
+    return windowed(shown, windows, seconds if known else None)
 
 
 class Clock(Method):
@@ -42,8 +42,8 @@ class Clock(Method):
     def predict_at(self, past: Tensor, times: Tensor | None) -> Tensor:
         if times is None:
             return self(past)
-        assert torch.equal((times[:, :2] / 1440).float(), past[:, :, 0, 0, 0])
-        return (times[:, 2:] / 1440).float()[..., None, None, None].expand(self.shape.future(len(past)))
+        assert torch.equal((times[:, :2] / 86400).float(), past[:, :, 0, 0, 0])
+        return (times[:, 2:] / 86400).float()[..., None, None, None].expand(self.shape.future(len(past)))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_times_belong_to_their_clips(options: dict[str, Any]) -> None:
         assert times is not None
         assert times.dtype == torch.int64
         assert np.array_equal(indices, wanted)
-        assert torch.equal((times / 1440).float(), clips[..., 0, 0, 0])
+        assert torch.equal((times / 86400).float(), clips[..., 0, 0, 0])
 
 
 def test_data_without_dates_have_none() -> None:
@@ -112,15 +112,15 @@ def test_a_loaded_run_predicts_by_dates(real_runs: tuple[dict[str, Any], Path], 
     with np.load(real_runs[1] / "samples.npz") as samples:
         index, past, recorded = (samples[name] for name in ("index", "past", "prediction"))
     dataset = splits_of(predictor.spec, (shared_dir / "data" / "taxinyc",))
-    minutes = dataset.test.times(index)
-    assert minutes is not None
+    seconds = dataset.test.times(index)
+    assert seconds is not None
     physical = predictor.scaling.to_physical(torch.from_numpy(past))
     wanted = predictor.scaling.to_physical(torch.from_numpy(recorded)).numpy()
-    dates = minutes[:, :4].astype("M8[m]")
+    dates = seconds[:, :4].astype("M8[s]")
     np.testing.assert_allclose(predictor.predict(physical.numpy(), times=dates), wanted, rtol=1e-5, atol=1e-3)
     one = predictor.predict(physical[2].numpy(), times=[str(date) for date in dates[2]])
     np.testing.assert_allclose(one, wanted[2], rtol=1e-5, atol=1e-3)
-    many = predictor.predict(physical.repeat(40, 1, 1, 1, 1).numpy(), times=np.tile(minutes, (40, 1)))
+    many = predictor.predict(physical.repeat(40, 1, 1, 1, 1).numpy(), times=np.tile(seconds, (40, 1)))
     np.testing.assert_allclose(many, np.tile(wanted, (40, 1, 1, 1, 1)), rtol=1e-5, atol=1e-3)
     undated = predictor.predict(physical.numpy())
     assert np.ptp(undated, axis=(0, 1)).max() == 0
@@ -132,7 +132,7 @@ def test_past_dates_go_on_at_their_step() -> None:
     dates = np.array(["2016-02-28T22:00", "2016-02-28T23:00"], dtype="M8[s]")
     times = clip_times(dates, 3, 2, 3)
     assert times.shape == (3, 5)
-    assert times[2].numpy().astype("M8[m]").astype(str).tolist()[2:] == [f"2016-02-29T0{hour}:00" for hour in range(3)]
+    assert times[2].numpy().astype("M8[s]").astype(str).tolist()[2:] == [f"2016-02-29T0{hour}:00" for hour in range(3)]
     assert torch.equal(clip_times(times.numpy(), 3, 2, 3), times)
     assert torch.equal(clip_times(times[0].tolist(), 3, 2, 3), times)
 
@@ -147,7 +147,7 @@ def test_past_dates_go_on_at_their_step() -> None:
         (np.array([[0, 60], [0, 60], [0, 60], [60, 0]]), "not evenly spaced"),
         (np.array([0.0, 60.0]), "float64 values; give datetime64"),
         (["yesterday", "today"], "give datetime64"),
-        (np.array(["2016-01-01", "NaT"], dtype="M8[m]"), "give datetime64"),
+        (np.array(["2016-01-01", "NaT"], dtype="M8[s]"), "give datetime64"),
     ],
 )
 def test_dates_that_do_not_fit_are_refused(dates: Any, message: str) -> None:

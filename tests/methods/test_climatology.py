@@ -24,8 +24,8 @@ def stamps(start: str, clips: int, step: str = "7h") -> np.ndarray:
     return begin[:, None] + np.arange(SHAPE.length) * np.timedelta64(30, "m")
 
 
-def minutes(dates: np.ndarray) -> Tensor:
-    return torch.from_numpy(dates.astype("M8[m]").astype(np.int64))
+def seconds(dates: np.ndarray) -> Tensor:
+    return torch.from_numpy(dates.astype("M8[s]").astype(np.int64))
 
 
 def clips_of(number: int, seed: int = 0) -> Tensor:
@@ -53,13 +53,13 @@ def oracle(clips: Tensor, dates: np.ndarray, wanted: np.ndarray, groups: str, sl
 
 def fitted(clips: Tensor, dates: np.ndarray, **settings: object) -> Method:
     method = create_method("climatology", SHAPE, **settings)
-    times = minutes(dates)
+    times = seconds(dates)
     method.fit_at([(clips[:7], times[:7]), (clips[7:], times[7:])])
     return method
 
 
 def wanted_at(method: Method, dates: np.ndarray) -> np.ndarray:
-    return method.predict_at(torch.zeros(SHAPE.past(len(dates))), minutes(dates)).numpy()
+    return method.predict_at(torch.zeros(SHAPE.past(len(dates))), seconds(dates)).numpy()
 
 
 @pytest.mark.parametrize("groups", GROUPS[:2])
@@ -80,7 +80,7 @@ def test_means_are_those_of_a_loop_over_frames(groups: str, slots: int, start: s
 )
 def test_weekends_of_known_days(date: str, weekend: bool) -> None:
     method = create_method("climatology", SHAPE)
-    at_noon = minutes(np.array([f"{date}T12:00"], dtype="M8[m]"))
+    at_noon = seconds(np.array([f"{date}T12:00"], dtype="M8[m]"))
     assert method.group(at_noon).item() == 1 + 24 + 48 * weekend  # type: ignore[operator]
 
 
@@ -102,12 +102,12 @@ def test_without_dates_it_is_exactly_the_mean(groups: str) -> None:
     method.fit_at([(clips[:4], None), (clips[4:], None)])
     expected = clips.double().mean(dim=(0, 1)).float().expand(2, SHAPE.t_out, *SHAPE.frame)
     past = torch.zeros(SHAPE.past(2))
-    for seen in (method(past), method.predict_at(past, None), method.predict_at(past, minutes(stamps("2016", 2)))):
+    for seen in (method(past), method.predict_at(past, None), method.predict_at(past, seconds(stamps("2016", 2)))):
         assert torch.equal(seen, expected)
 
 
 def test_the_mean_does_not_know_which_frames_had_dates() -> None:
-    clips, dates = clips_of(8), minutes(stamps("2016-02-29", 8))
+    clips, dates = clips_of(8), seconds(stamps("2016-02-29", 8))
     method = create_method("climatology", SHAPE)
     method.fit_at([(clips[:4], dates[:4]), (clips[4:], None)])
     expected = clips.double().mean(dim=(0, 1)).float()
@@ -133,7 +133,7 @@ def test_weights_keep_every_mean_at_another_horizon_too(groups: str, tmp_path: P
     for shape in (SHAPE, longer):
         other = create_method("climatology", shape, groups=groups)
         load_weights(tmp_path / "means.safetensors", other)
-        seen = other.predict_at(torch.zeros(shape.past(CLIPS)), minutes(dates))
+        seen = other.predict_at(torch.zeros(shape.past(CLIPS)), seconds(dates))
         assert torch.equal(seen[:, -3:], torch.from_numpy(wanted_at(method, dates)))
 
 

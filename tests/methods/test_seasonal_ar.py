@@ -14,7 +14,7 @@ from stbench.conformance.subject import benchmark_of
 from stbench.nn import METHODS
 
 SHAPE = ClipShape(t_in=3, t_out=2, channels=2, height=2, width=3)
-HOUR, DAY = 60, 1440
+HOUR, DAY = 3600, 86400
 
 
 def fitted(clips: Tensor, times: Tensor | None = None, shape: ClipShape = SHAPE, **settings: Any) -> Method:
@@ -26,7 +26,7 @@ def fitted(clips: Tensor, times: Tensor | None = None, shape: ClipShape = SHAPE,
 
 
 def hourly(clips: int, step: int = HOUR) -> Tensor:
-    """Times (clips, L) of hourly frames; clips begin ``step`` minutes apart."""
+    """Times (clips, L) of hourly frames; clips begin ``step`` seconds apart."""
     return step * torch.arange(clips)[:, None] + HOUR * torch.arange(SHAPE.length)
 
 

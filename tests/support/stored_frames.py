@@ -11,13 +11,13 @@ from stbench.schema import Scaling
 
 @dataclass(frozen=True)
 class HeldFrames:
-    """What a frame cache gives: frames (F, C, H, W) and the minutes at which they were taken."""
+    """What a frame cache gives: frames (F, C, H, W) and the seconds at which they were taken."""
 
     frames: np.ndarray
-    minutes: np.ndarray
+    seconds: np.ndarray
 
 
-def windowed(frames_FCHW: np.ndarray, windows_NT: np.ndarray, minutes_F: np.ndarray | None = None) -> WindowedSplit:
+def windowed(frames_FCHW: np.ndarray, windows_NT: np.ndarray, seconds_F: np.ndarray | None = None) -> WindowedSplit:
     """A split whose clips are the frames as they are."""
-    minutes = np.full(len(frames_FCHW), NO_TIME) if minutes_F is None else minutes_F
-    return WindowedSplit(HeldFrames(frames_FCHW, minutes), windows_NT, Scaling())
+    seconds = np.full(len(frames_FCHW), NO_TIME) if seconds_F is None else seconds_F
+    return WindowedSplit(HeldFrames(frames_FCHW, seconds), windows_NT, Scaling())

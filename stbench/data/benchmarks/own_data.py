@@ -13,10 +13,15 @@ from pydantic import PositiveInt, field_validator
 
 from stbench.data.benchmarks.lookup import load_template
 from stbench.data.formats import SUFFIXES, Recording, open_recordings
-from stbench.data.formats.arrays import Layout
+from stbench.data.formats.arrays import pairs_hint
+from stbench.data.formats.axes import Layout
+from stbench.data.formats.channels import open_channels
+from stbench.data.formats.fields import Choice
 from stbench.data.formats.listing import expanded, files_below, regular_file
 from stbench.data.formats.named_files import write_down
+from stbench.data.formats.open import holding
 from stbench.data.formats.recording import NO_TIME
+from stbench.data.formats.series import join_within
 from stbench.data.frame_cache.cache import CachedRecording
 from stbench.data.splits.from_folder_names import by_folders
 from stbench.data.splits.rules import ByFraction, ByName
@@ -29,6 +34,8 @@ MULTIPLE = 4  # what the methods' strides and patches divide
 USUAL_LENGTH = 10
 MOST_EPOCHS = 40
 FROM_USER = "your data and flags"
+GREY = ("unit", "bytes")
+PAIR = re.compile(r"^([xy])((?:_?(?:train|training|val|valid|validation|test))?)$", re.IGNORECASE)
 
 
 class CustomOptions(Record):
@@ -43,9 +50,16 @@ class CustomOptions(Record):
     stride: PositiveInt | None = None
     shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
     size: tuple[PositiveInt, PositiveInt] | None = None
-    variable: str | None = None
+    variable: tuple[str, ...] = ()
     layout: Layout = "auto"
+    level: float | None = None
+    fill: float | None = None
     scale: Literal["auto", "unit", "minmax", "zscore"] = "auto"
+
+    @field_validator("variable", mode="before")
+    @classmethod
+    def _one_or_several(cls, variable: Any) -> Any:
+        return (variable,) if isinstance(variable, str) else variable
 
     @field_validator("shares")
     @classmethod
@@ -81,7 +95,8 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     path = path.resolve()
     root = path if path.is_dir() else path.parent
     files = _files(path)
-    recordings = open_recordings(files, root, variable=options.variable, layout=options.layout)
+    _refuse_pairs(files)
+    recordings = _open(files, root, options)
     split = _split(recordings, options)
     t_in, t_out = _lengths(recordings, split, options)
     channels = _common_channels(recordings)
@@ -97,19 +112,22 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
         "path": str(path),
         "files": patterns,
         "listing": listing,
-        "variables": [options.variable] if options.variable else [],
+        "variables": list(options.variable),
         "layout": options.layout,
+        "level": options.level,
+        "series": True,
         "fit": "cover" if options.size or _sizes(recordings) > 1 else "crop",
         "split": split.model_dump(mode="json"),
         "scale": scale,
         "stride": options.stride or 1,
+        **({"fill": options.fill} if options.fill is not None else {}),
     }
     made = template.model_copy(
         update={
             "name": _name(path),
             "title": f"{path.name}, {t_in} -> {t_out}",
             "shape": shape,
-            "units": "grey levels" if scale == "unit" else "file units",
+            "units": "grey levels" if scale in GREY else _units(recordings),
             "value_range": None if scale == "zscore" else (0.0, 1.0),
             "data_range": None if scale == "zscore" else 1.0,
             "dataset": template.dataset.model_copy(update={"options": {**template.dataset.options, **changes}}),
@@ -119,6 +137,33 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
         }
     )
     return made.with_origins({".".join(("dataset.options", *keys)): FROM_USER for keys, _ in leaves(changes)})
+
+
+def _open(files: Sequence[Path], root: Path, options: CustomOptions) -> list[Recording]:
+    """Open the recordings as a run will: series put together, several variables as channels."""
+    choice = Choice(options.layout, options.level)
+    if not options.variable:
+        found = open_recordings(files, root, choice=choice)
+        return join_within(found, by_folders([recording.name for recording in found]) is not None)
+    several = len(options.variable) > 1
+    paths_of = {name: holding(files, name) if several else list(files) for name in options.variable}
+    names = [file.relative_to(root).with_suffix("").as_posix() for file in files]
+    return open_channels(paths_of, root, choice, series=True, apart=by_folders(names) is not None)
+
+
+def _refuse_pairs(files: Sequence[Path]) -> None:
+    """Refuse past and future frames in files of their own: each would pass for clips."""
+    found = {file for file in files if PAIR.match(file.stem)}
+    hint = pairs_hint([file.stem for file in found])
+    if hint:
+        listing = ", ".join(sorted(file.name for file in found))
+        raise UserError(f"{min(found).parent} holds {listing}: pairs of past and future frames.{hint}")
+
+
+def _units(recordings: Sequence[Recording]) -> str:
+    """The units that the files state, if they are the same everywhere."""
+    stated = {recording.facts.get("units", "not stated") for recording in recordings}
+    return stated.pop() if len(stated) == 1 and "not stated" not in " ".join(stated) else "file units"
 
 
 def _files(path: Path) -> list[Path]:
@@ -196,8 +241,8 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def _auto_scale(recordings: Sequence[Recording]) -> Literal["unit", "minmax"]:
-    return "unit" if all(recording.dtype == np.uint8 for recording in recordings) else "minmax"
+def _auto_scale(recordings: Sequence[Recording]) -> Literal["bytes", "minmax"]:
+    return "bytes" if all(recording.dtype == np.uint8 for recording in recordings) else "minmax"
 
 
 def _training_clips(
@@ -228,7 +273,7 @@ def _protocol(protocol: Protocol, shape: ClipShape, scale: str, clips: int) -> P
     """The template's protocol with metrics that suit the scale, and frames shrunk where the template says so."""
     known = protocol.evaluation.metrics
     kept = [name for name in known if scale != "zscore" or name.startswith(("mse", "mae", "rmse"))]  # need no peak
-    physical = [] if scale == "unit" else ["mae_physical", "rmse_physical"]
+    physical = [] if scale in GREY else ["mae_physical", "rmse_physical"]
     changes: dict[str, Any] = {
         "evaluation": protocol.evaluation.model_copy(update={"metrics": (*kept, *physical)}),
         "shape": None,

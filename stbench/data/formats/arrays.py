@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stbench.data.formats.axes import NAMES, Shape
+from stbench.data.formats.fields import AUTO, Choice, Field, Item, field_of, recordings_of
 from stbench.data.formats.guard import check_npy, check_npz
-from stbench.data.formats.recording import Blocks, Frames, Minutes, Recording, in_blocks, stored_type
-from stbench.data.formats.timestamps import minutes_of_numbers
+from stbench.data.formats.recording import Frames, Recording
 from stbench.errors import UserError
 
-Layout = Literal["auto", "THW", "THWC", "TCHW", "NTHW", "NTHWC", "NTCHW"]
-
-MOST_CHANNELS = 4
-TIME_KEYS = ("time", "times", "date", "dates", "timestamps")
 OBJECTS = ("Object arrays", "Python objects in dtype")  # what numpy says of dtype=object, npz and npy
+NAMELESS = {"missing values": "none declared", "units": "not stated"}
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+DIMENSIONS = ("dims", "dimensions", "axes", "layout")  # arrays of text that name the axes
 
 
-def open_array(path: Path, name: str, key: str | None = None, layout: Layout = "auto") -> list[Recording]:
+def open_array(path: Path, name: str, key: str | None = None, choice: Choice = AUTO) -> list[Recording]:
     """Return the recordings of a file: one per clip where its array has a clip axis, else one.
 
     Raises:
@@ -33,85 +33,31 @@ def open_array(path: Path, name: str, key: str | None = None, layout: Layout = "
     """
     if path.suffix.lower() == ".npy":
         check_npy(path)
-        return recordings_of_array(path, name, partial(_load_npy, path), None, layout)
-    check_npz(path)
-    array = _npz_key(path, key)
-    return recordings_of_array(path, name, partial(_load_npz, path, array), _npz_times(path), layout, array)
-
-
-def recordings_of_array(
-    path: Path, name: str, load: Callable[[], Frames], times: Minutes | None, layout: Layout, key: str = ""
-) -> list[Recording]:
-    """Return the recordings of an array that ``load`` opens; decoding opens it again, so that nothing large is kept."""
-    array = load()
-    chosen = guess_layout(array.shape, str(path)) if layout == "auto" else layout
-    if len(chosen) != array.ndim:
-        raise UserError(f"{path} has {array.ndim} axes {array.shape}, the layout {chosen} has {len(chosen)}.")
-    dtype = stored_type(array.dtype, str(path))
-    clips = array.shape[0] if chosen[0] == "N" else None
-    sizes = dict(zip(chosen, array.shape, strict=True))
-    frame = sizes["H"], sizes["W"], sizes.get("C", 1)
-    if 0 in array.shape:
-        raise UserError(f"{path} holds an empty array {array.shape}.")
-    times = times if times is not None and times.shape == (sizes["T"],) else None
-    found = []
-    for clip in range(clips or 1):
-        number = None if clips is None else clip
-        found.append(
-            Recording(
-                name=name if number is None else f"{name}#{number}",
-                paths=(path,),
-                length=sizes["T"],
-                frame=frame,
-                dtype=dtype,
-                blocks=partial(_blocks, load if clips is None else _Kept(array), number, chosen, dtype),
-                minutes=times,
-                note=f"axes {chosen}",
-                variant=f"{key} {chosen}",
-            )
+        array = _load_npy(path)
+        return recordings_of(
+            Field(path, "", Shape(array.shape, str(path)), array.dtype, partial(_opened, path), facts=NAMELESS),
+            name,
+            choice,
         )
-    return found
+    check_npz(path)
+    chosen = _npz_key(path, key)
+    items = _npz_items(path, chosen)
+    found = field_of(path, items, chosen, partial(_held, items[chosen].values))
+    recordings = recordings_of(found, name, choice)
+    if len(recordings) > 1:
+        return recordings  # many clips share the array, which stays in memory
+    again = replace(found, open=partial(_opened, path, chosen))
+    return recordings_of(again, name, choice, load=lambda: items[chosen].values)
 
 
-def guess_layout(shape: tuple[int, ...], where: str) -> Layout:
-    """Tell the axes of an array apart: an axis of at most four is a channel axis.
-
-    >>> guess_layout((500, 64, 64), ""), guess_layout((10, 20, 64, 64), ""), guess_layout((10, 20, 3, 64, 64), "")
-    ('THW', 'NTHW', 'NTCHW')
-
-    Raises:
-        UserError: fewer than three or more than five axes.
-    """
-    if len(shape) == 3:
-        return "THW"
-    if len(shape) == 4:
-        if shape[3] <= MOST_CHANNELS:
-            return "THWC"
-        return "TCHW" if shape[1] <= MOST_CHANNELS else "NTHW"
-    if len(shape) == 5:
-        return "NTHWC" if shape[4] <= MOST_CHANNELS else "NTCHW"
-    raise UserError(
-        f"{where} has shape {shape}: expected clips (N, T, H, W), (N, T, H, W, C) or (N, T, C, H, W), or one series "
-        "(T, H, W), (T, H, W, C) or (T, C, H, W)."
-    )
+@contextmanager
+def _opened(path: Path, key: str | None = None) -> Iterator[Frames]:
+    yield _load_npy(path) if key is None else _load_npz(path, key)
 
 
-class _Kept:
-    """An array that many clips share, given on demand."""
-
-    def __init__(self, array: Frames) -> None:
-        self.array = array
-
-    def __call__(self) -> Frames:
-        return self.array
-
-
-def _blocks(load: Callable[[], Frames], clip: int | None, layout: str, dtype: np.dtype[Any]) -> Blocks:
-    array = load() if clip is None else load()[clip]
-    axes = layout.removeprefix("N")
-    if "C" not in axes:
-        array, axes = array[..., None], axes + "C"
-    yield from in_blocks(array.transpose([axes.index(axis) for axis in "THWC"]), dtype)
+@contextmanager
+def _held(array: Frames) -> Iterator[Frames]:
+    yield array
 
 
 def _load_npy(path: Path) -> Frames:
@@ -150,9 +96,33 @@ def _npz_key(path: Path, key: str | None) -> str:
     if key is None and len(long) != 1:
         raise UserError(
             f"{path} holds {len(long)} arrays of three or more axes ({', '.join(long) or 'none'}). "
-            "Say which one is meant with --variable NAME."
+            f"Say which one is meant with --variable NAME.{pairs_hint(long)}"
         )
     return key or long[0]
+
+
+def names_of(path: Path) -> list[str]:
+    """Return the names of the arrays in an npz file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return list(file.files)
+    except DAMAGE as error:
+        raise _unreadable(path, "npz", error) from error
+
+
+def pairs_hint(names: Sequence[str]) -> str:
+    """What to do where arrays are pairs of past and future, X and Y; empty if they are not."""
+    lower = {name.lower() for name in names}
+    if not any(name.startswith("x") and "y" + name[1:] in lower for name in lower):
+        return ""
+    return (
+        " Past and future frames in two arrays (X, Y) are one clip: save them together, "
+        "numpy.concatenate([X, Y], axis=1), and arrays of the test set to a file named test.npy beside train.npy."
+    )
 
 
 def _shape(file: Any, name: str) -> tuple[int, ...]:
@@ -164,11 +134,32 @@ def _shape(file: Any, name: str) -> tuple[int, ...]:
         return shape
 
 
-def _npz_times(path: Path) -> Minutes | None:
+def _npz_items(path: Path, key: str) -> dict[str, Item]:
+    """The array meant, and the one-axis arrays beside it, which may be times or levels."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            key = next((key for key in TIME_KEYS if key in file.files), None)
-            times: npt.NDArray[Any] | None = None if key is None else file[key]
+            values = {key: file[key]}
+            for name in file.files:
+                if name != key and f"{name}.npy" in file.zip.namelist() and len(_shape(file, name)) <= 1:
+                    values[name] = _member(file, name)
     except DAMAGE as error:
-        raise UserError(f"{path}: its times cannot be read (cut short or damaged?): {error}.") from error
-    return None if times is None else minutes_of_numbers(times)
+        raise _unreadable(path, "npz", error) from error
+    texts = next((np.ravel(values[name]) for name in DIMENSIONS if name in values and name != key), None)
+    names = (
+        None if texts is None or texts.dtype.kind != "U" or len(texts) != values[key].ndim else tuple(texts.tolist())
+    )
+    return {
+        name: Item(value, {}, names if name == key else None) for name, value in values.items() if value is not None
+    }
+
+
+def _member(file: Any, name: str) -> Any:
+    """A small member; None where it holds objects, unless it should be the times."""
+    try:
+        return file[name]
+    except ValueError:
+        if name.lower() in NAMES["T"]:
+            raise UserError(
+                f"{file.zip.filename}: its times {name!r} are Python objects. Save them as numpy.datetime64 or text."
+            ) from None
+        return None

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
+from stbench.data.formats.fields import Choice
+from stbench.data.formats.open import open_recordings
 from stbench.data.formats.recording import Blocks, Recording
+from stbench.data.formats.series import join_within
 from stbench.errors import UserError
+
+
+def open_channels(
+    paths_of: Mapping[str, Sequence[Path]], root: Path, choice: Choice, series: bool, apart: bool
+) -> list[Recording]:
+    """Open variables as channels.
+
+    Args:
+        paths_of: the files that hold each variable, in the order of the channels.
+        root: the folder that names are relative to.
+        choice: what the user says of their axes.
+        series: put dated files that follow each other together.
+        apart: only within the folders at the top.
+    """
+    per_variable = []
+    for variable, paths in paths_of.items():
+        found = open_recordings(paths, root, variable=variable, choice=choice)
+        per_variable.append(join_within(found, apart) if series else found)
+    return join_channels(per_variable)
 
 
 def join_channels(variables: Sequence[Sequence[Recording]]) -> list[Recording]:
@@ -30,8 +53,8 @@ def join_channels(variables: Sequence[Sequence[Recording]]) -> list[Recording]:
 def _joined(parts: tuple[Recording, ...]) -> Recording:
     first = parts[0]
     for other in parts[1:]:
-        same_times = (first.minutes is None) == (other.minutes is None) and (
-            first.minutes is None or np.array_equal(first.minutes, other.minutes)  # type: ignore[arg-type]
+        same_times = (first.seconds is None) == (other.seconds is None) and (
+            first.seconds is None or np.array_equal(first.seconds, other.seconds)  # type: ignore[arg-type]
         )
         if other.length != first.length or other.frame != first.frame or not same_times:
             raise UserError(f"{first.paths[0]} and {other.paths[0]} do not hold the same times and grid.")
@@ -41,9 +64,14 @@ def _joined(parts: tuple[Recording, ...]) -> Recording:
         paths=tuple(path for part in parts for path in part.paths),
         frame=(height, width, sum(part.frame[2] for part in parts)),
         blocks=partial(_blocks, parts),
-        note="; ".join(part.note for part in parts),
+        facts={name: _joined_fact([part.facts.get(name, "") for part in parts]) for name in first.facts},
         variant="; ".join(part.variant for part in parts),
     )
+
+
+def _joined_fact(texts: Sequence[str]) -> str:
+    """What is said of every channel once, else of each in turn."""
+    return texts[0] if len(set(texts)) == 1 else "; ".join(texts)
 
 
 def _blocks(parts: tuple[Recording, ...]) -> Blocks:

@@ -23,7 +23,7 @@ from stbench.data.formats.recording import Blocks, Frames, Recording, in_blocks
 from stbench.errors import UserError
 
 DATE_DIGITS = 10
-MINUTES_PER_DAY = 24 * 60
+SECONDS_PER_DAY = 24 * 3600
 NPZ_KEY = "flow"
 FLOAT = np.dtype(np.float32)
 
@@ -37,8 +37,8 @@ class Calendar:
 
     @property
     def step(self) -> int:
-        """Minutes of a slot."""
-        return MINUTES_PER_DAY // self.slots_per_day
+        """Seconds of a slot."""
+        return SECONDS_PER_DAY // self.slots_per_day
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _cleaned(
         frame=(height, width, channels),
         dtype=FLOAT,
         blocks=partial(_blocks, load, rows),
-        minutes=slots_T[rows] * calendar.step,
+        seconds=(slots_T[rows] * calendar.step).astype(np.float64),
         variant=f"flow {calendar} {rule} from slot {slots_T[rows[0]]}",
     )
     return FlowFile(recording, len(slots_T), dropped)

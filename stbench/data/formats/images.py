@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from stbench.data.formats.guard import check_pixels, readable
 from stbench.data.formats.listing import regular_file
 from stbench.data.formats.recording import BLOCK_FRAMES, Blocks, Frames, Recording
-from stbench.data.formats.timestamps import minutes_of_names
+from stbench.data.formats.timestamps import times_of_names
 from stbench.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -39,6 +39,8 @@ def open_images(paths: Sequence[Path], name: str) -> list[Recording]:
         return [_pages_of(path, f"{name}/{path.stem}") for path in paths]
     first = read_image(paths[0])
     height, width, channels = first.shape
+    times = times_of_names(["/".join((*path.parts[-4:-1], path.stem)) for path in paths])
+    facts = _facts(first, f"{len(paths)} pictures of (H, W, C) = {first.shape}")
     return [
         Recording(
             name=name,
@@ -47,7 +49,8 @@ def open_images(paths: Sequence[Path], name: str) -> list[Recording]:
             frame=(height, width, channels),
             dtype=first.dtype,
             blocks=partial(_blocks, tuple(paths), first.shape),
-            minutes=minutes_of_names([path.stem for path in paths]),
+            seconds=times.seconds,
+            facts=facts if times.seconds is not None else facts | {"times": times.why},
             variant=VARIANT,
         )
     ]
@@ -185,7 +188,22 @@ def _pages_of(path: Path, name: str) -> Recording:
     height, width = first.shape[:2]
     frame = height, width, 1 if grey else 3
     return Recording(
-        name, (path,), len(shapes), frame, first.dtype, partial(_page_blocks, path, frame, first.dtype), variant=VARIANT
+        name,
+        (path,),
+        len(shapes),
+        frame,
+        first.dtype,
+        partial(_page_blocks, path, frame, first.dtype),
+        facts=_facts(first, f"{len(shapes)} pages of (H, W, C) = {frame}"),
+        variant=VARIANT,
+    )
+
+
+def _facts(first: Frames, axes: str) -> dict[str, str]:
+    return (
+        {"axes": axes, "missing values": "as the files declare (GeoTIFF nodata)", "units": "not stated"}
+        if (first.dtype.kind == "f")
+        else {"axes": axes}
     )
 
 

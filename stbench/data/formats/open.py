@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 
 from stbench.data.formats import arrays, hdf5, hickle, images, netcdf, seq, tfrecord, video
-from stbench.data.formats.arrays import Layout
+from stbench.data.formats.fields import AUTO, Choice
 from stbench.data.formats.guard import readable
 from stbench.data.formats.recording import Blocks, Recording, natural
 from stbench.errors import UserError
 
-Opener = Callable[[Sequence[Path], str, str | None, Layout], list[Recording]]
+Opener = Callable[[Sequence[Path], str, str | None, Choice], list[Recording]]
 
 
 @dataclass(frozen=True)
@@ -23,32 +23,41 @@ class Format:
 
     Attributes:
         suffixes: of its files, in lower case.
-        open: gives the recordings of files (paths, name, variable, layout).
+        open: gives the recordings of files (paths, name, variable, what the user says of an array).
         by_folder: True opens the files of a folder together, under the folder's name; False each by itself.
+        names: gives the names of the arrays that a file holds; None where arrays have none.
     """
 
     suffixes: tuple[str, ...]
     open: Opener
     by_folder: bool = False
+    names: Callable[[Path], list[str]] | None = None
 
 
 FORMATS: dict[str, Format] = {
-    "npy": Format((".npy",), lambda paths, name, _, layout: arrays.open_array(paths[0], name, None, layout)),
-    "npz": Format((".npz",), lambda paths, name, key, layout: arrays.open_array(paths[0], name, key, layout)),
+    "npy": Format((".npy",), lambda paths, name, _, choice: arrays.open_array(paths[0], name, None, choice)),
+    "npz": Format(
+        (".npz",),
+        lambda paths, name, key, choice: arrays.open_array(paths[0], name, key, choice),
+        names=arrays.names_of,
+    ),
     "images": Format(images.SUFFIXES, lambda paths, name, *_: images.open_images(paths, name), by_folder=True),
     "video": Format(video.SUFFIXES, lambda paths, name, *_: [video.open_video(paths[0], name)]),
-    "hdf5": Format(hdf5.SUFFIXES, hdf5.open_hdf5, by_folder=True),
-    "netcdf": Format(netcdf.SUFFIXES, lambda paths, name, key, _: [netcdf.open_netcdf(paths[0], name, key)]),
+    "hdf5": Format(hdf5.SUFFIXES, hdf5.open_hdf5, by_folder=True, names=hdf5.names_of),
+    "netcdf": Format(
+        netcdf.SUFFIXES,
+        lambda paths, name, key, choice: netcdf.open_netcdf(paths[0], name, key, choice),
+        names=netcdf.variables_of,
+    ),
     "seq": Format((".seq",), lambda paths, name, *_: [seq.open_seq(paths[0], name)]),
     "hickle": Format(hickle.SUFFIXES, lambda paths, name, *_: hickle.open_hickle(paths, name), by_folder=True),
     "tfrecord": Format(tfrecord.SUFFIXES, lambda paths, name, *_: tfrecord.open_tfrecord(paths[0], name)),
 }
-NAMED = ("npz", "hdf5", "netcdf")  # formats whose files hold arrays with names
 SUFFIXES = tuple(suffix for known in FORMATS.values() for suffix in known.suffixes)
 
 
 def open_recordings(
-    paths: Sequence[Path], root: Path, *, variable: str | None = None, layout: Layout = "auto"
+    paths: Sequence[Path], root: Path, *, variable: str | None = None, choice: Choice = AUTO
 ) -> list[Recording]:
     """Return the recordings that files under ``root`` hold, in the natural order of their names.
 
@@ -57,7 +66,7 @@ def open_recordings(
     Raises:
         UserError: a file cannot be read, is of no known kind, or holds no variables though one is asked for.
     """
-    nameless = next((path for path in paths if format_of(path) not in NAMED), None)
+    nameless = next((path for path in paths if FORMATS[format_of(path)].names is None), None)
     if variable is not None and nameless is not None:
         raise UserError(
             f"--variable {variable}: {nameless} holds no named arrays (npz, HDF5 and NetCDF files do). Leave it out."
@@ -67,19 +76,29 @@ def open_recordings(
     for (folder, kind), members in groupby(ordered, key=lambda path: (path.parent, format_of(path))):
         known = FORMATS[kind]
         if known.by_folder:
-            found += _opened(known, list(members), folder.relative_to(root).as_posix(), variable, layout)
+            found += _opened(known, list(members), folder.relative_to(root).as_posix(), variable, choice)
             continue
         for path in members:
             name = path.relative_to(root).with_suffix("").as_posix()
-            found += _opened(known, [path], name, variable, layout)
+            found += _opened(known, [path], name, variable, choice)
     return found
 
 
-def _opened(known: Format, paths: list[Path], name: str, variable: str | None, layout: Layout) -> list[Recording]:
+def holding(paths: Sequence[Path], variable: str) -> list[Path]:
+    """Return the files that hold an array of this name; all of them if none does, so that opening names what they hold.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    readers = [(path, FORMATS[format_of(path)].names) for path in paths]
+    return [path for path, names in readers if names is not None and variable in names(path)] or list(paths)
+
+
+def _opened(known: Format, paths: list[Path], name: str, variable: str | None, choice: Choice) -> list[Recording]:
     """Open files so that whatever their content makes a library raise, now or when decoded, names the file."""
     kind = known.suffixes[0].removeprefix(".")
     with readable(paths[0], kind):
-        found = known.open(paths, name, variable, layout)
+        found = known.open(paths, name, variable, choice)
     return [replace(recording, blocks=partial(_guarded, recording, kind)) for recording in found]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from stbench.errors import UserError
 
 Frames = npt.NDArray[Any]
 Blocks = Iterator[Frames]
-Minutes = npt.NDArray[np.int64]
+Seconds = npt.NDArray[np.float64]
 
 BLOCK_FRAMES = 64
-NO_TIME = int(np.iinfo(np.int64).min)  # the minute of a frame whose time is unknown
+NO_TIME = float("nan")  # the seconds of a frame whose time is unknown
+STANDARD = "standard"  # the usual calendar
 STORED_TYPES = (np.dtype(np.uint8), np.dtype(np.float16), np.dtype(np.float32))
 
 
@@ -33,8 +34,9 @@ class Recording:
         frame: (H, W, C) of a frame.
         dtype: uint8, float16 or float32: how frames are kept.
         blocks: decodes the frames, (T, H, W, C) of ``dtype`` at a time.
-        minutes: when each frame was taken, minutes since 1970-01-01 00:00; None where nothing says so.
-        note: what a user should know about how it was read.
+        seconds: when each frame was taken, seconds since 1970-01-01 00:00 (T,); None where nothing says so.
+        calendar: in which those seconds count.
+        facts: what was understood, as text: ``axes``, ``times`` (why none were), ``missing``, ``units``, ``level`` …
         variant: what else its frames depend on (array, axes, cleaning): two recordings of the same files that differ in
             it are decoded separately.
     """
@@ -45,8 +47,9 @@ class Recording:
     frame: tuple[int, int, int]
     dtype: np.dtype[Any]
     blocks: Callable[[], Blocks] = field(repr=False)
-    minutes: Minutes | None = field(default=None, repr=False)
-    note: str = ""
+    seconds: Seconds | None = field(default=None, repr=False)
+    calendar: str = STANDARD
+    facts: Mapping[str, str] = field(default_factory=dict)
     variant: str = ""
 
 

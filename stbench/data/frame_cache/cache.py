@@ -1,6 +1,6 @@
 """The frame cache: frames decoded once to disk, memory-mapped by whoever reads them.
 
-A cache folder holds ``frames.bin`` (F, C, H, W), ``statistics.bin`` (F, C, 4) float64, ``minutes.bin`` (F,) int64
+A cache folder holds ``frames.bin`` (F, C, H, W), ``statistics.bin`` (F, C, 4) float64, ``seconds.bin`` (F,) float64
 and, written last, ``index.json``; a folder without an index is incomplete.
 """
 
@@ -19,23 +19,33 @@ import numpy.typing as npt
 import platformdirs
 
 from stbench.data.formats.listing import expanded
-from stbench.data.formats.recording import STORED_TYPES, Frames
+from stbench.data.formats.recording import STANDARD, STORED_TYPES, Frames, Seconds
 from stbench.errors import UserError
 from stbench.schema import Record
 
 CACHE_VARIABLE = "STBENCH_CACHE"
 FOLDER = "prepared"  # as version 0.1 named it, so that what it decoded is found
 CHUNK = 8 << 20
-INDEX, FRAMES, STATISTICS, MINUTES = "index.json", "frames.bin", "statistics.bin", "minutes.bin"
+INDEX, FRAMES, STATISTICS, SECONDS = "index.json", "frames.bin", "statistics.bin", "seconds.bin"
 
 
 class CachedRecording(Record):
-    """A recording's place in the frame cache; ``sums`` are the CRC-32 of its part of each file."""
+    """A recording's place in the frame cache.
+
+    Attributes:
+        name: of the recording.
+        first: number of its first frame.
+        length: number of its frames.
+        calendar: of its times.
+        filled: how many of its values were filled in.
+        sums: CRC-32 of its part of each file.
+    """
 
     name: str
     first: int
     length: int
-    note: str = ""
+    calendar: str = STANDARD
+    filled: int = 0
     sums: tuple[int, ...] = ()
 
 
@@ -114,9 +124,9 @@ class FrameCache:
         return np.array(self._mapped(STATISTICS, "float64", (self.count, self.index.frame[0], 4)))
 
     @cached_property
-    def minutes(self) -> npt.NDArray[np.int64]:
-        """Minutes since 1970 at which each frame was taken, (F,); ``NO_TIME`` if unknown."""
-        return np.array(self._mapped(MINUTES, "int64", (self.count,)))
+    def seconds(self) -> Seconds:
+        """Seconds since 1970 at which each frame was taken, (F,); NaN if unknown."""
+        return np.array(self._mapped(SECONDS, "float64", (self.count,)))
 
     def damaged(self) -> str | None:
         """Return the name of a recording whose bytes are not those that were decoded; None if all are right."""
@@ -129,7 +139,7 @@ class FrameCache:
         return {
             FRAMES: values * np.dtype(self.index.dtype).itemsize,
             STATISTICS: self.count * self.index.frame[0] * 4 * 8,
-            MINUTES: self.count * 8,
+            SECONDS: self.count * 8,
         }
 
     def _mapped(self, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:

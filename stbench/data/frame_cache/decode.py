@@ -20,12 +20,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stbench.data.formats.recording import NO_TIME, Frames, Recording
+from stbench.data.formats.recording import NO_TIME, Recording
 from stbench.data.frame_cache.cache import (
     CACHE_VARIABLE,
     FRAMES,
     INDEX,
-    MINUTES,
+    SECONDS,
     STATISTICS,
     CachedRecording,
     FrameCache,
@@ -34,12 +34,13 @@ from stbench.data.frame_cache.cache import (
     is_intact,
 )
 from stbench.data.frame_cache.content import content_hash, stamp
+from stbench.data.frame_cache.missing import filled_in
 from stbench.data.frame_cache.resize import FrameSize, fit_frames
 from stbench.data.frame_cache.statistics import frame_statistics
 from stbench.errors import UserError
 from stbench.schema.folder import write_text
 
-FORMAT = 3
+FORMAT = 4
 JOURNAL = "journal.jsonl"
 FLUSH_BYTES = 32 << 20
 KEY_LENGTH = 16
@@ -59,6 +60,7 @@ def decode_once(
     size: FrameSize,
     *,
     keep: Keep = everything,
+    fill: float | None = None,
     on_decoded: OnDecoded = lambda _done, _total: None,
 ) -> FrameCache:
     """Return the decoded frames of these recordings; decode them now unless they were before.
@@ -68,24 +70,25 @@ def decode_once(
         recordings: what to decode.
         size: what frames are brought to.
         keep: which frames of a recording are kept (every third, say).
+        fill: what stands in for missing values; None refuses data that lack any.
         on_decoded: called with the number of recordings decoded so far and in all.
 
     Raises:
-        UserError: a file is damaged or holds NaN, the disk is full, or the cache folder cannot be written.
+        UserError: a file is damaged or lacks values, the disk is full, or the cache folder cannot be written.
     """
     sources = _sources(recordings)
     try:
         before, source = stamp(sources), content_hash(sources)
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror or error}. Fetch it again.") from error
-    folder = cache_dir() / f"{name}-{_key(source, recordings, size, keep)}"
+    folder = cache_dir() / f"{name}-{_key(source, recordings, size, keep, fill)}"
     if (folder / INDEX).is_file():
         return FrameCache(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(_beside(folder, "lock")):
             if not (folder / INDEX).is_file():
-                work = _Work(_beside(folder, "partial"), recordings, size, keep, on_decoded)
+                work = _Work(_beside(folder, "partial"), recordings, size, keep, fill, on_decoded)
                 work.decode()
                 if stamp(sources) != before:
                     raise UserError(f"{name}: data files changed while they were read. Run the command again.")
@@ -106,9 +109,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _key(source: str, recordings: Sequence[Recording], size: FrameSize, keep: Keep) -> str:
+def _key(source: str, recordings: Sequence[Recording], size: FrameSize, keep: Keep, fill: float | None) -> str:
     """Name the frames by what they follow from: the files' content, their sizes, and the options."""
-    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()} {source}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()} {fill} {source}".encode())
     for path in _sources(recordings):
         digest.update(f"{path.stat().st_size}\n".encode())
     for recording in recordings:
@@ -132,12 +135,19 @@ class _Work:
     """Decode what the journal does not hold yet."""
 
     def __init__(
-        self, folder: Path, recordings: Sequence[Recording], size: FrameSize, keep: Keep, on_decoded: OnDecoded
+        self,
+        folder: Path,
+        recordings: Sequence[Recording],
+        size: FrameSize,
+        keep: Keep,
+        fill: float | None,
+        on_decoded: OnDecoded,
     ) -> None:
         self.folder = folder
         self.recordings = recordings
         self.size = size
         self.keep = keep
+        self.fill = fill
         self.on_decoded = on_decoded
         self.dtype = np.result_type(*{recording.dtype for recording in recordings})
         folder.mkdir(exist_ok=True)
@@ -149,7 +159,7 @@ class _Work:
         with ExitStack() as stack:
             files = {
                 name: stack.enter_context((self.folder / name).open("r+b" if self.done else "wb"))
-                for name in (FRAMES, STATISTICS, MINUTES)
+                for name in (FRAMES, STATISTICS, SECONDS)
             }
             self._rewind(files)
             self._decode(files)
@@ -173,7 +183,7 @@ class _Work:
     def _journal(self) -> list[CachedRecording]:
         """Recordings that are whole on disk; what follows a torn line or a damaged recording counts as not written."""
         path = self.folder / JOURNAL
-        if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, MINUTES)):
+        if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, SECONDS)):
             return []
         done: list[CachedRecording] = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -197,7 +207,7 @@ class _Work:
 
     def _bytes_per_frame(self) -> dict[str, int]:
         pixels = self.size.channels * self.size.height * self.size.width
-        return {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, MINUTES: 8}
+        return {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, SECONDS: 8}
 
     def _check_room(self) -> None:
         """Refuse to begin what the disk cannot hold."""
@@ -213,20 +223,17 @@ class _Work:
         pending: list[CachedRecording] = []
         first, flushed = sum(cached.length for cached in self.done), files[FRAMES].tell()
         for number, recording in enumerate(self.recordings[len(self.done) :], len(self.done)):
-            length, sums = self._decode_one(recording, files)
-            pending.append(
-                CachedRecording(name=recording.name, first=first, length=length, note=recording.note, sums=sums)
-            )
-            first += length
+            pending.append(self._decode_one(recording, first, files))
+            first += pending[-1].length
             if files[FRAMES].tell() - flushed >= FLUSH_BYTES or number + 1 == len(self.recordings):
                 self._record(pending, files)
                 pending, flushed = [], files[FRAMES].tell()
             self.on_decoded(number + 1, len(self.recordings))
 
-    def _decode_one(self, recording: Recording, files: dict[str, BinaryIO]) -> tuple[int, tuple[int, ...]]:
+    def _decode_one(self, recording: Recording, first: int, files: dict[str, BinaryIO]) -> CachedRecording:
         kept = self.keep(recording)
         start, stop, step = kept.start or 0, kept.stop, kept.step or 1
-        position = length = 0
+        position = length = filled = 0
         sums = dict.fromkeys(files, 0)
         for block in recording.blocks():
             where = np.arange(position, position + len(block))
@@ -234,15 +241,23 @@ class _Work:
             position += len(block)
             if not chosen.any():
                 continue
-            frames = fit_frames(block[chosen], self.size).astype(self.dtype, copy=False)
-            _check_finite(frames, recording, int(where[chosen][0]))
-            minutes = np.full(len(frames), NO_TIME) if recording.minutes is None else recording.minutes[where[chosen]]
-            parts = (frames, frame_statistics(frames), minutes.astype(np.int64))
+            whole, missing = filled_in(block[chosen], self.size, recording, self.fill)
+            filled += missing
+            frames = fit_frames(whole, self.size).astype(self.dtype, copy=False)
+            seconds = np.full(len(frames), NO_TIME) if recording.seconds is None else recording.seconds[where[chosen]]
+            parts = (frames, frame_statistics(frames), seconds.astype(np.float64))
             for (name, file), part in zip(files.items(), parts, strict=True):
                 file.write(part.tobytes())
                 sums[name] = zlib.crc32(part.tobytes(), sums[name])
             length += len(frames)
-        return length, tuple(sums.values())
+        return CachedRecording(
+            name=recording.name,
+            first=first,
+            length=length,
+            calendar=recording.calendar,
+            filled=filled,
+            sums=tuple(sums.values()),
+        )
 
     def _record(self, pending: list[CachedRecording], files: dict[str, BinaryIO]) -> None:
         for file in files.values():
@@ -253,12 +268,3 @@ class _Work:
             journal.flush()
             os.fsync(journal.fileno())
         self.done += pending
-
-
-def _check_finite(frames: Frames, recording: Recording, first: int) -> None:
-    finite = np.isfinite(frames).all(axis=(1, 2, 3))
-    if not finite.all():
-        raise UserError(
-            f"{recording.paths[0]}: recording {recording.name!r} holds NaN or infinity, first near frame "
-            f"{first + int(np.argmin(finite))}. Fill the gaps, or leave the recording out."
-        )

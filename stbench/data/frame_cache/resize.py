@@ -35,7 +35,7 @@ class FrameSize(Record):
 
 
 def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
-    """Say what is done to recordings whose frames (H, W, C) differ, for the report; empty if they are all alike.
+    """Say what is done to frames (H, W, C) of other sizes or channels, for the report; empty if they stay as they are.
 
     >>> adapted([(32, 32, 1), (48, 40, 3)], FrameSize(height=32, width=32, channels=3))
     '; frames of 32×32, 48×40 are brought to 32×32 (cover), of 1, 3 channels to 3'
@@ -43,7 +43,10 @@ def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
     sizes = sorted({frame[:2] for frame in frames})
     channels = sorted({frame[2] for frame in frames})
     said = []
-    if len(sizes) > 1:
+    if len(sizes) == 1 and sizes[0] != (size.height, size.width):
+        (height, width), how = sizes[0], "their middle" if size.fit == "crop" else size.fit
+        said.append(f"of {height}×{width} are brought to {size.height}×{size.width} ({how})")
+    elif len(sizes) > 1:
         shown = [f"{height}×{width}" for height, width in (sizes if len(sizes) <= 3 else (sizes[0], sizes[-1]))]
         listing = ", ".join(shown) if len(sizes) <= 3 else f"{len(sizes)} sizes from {shown[0]} to {shown[1]}"
         said.append(f"of {listing} are brought to {size.height}×{size.width} ({size.fit})")
@@ -62,7 +65,7 @@ def fit_frames(frames_THWC: Frames, size: FrameSize) -> Frames:
     elif size.fit == "cover":
         scale = max(target[0] / height, target[1] / width)
         frames = _resized(frames, (max(target[0], round(height * scale)), max(target[1], round(width * scale))))
-    return np.ascontiguousarray(_middle(frames, target).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(middle(frames, target).transpose(0, 3, 1, 2))
 
 
 def _with_channels(frames: Frames, channels: int) -> Frames:
@@ -88,6 +91,7 @@ def _resized(frames: Frames, target: tuple[int, int]) -> Frames:
     return made
 
 
-def _middle(frames: Frames, target: tuple[int, int]) -> Frames:
+def middle(frames: Frames, target: tuple[int, int]) -> Frames:
+    """Return the middle (T, H, W, C) of frames."""
     top, left = ((have - want) // 2 for have, want in zip(frames.shape[1:3], target, strict=True))
     return frames[:, top : top + target[0], left : left + target[1]]

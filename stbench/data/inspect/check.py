@@ -14,6 +14,7 @@ from stbench.data.benchmarks.download_list import Download
 from stbench.data.benchmarks.downloads import check_file
 from stbench.data.benchmarks.folders import candidate_folders
 from stbench.data.dataset import Split, Splits
+from stbench.data.formats.timestamps import date_text
 from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.inspect.leaks import frame_contents, shared_clips
 from stbench.data.loader import evenly_spaced
@@ -76,7 +77,9 @@ def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[
     ``hold_out`` False says that the test split stands in for validation.
     """
     splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    observed = [Observation("read", True, dataset.report), *_cached(dataset)]
+    observed = [Observation("read", True, dataset.report)]
+    observed += [Observation(name, True, text) for name, text in dataset.understood]
+    observed += _cached(dataset)
     for name, split in splits.items():
         clips = split.clips(evenly_spaced(len(split), SAMPLE // 4), 0)
         finite = bool(clips.isfinite().all())
@@ -86,7 +89,7 @@ def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[
             f"{physical.max():.5g} {benchmark.units}, model space {clips.min():.4g} to {clips.max():.4g}"
         )
         observed.append(Observation(name, finite, text + ("" if finite else "; NaN or infinity")))
-        dates = _dates(split)
+        dates = _dates(split, dataset.calendar)
         if dates:
             observed.append(Observation(f"{name} dates", True, dates))
     pairs = [pair for pair in combinations(splits, 2) if hold_out or pair == ("train", "test")]
@@ -102,12 +105,11 @@ def _cached(dataset: Splits) -> list[Observation]:
     return [Observation("frame cache", bad is None, seen)]
 
 
-def _dates(split: Split) -> str:
+def _dates(split: Split, calendar: str) -> str:
     times = split.times(np.array([0, len(split) - 1]))
     if times is None:
         return ""
-    first, last = (np.datetime64(int(minute), "m") for minute in (times.min(), times.max()))
-    return f"{first} to {last}"
+    return f"{date_text(float(times.min()), calendar)} to {date_text(float(times.max()), calendar)}"
 
 
 def _leakage(pair: tuple[str, str], splits: dict[str, Split]) -> Observation:

@@ -127,8 +127,8 @@ def _picture(folder: Path, homes: Sequence[Path], prefix: str, number: int) -> P
 def _divide(clips: Sequence[Row], options: ListedOptions, context: DatasetContext, cache: FrameCache) -> SplitWindows:
     """Put each clip (its prefix and the numbers of its frames) into the split of its recording."""
     where, length = context.name, context.shape.length
-    cutter = Cutter(cache.index.recordings, cache.minutes, length)
-    spans = options.split.spans(cutter.recordings, cutter.minutes, where)
+    cutter = Cutter(cache.index.recordings, cache.seconds, length)
+    spans = options.split.spans(cutter.recordings, cutter.seconds, where)
     split_of = {span.start: split for split in SPLITS for span in spans[split]}
     first_of = {recording.name: recording.first for recording in cache.index.recordings}
     rows: dict[str, list[Row]] = {split: [] for split in SPLITS}

@@ -15,20 +15,26 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from stbench.data.augment import Augment
 from stbench.data.dataset import DatasetContext, Reader, ReaderOptions, Splits
 from stbench.data.formats import Recording, open_recordings
-from stbench.data.formats.arrays import Layout
-from stbench.data.formats.channels import join_channels
+from stbench.data.formats.axes import Layout
+from stbench.data.formats.channels import open_channels
+from stbench.data.formats.fields import Choice, Level
 from stbench.data.formats.named_files import NamedFiles
+from stbench.data.formats.open import holding
+from stbench.data.formats.series import join_within
 from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.frame_cache.decode import decode_once
 from stbench.data.frame_cache.resize import Fit, FrameSize, adapted
 from stbench.data.readers.chosen_files import chosen_paths, find_folder
 from stbench.data.readers.forms import in_the_form_here, numbered_spans
 from stbench.data.readers.frame_list import frames_in_use, read_ranges
-from stbench.data.scaling import Scale, learn_scaling
-from stbench.data.splits.rules import ByName, SplitRule
+from stbench.data.readers.understood import times_said, understood
+from stbench.data.scaling import BYTES, Scale, learn_scaling
+from stbench.data.splits.doubts import refuse_interleaved, warnings
+from stbench.data.splits.rules import ByFraction, ByName, SplitRule
 from stbench.data.splits.windowed_split import WindowedSplit, windowed_splits
 from stbench.data.splits.windows import Cutter, NameRule, SplitWindows, keep_apart, rule_for, said_of_leak
 from stbench.errors import UserError
+from stbench.schema import Benchmark, ClipShape, Scaling
 
 
 class RecordedOptions(ReaderOptions):
@@ -39,7 +45,10 @@ class RecordedOptions(ReaderOptions):
         path: a folder or file of the user's own, read instead of the benchmark's folder.
         listing: the files below ``path`` that were planned with; exactly they are read.
         variables: the array or NetCDF variable to read; several become channels.
-        layout: axes of an array; ``auto`` takes one of at most four as channels.
+        layout: a letter for each axis of an array; ``auto`` tells them apart, or refuses.
+        level: of an array with levels: a value of their coordinate, ``last``, or None, which refuses several.
+        series: dated files that follow each other are one series.
+        fill: what stands in for missing values, in the files' units; None refuses data that lack any.
         fit: how frames are brought to the benchmark's size.
         split: which recordings, frames or windows are train, validation and test.
         scale: how values are taken to model space, learned from the training frames.
@@ -58,6 +67,9 @@ class RecordedOptions(ReaderOptions):
     listing: NamedFiles | None = None
     variables: tuple[str, ...] = ()
     layout: Layout = "auto"
+    level: Level = "last"
+    series: bool = False
+    fill: float | None = None
     fit: Fit = "cover"
     split: SplitRule
     scale: Scale = "unit"
@@ -96,7 +108,7 @@ class Recorded(Reader):
             in_use = numbered_spans(recordings, cache.index.recordings, options.numbers)
         offsets = _offsets(options, context)
         length = offsets[-1] + 1
-        cutter = Cutter(cache.index.recordings, cache.minutes, length, options.stride, options.rules, in_use)
+        cutter = Cutter(cache.index.recordings, cache.seconds, length, options.stride, options.rules, in_use)
         divided = options.split.divide(cutter, context.name)
         return splits_of(options, context, cache, recordings, SplitWindows(*(part[:, offsets] for part in divided)))
 
@@ -117,18 +129,23 @@ def _offsets(options: RecordedOptions, context: DatasetContext) -> list[int]:
 def open_matching(options: RecordedOptions, folder: Path) -> list[Recording]:
     """Open the recordings of the files that match the patterns."""
     paths = chosen_paths(options, folder)
+    choice, apart = Choice(options.layout, options.level), isinstance(options.split, ByName)
     if not options.variables:
-        return open_recordings(paths, folder, layout=options.layout)
-    per_variable = [
-        open_recordings(
-            [path for path in paths if _may_hold(path, variable, options)],
-            folder,
-            variable=variable,
-            layout=options.layout,
-        )
-        for variable in options.variables
-    ]
-    return join_channels(per_variable)
+        found = open_recordings(paths, folder, choice=choice)
+        return join_within(found, apart) if options.series else found
+    paths_of = {variable: _may_hold(paths, variable, options) for variable in options.variables}
+    return open_channels(paths_of, folder, choice, options.series, apart)
+
+
+def understood_of(benchmark: Benchmark) -> tuple[tuple[str, str], ...]:
+    """Return what is understood of a user's own data before anything is decoded, a name and a text each.
+
+    Raises:
+        UserError: a file cannot be read, or leaves its axes in doubt.
+    """
+    options = RecordedOptions.parse(benchmark.dataset.options, f"{benchmark.name}: dataset.options")
+    folder = find_folder(options, DatasetContext(benchmark.name, benchmark.shape, ()))
+    return understood(open_matching(options, folder), frame_size(options, benchmark.shape))
 
 
 def decode_to_size(recordings: Sequence[Recording], options: RecordedOptions, context: DatasetContext) -> FrameCache:
@@ -139,7 +156,8 @@ def decode_to_size(recordings: Sequence[Recording], options: RecordedOptions, co
         step, first = (rule.step, rule.first) if rule is not None else (1, None)
         return slice(step - 1 if first is None else first, recording.length, step)
 
-    return decode_once(context.name, recordings, _size(options, context), keep=kept, on_decoded=context.on_decoded)
+    size, told = frame_size(options, context.shape), context.on_decoded
+    return decode_once(context.name, recordings, size, keep=kept, fill=options.fill, on_decoded=told)
 
 
 def splits_of(
@@ -158,24 +176,31 @@ def splits_of(
         as_published=options.overlap == "keep",
     )
     windows = apart.windows
+    if options.path is not None:
+        refuse_interleaved(windows, cache.seconds, context.name)
     scaling = learn_scaling(cache.statistics[np.unique(windows.train)], options.scale, context.name)
     parts = windowed_splits(cache, windows, scaling, options.augment)
     if options.statistics == "split":
         parts = _each_by_itself(parts, options, cache, context)
         scaling = parts["train"].scaling
-    note = adapted([recording.frame for recording in recordings], _size(options, context))
+    size = frame_size(options, context.shape)
+    note = adapted([recording.frame for recording in recordings], size)
+    said = _doubts(options, cache, windows, scaling)
     used = len(np.unique(np.concatenate([part.ravel() for part in windows])))
     shared = f"; {apart.straddling} windows share frames with a later split" if apart.straddling else ""
     return Splits(
         **parts,
         report=(
-            f"{_read(cache)}{note}; {cache.count - used} frames are in no clip{shared}; "
+            f"{_read(cache, recordings)}{note}; {cache.count - used} frames are in no clip{shared}; "
             f"clips: {len(windows.train)} train, {_validation(options, context, windows)}, {len(windows.test)} test"
             f"{said_of_leak(apart)}"
+            + "".join(f"; {text}" for text in said)
         ),
         fingerprint=cache.index.source,
         scaling=scaling,
         frame_cache=cache.path,
+        understood=understood(recordings, size, f"; {_filled(cache, recordings) or 'none found'}"),
+        calendar=cache.index.recordings[0].calendar,
     )
 
 
@@ -191,26 +216,52 @@ def _each_by_itself(
     return scaled
 
 
-def _size(options: RecordedOptions, context: DatasetContext) -> FrameSize:
-    channels, height, width = context.shape.frame
+def frame_size(options: RecordedOptions, shape: ClipShape) -> FrameSize:
+    """Return what frames are brought to."""
+    channels, height, width = shape.frame
     return FrameSize(height=height, width=width, channels=channels, fit=options.fit)
 
 
-def _may_hold(path: Path, variable: str, options: RecordedOptions) -> bool:
-    """Tell whether a file may hold a variable: the n-th of as many patterns goes with the n-th variable."""
+def _may_hold(paths: Sequence[Path], variable: str, options: RecordedOptions) -> list[Path]:
+    """Return the files that may hold a variable: the n-th of as many patterns goes with the n-th variable."""
+    if options.path is not None:
+        return holding(paths, variable) if len(options.variables) > 1 else list(paths)
     names = list(dict.fromkeys(name.partition("@")[0] for name in options.variables))  # levels of one are in one file
     if len(names) == 1 or len(options.files) != len(names):
-        return True
-    return path.match(options.files[names.index(variable.partition("@")[0])])
+        return list(paths)
+    pattern = options.files[names.index(variable.partition("@")[0])]
+    return [path for path in paths if path.match(pattern)]
 
 
-def _read(cache: FrameCache) -> str:
+def _read(cache: FrameCache, recordings: Sequence[Recording]) -> str:
     index = cache.index
-    notes = sorted({recording.note for recording in index.recordings if recording.note})
-    said = f" ({notes[0]})" if notes else ""
-    return f"read {cache.count} frames of {_counted(len(index.recordings), 'recording')} from " + (
-        f"{_counted(index.files, 'file')}{said}"
+    facts = dict.fromkeys(
+        f"{name} {recording.facts[name]}"
+        for recording in recordings
+        for name in ("axes", "variable", "level")
+        if name in recording.facts
     )
+    said = [text for text in (*list(facts)[:2], times_said(recordings), _filled(cache, recordings)) if text]
+    return f"read {cache.count} frames of {_counted(len(index.recordings), 'recording')} from " + (
+        f"{_counted(index.files, 'file')} ({'; '.join(said)})"
+    )
+
+
+def _filled(cache: FrameCache, recordings: Sequence[Recording]) -> str:
+    """Which share of the values was filled in; empty if none was missing."""
+    filled = sum(recording.filled for recording in cache.index.recordings)
+    values = sum(recording.length * int(np.prod(recording.frame)) for recording in recordings)
+    return f"{100 * filled / values:.3g} % of the values were missing and are filled in as asked" if filled else ""
+
+
+def _doubts(options: RecordedOptions, cache: FrameCache, windows: SplitWindows, scaling: Scaling) -> list[str]:
+    """What a reader of the table should know: an unusual scale, a small or one-sided test split."""
+    said = []
+    if options.scale == "bytes" and scaling.scale != (BYTES,):
+        said.append(f"values scaled by their largest in training, {scaling.scale[0]:g}, and not by {BYTES:g}")
+    if options.path is not None:
+        said += warnings(windows, cache.index.recordings, isinstance(options.split, ByFraction))
+    return said
 
 
 def _validation(options: RecordedOptions, context: DatasetContext, windows: SplitWindows) -> str:

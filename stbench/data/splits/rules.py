@@ -13,9 +13,10 @@ from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from stbench.data.formats.recording import NO_TIME, Minutes
+from stbench.data.formats.recording import Seconds
 from stbench.data.splits.windows import SPLITS, Cutter, Placed, Span, SplitWindows, Windows
 from stbench.errors import UserError
 from stbench.schema import Record
@@ -45,7 +46,7 @@ class SpanRule(Record):
     """Whether validation frames are trained on if nothing is held out."""
 
     @abstractmethod
-    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:
+    def spans(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> Spans:
         """Return the spans of each split; no frame is in two of them.
 
         Raises:
@@ -58,7 +59,7 @@ class SpanRule(Record):
         Raises:
             UserError: the rule does not fit the recordings, or leaves a split without a window.
         """
-        spans = self.spans(cutter.recordings, cutter.minutes, where)
+        spans = self.spans(cutter.recordings, cutter.seconds, where)
         windows = SplitWindows(*(cutter.windows(spans[split]) for split in SPLITS))
         cutter.check_filled(windows, spans, where)
         return windows
@@ -75,7 +76,7 @@ class ByFraction(SpanRule):
     shares: tuple[Share, Share, Share] = (0.7, 0.1, 0.2)
     by: Literal["auto", "clip", "time"] = "auto"
 
-    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:  # noqa: ARG002
+    def spans(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> Spans:  # noqa: ARG002
         """Share out the recordings, or the frames of each."""
         total = sum(self.shares)
         if abs(total - 1) > 1e-6:
@@ -120,7 +121,7 @@ class ByName(SpanRule):
     val: str | Share
     test: str
 
-    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:  # noqa: ARG002
+    def spans(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> Spans:  # noqa: ARG002
         """Put each recording where its name belongs."""
         spans: Spans = {split: [] for split in SPLITS}
         patterns = {split: pattern for split in SPLITS if isinstance(pattern := getattr(self, split), str)}
@@ -158,11 +159,11 @@ class ByYear(SpanRule):
     across_files: bool = False
     unused_end: NonNegativeInt = 0
 
-    def spans(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> Spans:
+    def spans(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> Spans:
         """Cut each recording by the year of its frames."""
-        self._check_times(recordings, minutes_F, where)
+        self._check_times(recordings, seconds_F, where)
         spans: Spans = {split: [] for split in SPLITS}
-        years = _years(minutes_F)
+        years = _years(seconds_F)
         for recording in recordings:
             span = Span.of(recording)
             for split in SPLITS:
@@ -186,19 +187,19 @@ class ByYear(SpanRule):
                 joined.append(span)
         return [Span(span.start, span.stop - self.unused_end) for span in joined]
 
-    def _check_times(self, recordings: Sequence[Placed], minutes_F: Minutes, where: str) -> None:
+    def _check_times(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> None:
         """Refuse undated frames, two recordings that hold the same time, and missing years."""
         for recording in recordings:
             span = Span.of(recording)
-            if (minutes_F[span.start : span.stop] == NO_TIME).any():
+            if np.isnan(seconds_F[span.start : span.stop]).any():
                 raise UserError(f"{where}: {recording.name!r} does not say when its frames were taken.")
-        for earlier, later in pairwise(sorted(recordings, key=lambda recording: int(minutes_F[recording.first]))):
-            if minutes_F[earlier.first + earlier.length - 1] >= minutes_F[later.first]:
+        for earlier, later in pairwise(sorted(recordings, key=lambda recording: float(seconds_F[recording.first]))):
+            if seconds_F[earlier.first + earlier.length - 1] >= seconds_F[later.first]:
                 raise UserError(
                     f"{where}: {earlier.name!r} and {later.name!r} hold the same times; one of them is misnamed or of "
                     "the wrong year. Fetch it again."
                 )
-        held = set(_years(minutes_F).tolist())
+        held = set(_years(seconds_F).tolist())
         wanted = {year for split in SPLITS for year in range(getattr(self, split)[0], getattr(self, split)[1] + 1)}
         missing = ", ".join(str(year) for year in sorted(wanted - held))
         if missing:
@@ -294,5 +295,5 @@ def _tail_off(spans: list[Span], share: float) -> tuple[list[Span], list[Span]]:
     return [Span(span.start, cut) for span, cut in pairs], [Span(cut, span.stop) for span, cut in pairs]
 
 
-def _years(minutes_F: Minutes) -> Minutes:
-    return minutes_F.astype("M8[m]").astype("M8[Y]").astype(np.int64) + 1970
+def _years(seconds_F: Seconds) -> npt.NDArray[np.int64]:
+    return np.floor(seconds_F).astype(np.int64).astype("M8[s]").astype("M8[Y]").astype(np.int64) + 1970

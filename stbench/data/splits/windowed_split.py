@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stbench.data.augment import Augment
 from stbench.data.dataset import Indices, Split
-from stbench.data.formats.recording import NO_TIME
+from stbench.data.formats.recording import Seconds
 from stbench.data.splits.windows import SplitWindows, Windows
 from stbench.schema import Scaling
 
@@ -30,8 +30,8 @@ class StoredFrames(Protocol):
         """Frames (F, C, H, W)."""
 
     @property
-    def minutes(self) -> npt.NDArray[np.int64]:
-        """Minutes since 1970 (F,); ``NO_TIME`` if unknown."""
+    def seconds(self) -> Seconds:
+        """Seconds since 1970 (F,); NaN if unknown."""
 
 
 class WindowedSplit(Split):
@@ -70,9 +70,9 @@ class WindowedSplit(Split):
         return self.windows_NT[indices]
 
     def times(self, indices: Indices) -> Indices | None:
-        """Return minutes since 1970-01-01, (B, T); None if they are not known."""
-        minutes: Indices = self.stored.minutes[self.windows_NT[indices]]
-        return None if (minutes == NO_TIME).any() else minutes
+        """Return whole seconds since 1970-01-01, (B, T); None if they are not known."""
+        seconds = self.stored.seconds[self.windows_NT[indices]]
+        return None if np.isnan(seconds).any() else np.floor(seconds).astype(np.int64)
 
     def unaugmented(self) -> WindowedSplit:
         """Return the same windows without augmentation."""

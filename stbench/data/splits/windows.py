@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import NonNegativeInt, PositiveInt
 
-from stbench.data.formats.recording import NO_TIME, Minutes
+from stbench.data.formats.recording import Seconds
+from stbench.data.formats.steps import goes_on, usual_step
 from stbench.errors import UserError
 from stbench.schema import Record
 
@@ -85,26 +86,26 @@ class Cutter:
 
     Attributes:
         recordings: places of the recordings in the frame cache, in its order.
-        minutes: when each frame was taken, minutes since 1970; ``NO_TIME`` if unknown, (F,).
+        seconds: when each frame was taken, seconds since 1970; NaN if unknown, (F,).
         length: frames of a window.
         stride: frames between the starts of two windows, counted back from a span's end.
         rules: exceptions by a recording's name.
         in_use: spans of the frames in use, by the first frame of their recording; None uses all.
-        step: minutes between two neighbouring frames; None takes the most common step of each span.
+        step: seconds between two neighbouring frames; None takes the usual step of each span.
     """
 
     recordings: Sequence[Placed]
-    minutes: Minutes
+    seconds: Seconds
     length: int
     stride: int = 1
     rules: tuple[NameRule, ...] = ()
     in_use: Mapping[int, Sequence[Span]] | None = None
-    step: int | None = None
+    step: float | None = None
 
     def windows(self, spans: Sequence[Span]) -> Windows:
         """Cut the windows (N, T) inside these spans."""
         found = [np.empty((0, self.length), dtype=np.int64)]
-        for span in without_gaps(self.usable(spans), self.minutes, self.step):
+        for span in without_gaps(self.usable(spans), self.seconds, self.step):
             rule = rule_for(self._recording_at(span.start).name, self.rules)
             stride = rule.stride if rule is not None and rule.stride is not None else self.stride
             found.append(windows_of(span, self.length, stride))
@@ -143,27 +144,22 @@ class Cutter:
         return self.recordings[int(np.searchsorted(self._firsts, frame, side="right")) - 1]
 
 
-def without_gaps(spans: Sequence[Span], minutes_F: Minutes, step: int | None = None) -> list[Span]:
-    """Cut spans where time does not go on by ``step`` minutes; spans with unknown times stay whole.
+def without_gaps(spans: Sequence[Span], seconds_F: Seconds, step: float | None = None) -> list[Span]:
+    """Cut spans where time does not go on by ``step`` seconds; spans with unknown times stay whole.
 
-    ``step`` None takes each span's most common step, which takes three frames to tell.
+    ``step`` None takes each span's usual step, which takes three frames to tell (:func:`goes_on`).
     """
     found: list[Span] = []
     for span in spans:
-        minutes = minutes_F[span.start : span.stop]
-        if (minutes == NO_TIME).any() or (step is None and len(minutes) < 3):
+        seconds = seconds_F[span.start : span.stop]
+        if np.isnan(seconds).any() or (step is None and len(seconds) < 3):
             found.append(span)
             continue
-        steps = np.diff(minutes)
-        edges = np.flatnonzero(steps != (_most_common(steps) if step is None else step)) + 1 + span.start
+        steps = np.diff(seconds)
+        edges = np.flatnonzero(~goes_on(steps, usual_step(steps) if step is None else step)) + 1 + span.start
         bounds = [span.start, *edges.tolist(), span.stop]
         found += [Span(a, b) for a, b in pairwise(bounds)]
     return found
-
-
-def _most_common(values: npt.NDArray[np.int64]) -> int:
-    distinct, counts = np.unique(values, return_counts=True)
-    return int(distinct[counts.argmax()])
 
 
 def windows_of(span: Span, length: int, stride: int) -> Windows:

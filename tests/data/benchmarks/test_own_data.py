@@ -62,7 +62,7 @@ def test_clips_are_split_whole(tmp_path, layout):
     clips = numbered(20 * 12).reshape(20, 12, 16, 12)
     clips = {"NTHW": clips, "NTHWC": clips[..., None], "NTCHW": clips[:, :, None]}[layout]
     np.save(tmp_path / "clips.npy", clips)
-    benchmark, dataset = opened(tmp_path, shares=(0.6, 0.2, 0.2))
+    benchmark, dataset = opened(tmp_path, shares=(0.6, 0.2, 0.2), layout=layout)
     assert benchmark.shape.length == 12
     for split, first, last in (("train", 0, 12), ("val", 12, 16), ("test", 16, 20)):
         seen = frames_of(dataset, split)
@@ -126,7 +126,7 @@ def test_validation_is_cut_from_training_by_whole_clips_where_there_are_many(tmp
     clips = numbered(24 * 12).reshape(24, 12, 16, 12)
     np.save(tmp_path / "train.npy", clips[:16])
     np.save(tmp_path / "test.npy", clips[16:])
-    benchmark, dataset = opened(tmp_path)
+    benchmark, dataset = opened(tmp_path, layout="NTHW")
     assert benchmark.shape.length == 12
     for split, first, last in (("train", 0, 14), ("val", 14, 16), ("test", 16, 24)):
         np.testing.assert_array_equal(frames_of(dataset, split), np.arange(first * 12, last * 12).reshape(-1, 12))
@@ -174,7 +174,7 @@ def test_no_clip_crosses_a_gap_in_time(tmp_path):
     assert not ((train[:, 0] < 50) & (train[:, -1] >= 50)).any()
     assert len(train) == (50 - 3) + (84 - 50 - 3)
     times = dataset.test.times(np.array([0]))
-    assert (np.diff(times) == 60).all()
+    assert (np.diff(times) == 3600).all()
 
 
 def test_radar_files(tmp_path):
@@ -187,24 +187,33 @@ def test_radar_files(tmp_path):
             marks = group.create_group("calibration").attrs
             marks["calibration_formulas"] = np.bytes_("GEO=0.01*PV+0.0")
             marks["calibration_missing_data"] = np.array([65535])
-    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    share = 100 * 4 / (12 * 16)
+    with pytest.raises(UserError, match=f"{share:.3g} % of the values are missing, .* 4 cells in every frame"):
+        opened(tmp_path, t_in=2, t_out=2)
+    _, dataset = opened(tmp_path, t_in=2, t_out=2, fill=0)
+    assert f"{share:.3g} % of the values were missing and are filled in as asked" in dataset.report
     physical = dataset.to_physical(dataset.train.clips(np.array([3]), 0))[0].numpy()
     expected = raw[3:7, None] * np.float32(0.01)
     expected[:, :, 0, :4] = 0
     np.testing.assert_allclose(physical, expected, atol=1e-6)
-    assert str((dataset.train.times(np.array([3]))[0, 0] * 60).astype("M8[s]")) == "2010-08-26T00:03:00"
+    assert str(dataset.train.times(np.array([3]))[0, 0].astype("M8[s]")) == "2010-08-26T00:03:00"
 
 
-def test_odim_files(tmp_path):
+@pytest.mark.parametrize(("quantity", "undetected"), [("DBZH", -32), (b"DBZH", -32), ("RATE", 0)])
+def test_odim_files(tmp_path, quantity, undetected):
+    """Nothing detected is a measurement: 0 of a rain rate, the lower end of the scale in dBZ."""
     raw = np.arange(8 * 8, dtype=np.uint8).reshape(8, 8)
     for number in range(40):
         with h5py.File(tmp_path / f"a{number}.h5", "w") as file:
             file["dataset1/data1/data"] = raw
             what = file.create_group("dataset1/data1/what").attrs
             what["gain"], what["offset"], what["nodata"], what["undetect"] = 0.5, -32.0, 63.0, 0.0
-    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+            what["quantity"] = quantity
+    with pytest.raises(UserError, match=r"1\.56 % of the values are missing"):
+        opened(tmp_path, t_in=2, t_out=2)
+    _, dataset = opened(tmp_path, t_in=2, t_out=2, fill=-40)
     expected = raw * 0.5 - 32
-    expected[raw == 63], expected[raw == 0] = 0, 0
+    expected[raw == 63], expected[raw == 0] = -40, undetected
     np.testing.assert_allclose(dataset.to_physical(dataset.train.clips(np.array([0]), 0))[0, 0, 0], expected, atol=1e-5)
 
 
@@ -318,7 +327,8 @@ def test_no_such_place(tmp_path):
     ],
 )
 def test_real_files(shared_dir, place, frames, channels):
-    _, dataset = opened(shared_dir / "data" / place, "quick")
+    outside = {"fill": 0} if place == "radar_knmi" else {}  # three quarters of its pixels are out of range
+    _, dataset = opened(shared_dir / "data" / place, "quick", **outside)
     assert dataset.train.stored.count == frames
     assert dataset.train.clips(np.array([0]), 0).shape[2] == channels
     train, test = np.unique(dataset.train.windows_NT), np.unique(dataset.test.windows_NT)
@@ -326,10 +336,7 @@ def test_real_files(shared_dir, place, frames, channels):
     if place == "era5_t2m_uk":
         physical = dataset.to_physical(dataset.train.clips(np.array([0]), 0))
         assert 250 < physical.min() < physical.max() < 310
-        assert (
-            str((dataset.test.times(np.array([len(dataset.test) - 1]))[0, -1] * 60).astype("M8[s]"))[:10]
-            == "2019-03-31"
-        )
+        assert str(dataset.test.times(np.array([len(dataset.test) - 1]))[0, -1].astype("M8[s]"))[:10] == "2019-03-31"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def read(path, frame=FRAME, incomplete_days=False, longest_block=False):
     """The opened file and its frames (T, C, H, W)."""
     file = open_flow_h5(path, frame, HOURS, Clean(24, incomplete_days, longest_block))
     frames = np.concatenate(list(file.recording.blocks())).transpose(0, 3, 1, 2)
-    assert len(frames) == file.recording.length == len(file.recording.minutes)
+    assert len(frames) == file.recording.length == len(file.recording.seconds)
     return file, frames
 
 
@@ -43,7 +43,7 @@ def kept(path, **rules):
 def test_rows_come_in_time_order(write):
     path = write(30, 10, 20)
     assert kept(path)[0] == [1, 2, 0]
-    assert np.diff(read(path)[0].recording.minutes).tolist() == [600, 600]
+    assert np.diff(read(path)[0].recording.seconds).tolist() == [36000, 36000]
 
 
 def test_slots_of_a_day_follow_each_other_over_month_and_leap_day():

@@ -14,14 +14,14 @@ from stbench.errors import UserError
 ascending = st.sets(st.integers(0, 60), min_size=1).map(sorted)
 
 
-def cutter(lengths, length, minutes=None, **options):
+def cutter(lengths, length, seconds=None, **options):
     """A cutter over recordings of these lengths; a minute a frame unless said otherwise."""
     firsts = np.cumsum([0, *lengths[:-1]])
     recordings = [
         CachedRecording(name=f"r{number}", first=int(first), length=frames)
         for number, (first, frames) in enumerate(zip(firsts, lengths, strict=True))
     ]
-    return Cutter(recordings, np.full(sum(lengths), NO_TIME) if minutes is None else minutes, length, **options)
+    return Cutter(recordings, np.full(sum(lengths), NO_TIME) if seconds is None else seconds, length, **options)
 
 
 def whole(cut):
@@ -29,12 +29,12 @@ def whole(cut):
 
 
 @given(ascending, st.integers(1, 9))
-def test_windows_are_all_runs_of_consecutive_minutes(minutes, length):
-    cut = cutter([len(minutes)], length, np.array(minutes), step=1)
+def test_windows_are_all_runs_of_consecutive_seconds(seconds, length):
+    cut = cutter([len(seconds)], length, np.array(seconds), step=1)
     brute = [
         list(range(start, start + length))
-        for start in range(len(minutes) - length + 1)
-        if minutes[start + length - 1] - minutes[start] == length - 1
+        for start in range(len(seconds) - length + 1)
+        if seconds[start + length - 1] - seconds[start] == length - 1
     ]
     assert cut.windows(whole(cut)).tolist() == brute
 

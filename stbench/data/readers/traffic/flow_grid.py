@@ -18,7 +18,7 @@ from stbench.data.benchmarks.folders import find_files, missing_files_error
 from stbench.data.dataset import DatasetContext, Reader, ReaderOptions, Splits
 from stbench.data.formats import Recording
 from stbench.data.formats.clean import Clean, Dropped
-from stbench.data.formats.flow import MINUTES_PER_DAY, Calendar, FlowFile, open_flow_h5, open_flow_npz
+from stbench.data.formats.flow import SECONDS_PER_DAY, Calendar, FlowFile, open_flow_h5, open_flow_npz
 from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.frame_cache.decode import decode_once
 from stbench.data.frame_cache.resize import FrameSize
@@ -65,9 +65,9 @@ class FlowGridOptions(ReaderOptions):
         undated = [name for name in self.files if name.endswith(".npz")]
         if undated and len(self.first_days) != len(self.files):
             raise ValueError(f"npz files need one of first_days each: {len(self.files)} files, {len(self.first_days)}")
-        if MINUTES_PER_DAY % self.slots_per_day:
+        if SECONDS_PER_DAY // 60 % self.slots_per_day:
             raise ValueError(
-                f"slots_per_day {self.slots_per_day} does not divide the {MINUTES_PER_DAY} minutes of a day"
+                f"slots_per_day {self.slots_per_day} does not divide the {SECONDS_PER_DAY // 60} minutes of a day"
             )
         if self.window_npz is not None and not isinstance(self.split, WindowRule):
             raise ValueError("'prepared' needs a split of kind last_windows, last_fraction or last_file")
@@ -112,7 +112,7 @@ def _open_files(paths: Sequence[Path], options: FlowGridOptions, context: Datase
     files = _in_time_order([_open_flow(path, number, options, context) for number, path in enumerate(paths)])
     cache = _decode([file.recording for file in files], context)
     calendar = Calendar(options.slots_per_day, options.first_slot)
-    cutter = Cutter(cache.index.recordings, cache.minutes, context.shape.length, step=calendar.step)
+    cutter = Cutter(cache.index.recordings, cache.seconds, context.shape.length, step=calendar.step)
     divided = options.split.divide(cutter, context.name)
     apart = keep_apart(divided, context.hold_out, context.name, join_val=options.split.val_joins_training)
     training = np.unique(apart.windows.train)
@@ -166,9 +166,9 @@ def _in_time_order(files: Sequence[FlowFile]) -> list[FlowFile]:
     """Sort files by time; refuse two that hold the same slot."""
 
     def edges(file: FlowFile) -> tuple[int, int]:
-        minutes = file.recording.minutes
-        assert minutes is not None  # a flow file is always dated
-        return int(minutes[0]), int(minutes[-1])
+        seconds = file.recording.seconds
+        assert seconds is not None  # a flow file is always dated
+        return int(seconds[0]), int(seconds[-1])
 
     ordered = sorted(files, key=edges)
     for earlier, later in pairwise(ordered):

@@ -209,7 +209,7 @@ def test_other_days_for_undated_files_are_other_times(tmp_path):
         build("nyctaxi30", tmp_path, first_days=[day, "2017-01-01"]).train.times(np.array([0]))[0, 0]
         for day in ("2016-01-01", "2016-01-03")
     )
-    assert second - first == 2 * 1440
+    assert second - first == 2 * 86400
 
 
 def test_smallest_training_count_becomes_zero(tmp_path):

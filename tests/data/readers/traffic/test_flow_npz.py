@@ -43,11 +43,11 @@ def test_the_last_file_is_the_test_split(tmp_path, hold_out):
 def test_frames_know_their_time(tmp_path):
     nyctaxi30.write(tmp_path, SHAPE.frame)
     dataset = build(tmp_path)
-    minutes = dataset.test.times(np.array([5, 0]))
-    assert minutes.dtype == np.int64
-    stamps = (minutes * 60).astype("M8[s]")
+    seconds = dataset.test.times(np.array([5, 0]))
+    assert seconds.dtype == np.int64
+    stamps = seconds.astype("M8[s]")
     assert str(stamps[0, 0]) == "2016-03-04T02:30:00"
-    assert (np.diff(minutes, axis=1) == 30).all()
+    assert (np.diff(seconds, axis=1) == 1800).all()
     assert str((dataset.train.times(np.array([0])) * 60).astype("M8[s]")[0, 7]) == "2016-01-01T03:30:00"
 
 

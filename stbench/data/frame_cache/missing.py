@@ -1,0 +1,97 @@
+"""Cells without a value: NaN, infinity and the fill values that files use. They are refused, or filled in on demand.
+
+Axes: T time, H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stbench.data.formats.recording import Frames, Recording
+from stbench.data.frame_cache.resize import FrameSize, middle
+from stbench.errors import UserError
+
+FILLS = np.array(
+    [
+        *(1e20, -1e20),  # climate models
+        9.969209968386869e36,  # netCDF's default for floats
+        1e15,  # MERRA
+        *(3.4028234663852886e38, -3.4028234663852886e38),  # float32's limits: GDAL
+        *(-9999.0, -999.0, -99999.0, -32768.0, -32767.0),
+    ],
+    dtype=np.float32,
+)
+"""Values that stand for "nothing measured" where no attribute says so; they count only far from all other values."""
+
+
+def filled_in(frames_THWC: Frames, size: FrameSize, recording: Recording, fill: float | None) -> tuple[Frames, int]:
+    """Return frames without a missing value, and how many of them were filled in; what a crop cuts off is left aside.
+
+    Raises:
+        UserError: values are missing and ``fill`` is None.
+    """
+    if size.fit == "crop":
+        frames_THWC = middle(frames_THWC, (size.height, size.width))
+    missing = missing_cells(frames_THWC)
+    if missing is None:
+        return frames_THWC, 0
+    if fill is None:
+        raise _refused(recording, size)
+    return np.where(missing, np.asarray(fill, frames_THWC.dtype), frames_THWC), int(missing.sum())
+
+
+def missing_cells(frames_THWC: Frames) -> npt.NDArray[np.bool_] | None:
+    """Return which values are missing; None if none is.
+
+    A fill value counts if it lies farther from all other values than they lie from each other.
+    """
+    if frames_THWC.dtype.kind != "f":
+        return None
+    missing = ~np.isfinite(frames_THWC)
+    while not missing.all():
+        kept = frames_THWC[~missing] if missing.any() else frames_THWC
+        low, high = float(kept.min()), float(kept.max())  # a fill value is the one or the other
+        found = [value for value in (low, high) if _is_fill(value) and _stands_apart(kept, value)]
+        if not found:
+            break
+        missing |= frames_THWC == found[0]
+    return missing if missing.any() else None
+
+
+def _is_fill(value: float) -> bool:
+    return bool((np.float32(value) == FILLS).any())
+
+
+def _stands_apart(values: Frames, value: float) -> bool:
+    rest = values[values != values.dtype.type(value)].astype(np.float64)
+    return not rest.size or bool(np.abs(rest - value).min() > rest.max() - rest.min())
+
+
+def _refused(recording: Recording, size: FrameSize) -> UserError:
+    """Read the whole recording to say which share of it is missing and where."""
+    count = total = frames = position = 0
+    first: int | None = None
+    always: npt.NDArray[np.bool_] | None = None
+    values: set[float] = set()
+    for block in recording.blocks():
+        seen = middle(block, (size.height, size.width)) if size.fit == "crop" else block
+        missing = missing_cells(seen)
+        missing = np.zeros(seen.shape, dtype=bool) if missing is None else missing
+        values |= set(np.unique(seen[missing & np.isfinite(seen)]).tolist())
+        affected = missing.any(axis=(1, 2, 3))
+        if first is None and affected.any():
+            first = position + int(np.argmax(affected))
+        count, total, frames = count + int(missing.sum()), total + missing.size, frames + int(affected.sum())
+        both = missing.all(axis=(0, 3))
+        always = both if always is None else always & both
+        position += len(block)
+    fixed = 0 if always is None else int(always.sum())
+    what = "NaN or infinity" + "".join(f" or the fill value {value:g}" for value in sorted(values))
+    place = f"in {frames} of {position} frames" + (f", {fixed} cells in every frame" if fixed else "")
+    return UserError(
+        f"{recording.paths[0]}: recording {recording.name!r} holds {what}: {100 * count / max(1, total):.3g} % of the "
+        f"values are missing, first near frame {first}, {place}. Nothing is filled in unasked: fill them in before, "
+        "cut out a part without any, or give the value that shall stand for them, which then is scored like data: "
+        "--fill 0."
+    )
