@@ -12,7 +12,7 @@ from stbench.errors import UserError
 Dates = npt.ArrayLike
 
 MICRO = 1_000_000
-FIRST = 157_766_400  # 1975: whole numbers below are no seconds, but minutes or an index
+FIRST = 157_766_400  # 1975: whole numbers below that are later as minutes are taken for those
 
 
 def clip_times(dates: Dates, batch: int, t_in: int, horizon: int) -> Tensor:
@@ -42,10 +42,10 @@ def _microseconds(dates: Dates) -> npt.NDArray[np.int64]:
     array = np.asarray(dates)
     if array.dtype.kind in "iu":
         seconds = array.astype(np.int64)
-        if seconds.size and 0 < seconds.max() < FIRST:
+        if seconds.size and FIRST // 60 <= seconds.max() < FIRST:
             raise UserError(
-                f"The times are whole numbers up to {seconds.max()}, which as seconds since 1970 lie before 1975. "
-                "Minutes have to be multiplied by 60; or give dates (datetime64)."
+                f"The times are whole numbers up to {seconds.max()}, which as seconds since 1970 lie before 1975 "
+                "and as minutes after it. Minutes have to be multiplied by 60; or give dates (datetime64)."
             )
         return seconds * MICRO
     try:

@@ -132,7 +132,9 @@ def test_past_dates_go_on_at_their_step() -> None:
     dates = np.array(["2016-02-28T22:00", "2016-02-28T23:00"], dtype="M8[s]")
     times = clip_times(dates, 3, 2, 3)
     assert times.shape == (3, 5)
-    assert times[2].numpy().astype("M8[s]").astype(str).tolist()[2:] == [f"2016-02-29T0{hour}:00" for hour in range(3)]
+    assert times[2].numpy().astype("M8[s]").astype(str).tolist()[2:] == [
+        f"2016-02-29T0{hour}:00:00" for hour in range(3)
+    ]
     assert torch.equal(clip_times(times.numpy(), 3, 2, 3), times)
     assert torch.equal(clip_times(times[0].tolist(), 3, 2, 3), times)
 
@@ -159,3 +161,15 @@ def test_a_single_past_frame_shows_no_step() -> None:
     with pytest.raises(UserError, match="one per clip, which shows no step"):
         clip_times(np.zeros(1, dtype=np.int64), 4, 1, 3)
     assert clip_times(np.arange(4), 2, 1, 3).tolist() == [[0, 1, 2, 3]] * 2
+
+
+def test_minutes_are_not_taken_for_seconds() -> None:
+    minutes = np.datetime64("2016-01-01T00:00", "m").astype(np.int64) + np.arange(2)
+    with pytest.raises(UserError, match="Minutes have to be multiplied by 60"):
+        clip_times(minutes, 4, 2, 3)
+
+
+def test_steps_below_a_second_go_on() -> None:
+    dates = np.datetime64("2020-01-01T00:00:00") + np.array([0, 400], dtype="m8[ms]")
+    seconds = clip_times(dates, 1, 2, 4).numpy()[0]
+    assert (seconds - seconds[0]).tolist() == [0, 0, 0, 1, 1, 2]

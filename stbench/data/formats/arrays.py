@@ -142,6 +142,8 @@ def _npz_items(path: Path, key: str) -> dict[str, Item]:
             for name in file.files:
                 if name != key and f"{name}.npy" in file.zip.namelist() and len(_shape(file, name)) <= 1:
                     values[name] = _member(file, name)
+    except UserError:
+        raise
     except DAMAGE as error:
         raise _unreadable(path, "npz", error) from error
     texts = next((np.ravel(values[name]) for name in DIMENSIONS if name in values and name != key), None)
@@ -160,6 +162,7 @@ def _member(file: Any, name: str) -> Any:
     except ValueError:
         if name.lower() in NAMES["T"]:
             raise UserError(
-                f"{file.zip.filename}: its times {name!r} are Python objects. Save them as numpy.datetime64 or text."
+                f"{file.zip.filename}: its times cannot be read: {name!r} holds Python objects. Save "
+                "them as numpy.datetime64 or text."
             ) from None
         return None

@@ -78,6 +78,10 @@ def _decoded(
     stored = xarray.Dataset({"field": (dims, raw, dict(known))})
     decoded = xarray.decode_cf(stored, decode_times=False, decode_coords=False)["field"].to_numpy()
     values = np.array(decoded, dtype=np.float64 if decoded.dtype.itemsize > 4 else np.float32)
+    for name in FILLING:  # attributes are often of another float type than the values, and then not equal to them
+        for value in np.ravel(known.get(name, ())):
+            if raw.dtype.kind == "f" and np.asarray(value).dtype.kind == "f":
+                values[np.isclose(raw, value, rtol=1e-6, atol=0)] = np.nan
     native = raw.view(raw.dtype.str.replace("i", "u")) if unsigned and raw.dtype.kind == "i" else raw
     for name, bounds in valid.items():
         compared = native if (bounds.dtype.kind == "f") == (native.dtype.kind == "f") else values

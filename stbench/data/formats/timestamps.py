@@ -189,7 +189,8 @@ def _refuse_missing(missing: npt.NDArray[np.bool_], where: str) -> None:
 def _of_dates(values: npt.NDArray[Any], where: str) -> Seconds:
     _refuse_missing(np.isnat(values), where)
     whole = values.astype("M8[s]")
-    return whole.astype(np.float64) + (values - whole) / np.timedelta64(1, "ns") * 1e-9
+    seconds: Seconds = whole.astype(np.float64) + (values - whole) / np.timedelta64(1, "ns") * 1e-9
+    return seconds
 
 
 def _of_texts(values: npt.NDArray[Any], where: str) -> Seconds | None:
@@ -276,7 +277,7 @@ def _in_calendar(numbers: npt.NDArray[np.float64], units: str, calendar: str, wh
         seconds = cftime.date2num(stamps, "seconds since 1970-01-01", calendar)
     except (ValueError, OverflowError, TypeError) as error:
         raise UserError(f"{where}: {units!r} in the calendar {calendar!r} cannot be read: {error}.") from error
-    ordered = in_order(np.round(np.asarray(seconds, dtype=np.float64), 6), where)
+    ordered = in_order(np.round(np.array(seconds).astype(np.float64), 6), where)
     return Times(ordered, STANDARD if real else calendar)
 
 

@@ -86,7 +86,7 @@ def preview_rows(dataset: Splits, benchmark: Benchmark) -> list[Row]:
         shown = "" if channels in (1, 3) else f", channel 1 of {channels}"
         for row, index in enumerate(indices):
             seen = physical[row] if channels == 3 else physical[row, :, 0]
-            begins = "" if times is None else f" from {np.datetime64(int(times[row, 0]), 'm').item():%Y-%m-%d %H:%M}"
+            begins = "" if times is None else f" from {np.datetime64(int(times[row, 0]), 's').item():%Y-%m-%d %H:%M}"
             low, high = (_number(float(edge)) for edge in (seen.min(), seen.max()))
             label = f"{name} clip {index}{begins}: {low} to {high} {benchmark.units}{shown}"
             rows.append(Row(_pictures(clips[row].numpy(), dataset.scaling in PICTURES), name, label))
