@@ -19,7 +19,7 @@ DAYS = 366
 WINDOW = 30
 """Days before and after a day of the year whose training frames count, at the same time of day."""
 MOST_BYTES = 1 << 31
-_DAY = 24 * 60
+_DAY = 24 * 3600
 
 
 class Normals:
@@ -34,17 +34,17 @@ class Normals:
     def __init__(self, dataset: Splits, batch_size: int) -> None:
         train = dataset.train.unaugmented()
         everything = np.arange(len(train), dtype=np.int64)
-        minutes = train.times(everything)
-        if minutes is None:
+        seconds = train.times(everything)
+        if seconds is None:
             raise UserError("the data have no dates, so no climatology by day of the year is known")
-        self.slots_S = np.unique(minutes % _DAY)
+        self.slots_S = np.unique(seconds % _DAY)
         frame = tuple(train.clips(everything[:1], 0).shape[2:])
         size = len(self.slots_S) * DAYS * int(np.prod(frame)) * 8
         if size > MOST_BYTES:
             raise UserError(f"the climatology by hour and day of the year would take {size / 1e9:.0f} GB")
         sums_SDCHW = torch.zeros(len(self.slots_S), DAYS, *frame, dtype=torch.float64)
         counts_SD = torch.zeros(len(self.slots_S), DAYS, dtype=torch.float64)
-        for clips, fresh_BT, times_BT in _fresh(train, minutes, batch_size):
+        for clips, fresh_BT, times_BT in _fresh(train, seconds, batch_size):
             chosen = torch.from_numpy(fresh_BT)
             slot, day = self._place(times_BT[fresh_BT])
             frames = dataset.to_physical(clips)[chosen].double()
@@ -55,33 +55,33 @@ class Normals:
         counts = _within_window(counts_SD)
         self._means_SDCHW = (_within_window(sums_SDCHW) / counts.view(*counts.shape, 1, 1, 1)).float()
 
-    def at(self, minutes_BT: Tensor) -> Tensor:
-        """What is normal at times (B, T), int64 minutes since 1970 -> (B, T, C, H, W); NaN where none is known."""
-        slot, day = self._place(minutes_BT.cpu().numpy())
+    def at(self, seconds_BT: Tensor) -> Tensor:
+        """What is normal at times (B, T), int64 seconds since 1970 -> (B, T, C, H, W); NaN where none is known."""
+        slot, day = self._place(seconds_BT.cpu().numpy())
         found = self._means_SDCHW[torch.from_numpy(slot), torch.from_numpy(day)]
-        missing = torch.from_numpy(self.slots_S[slot] != minutes_BT.cpu().numpy() % _DAY)
+        missing = torch.from_numpy(self.slots_S[slot] != seconds_BT.cpu().numpy() % _DAY)
         found[missing] = torch.nan
-        return found.to(minutes_BT.device)
+        return found.to(seconds_BT.device)
 
-    def _place(self, minutes: Indices) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-        slot = np.searchsorted(self.slots_S, minutes % _DAY).clip(max=len(self.slots_S) - 1)
-        dates = minutes.astype("M8[m]")
+    def _place(self, seconds: Indices) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+        slot = np.searchsorted(self.slots_S, seconds % _DAY).clip(max=len(self.slots_S) - 1)
+        dates = seconds.astype("M8[s]")
         day = (dates.astype("M8[D]") - dates.astype("M8[Y]").astype("M8[D]")).astype(np.int64)
         return slot, day
 
 
-def _fresh(train: Split, minutes_NT: Indices, size: int) -> Iterator[tuple[Tensor, npt.NDArray[np.bool_], Indices]]:
+def _fresh(train: Split, seconds_NT: Indices, size: int) -> Iterator[tuple[Tensor, npt.NDArray[np.bool_], Indices]]:
     """Batches of clips, which of their frames were not in an earlier one (B, T), and their times."""
     everything = np.arange(len(train), dtype=np.int64)
     numbers = train.frames(everything)
-    fresh_NT = np.ones(minutes_NT.shape, dtype=bool)
+    fresh_NT = np.ones(seconds_NT.shape, dtype=bool)
     if numbers is not None:
         fresh_NT[:] = False
         fresh_NT.flat[np.unique(numbers, return_index=True)[1]] = True
     used = everything[fresh_NT.any(axis=1)]
     for start in range(0, len(used), size):
         chosen = used[start : start + size]
-        yield train.clips(chosen, 0), fresh_NT[chosen], minutes_NT[chosen]
+        yield train.clips(chosen, 0), fresh_NT[chosen], seconds_NT[chosen]
 
 
 def _within_window(values_SDx: Tensor) -> Tensor:

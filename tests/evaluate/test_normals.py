@@ -12,7 +12,7 @@ from stbench.errors import UserError
 from stbench.evaluate.normals import Normals
 from stbench.schema import Scaling
 
-START = int(np.datetime64("2019-03-01T00:00").astype("M8[m]").astype(int))
+START = int(np.datetime64("2019-03-01T00:00").astype("M8[s]").astype(int))
 HOURS = 24 * 70
 
 
@@ -32,7 +32,7 @@ class Hours(Split):
         return torch.from_numpy(self.frames(indices)).float()[:, :, None, None, None].expand(-1, 3, 1, 2, 2)
 
     def times(self, indices: Indices) -> Indices | None:
-        return START + 60 * self.frames(indices) if self.dated else None
+        return START + 3600 * self.frames(indices) if self.dated else None
 
 
 def splits(split: Any) -> Splits:
@@ -43,18 +43,18 @@ def splits(split: Any) -> Splits:
 def test_mean_of_the_hour_within_30_days(date: str) -> None:
     moment = np.datetime64(date)
     hours = np.arange(HOURS)
-    stamps = (START + 60 * hours).astype("M8[m]")
+    stamps = (START + 3600 * hours).astype("M8[s]")
     days = (stamps.astype("M8[D]") - np.datetime64("2019-01-01")).astype(int)
     day = int((moment.astype("M8[D]") - moment.astype("M8[Y]").astype("M8[D]")).astype(int))
     same = (hours % 24 == moment.astype("M8[h]").astype(int) % 24) & (np.abs(days - day) <= 30)
-    found = Normals(splits(Hours()), 16).at(torch.tensor([[int(moment.astype("M8[m]").astype(int))]]))
+    found = Normals(splits(Hours()), 16).at(torch.tensor([[int(moment.astype("M8[s]").astype(int))]]))
     assert found.shape == (1, 1, 1, 2, 2)
     assert found.flatten().tolist() == pytest.approx([100 + hours[same].mean()] * 4, rel=1e-6)
 
 
 def test_a_time_that_training_never_saw_has_none() -> None:
     half_past = START + 30
-    winter = START - 100 * 24 * 60
+    winter = START - 100 * 24 * 3600
     assert Normals(splits(Hours()), 64).at(torch.tensor([[half_past, winter]])).isnan().all()
 
 

@@ -28,7 +28,7 @@ from tests.report.runs import make_spec
 SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=8, width=8)
 FRAMES, GAP = 40, 23
 STARTS = np.array([s for s in range(FRAMES - 4) if not s < GAP <= s + 4])
-START_MINUTES = int(np.datetime64("2024-01-05T20:00").astype("M8[m]").astype(int))
+START_SECONDS = int(np.datetime64("2024-01-05T20:00").astype("M8[s]").astype(int))
 
 
 class Numbered(Split):
@@ -46,14 +46,14 @@ class Numbered(Split):
         return torch.from_numpy(values[self.frames(indices)])
 
     def times(self, indices: Indices) -> Indices:
-        return START_MINUTES + 60 * self.frames(indices)
+        return START_SECONDS + 3600 * self.frames(indices)
 
 
 class Drift(Method):
     """The last frame, a little brighter at each lead time and hour."""
 
     def predict_at(self, past: Tensor, times: Times | None) -> Tensor:
-        hour = 0 if times is None else (times[:, 2:] % 1440 / 1440)[..., None, None, None]
+        hour = 0 if times is None else (times[:, 2:] % 86400 / 86400)[..., None, None, None]
         return past[:, -1:] + 0.02 * torch.arange(1, 4)[:, None, None, None] + 0.01 * hour
 
 
@@ -131,7 +131,7 @@ def test_longer_clips_cross_no_gap_and_keep_frames_and_times() -> None:
     assert frames is not None
     assert (np.diff(frames, axis=1) == 1).all()
     assert not ((frames < GAP).any(1) & (frames >= GAP).any(1)).any()
-    assert (longer.times(everything) == START_MINUTES + 60 * frames).all()
+    assert (longer.times(everything) == START_SECONDS + 3600 * frames).all()
     alone = data().test.clips(np.arange(len(STARTS)), 0)
     ends = longer.clips(everything, 0)[:, 4:]
     starts = np.searchsorted(STARTS, frames[:, 4])
@@ -168,7 +168,7 @@ def test_lost_frames_of_a_severity_are_lost_at_higher_ones_too() -> None:
 
 def test_slices(tmp_path: Path) -> None:
     whole, part = scored(tmp_path, "slice:hours=22-23,0-1", Last(SHAPE, MethodConfig())).cases
-    first = (START_MINUTES + 60 * (STARTS + 2)) // 60 % 24
+    first = (START_SECONDS + 3600 * (STARTS + 2)) // 3600 % 24
     assert (whole.clips, part.clips) == (len(STARTS), int(np.isin(first, [22, 23, 0, 1]).sum()))
     weekend = scored(tmp_path, "slice:days=weekends", Last(SHAPE, MethodConfig())).cases[1]
     assert weekend.clips == int((STARTS + 2 >= 4).sum())  # Friday 20:00 + 4 h is Saturday

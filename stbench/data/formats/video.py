@@ -76,7 +76,8 @@ def open_video(path: Path, name: str) -> Recording:
         raise UserError(f"{path} holds no frames (cut short or damaged?).")
     check_pixels(path, seen.height, seen.width)
     blocks = partial(_blocks, path, seen, decode)
-    return Recording(name, (path,), seen.length, seen.frame, seen.dtype, blocks, note=seen.note, variant=seen.decoder)
+    facts = {"times": "a video holds no dates"} | ({"frames": seen.note} if seen.note else {})
+    return Recording(name, (path,), seen.length, seen.frame, seen.dtype, blocks, facts=facts, variant=seen.decoder)
 
 
 def _blocks(path: Path, seen: Probed, decode: Callable[[Path, Probed], Iterator[Frames]]) -> Blocks:

@@ -238,10 +238,10 @@ def _read(cache: FrameCache, recordings: Sequence[Recording]) -> str:
     facts = dict.fromkeys(
         f"{name} {recording.facts[name]}"
         for recording in recordings
-        for name in ("axes", "variable", "level")
+        for name in ("axes", "frames", "variable", "level")
         if name in recording.facts
     )
-    said = [text for text in (*list(facts)[:2], times_said(recordings), _filled(cache, recordings)) if text]
+    said = [text for text in (*list(facts)[:3], times_said(recordings), _filled(cache, recordings)) if text]
     return f"read {cache.count} frames of {_counted(len(index.recordings), 'recording')} from " + (
         f"{_counted(index.files, 'file')} ({'; '.join(said)})"
     )

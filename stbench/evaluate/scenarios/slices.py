@@ -56,16 +56,16 @@ class Slice(Scenario):
         ]
 
     def _in_time(self, run: Finished) -> npt.NDArray[np.bool_]:
-        minutes = run.dataset.test.times(run.scored)
-        if minutes is None:
+        seconds = run.dataset.test.times(run.scored)
+        if seconds is None:
             raise UserError(f"{self.name}: {run.spec.benchmark} has no dates.")
-        first = minutes[:, run.spec.shape.t_in]
+        first = seconds[:, run.spec.shape.t_in]
         inside = np.ones(len(first), dtype=bool)
         if self.hours is not None:
-            hour = first % 1440 // 60
+            hour = first % 86400 // 3600
             inside &= np.any([(hour >= low) & (hour <= high) for low, high in _ranges(self.hours)], axis=0)
         if self.days is not None:
-            weekend = (first // 1440 + 3) % 7 >= 5  # 1970-01-01 was a Thursday
+            weekend = (first // 86400 + 3) % 7 >= 5  # 1970-01-01 was a Thursday
             inside &= weekend if self.days == "weekends" else ~weekend
         return inside
 

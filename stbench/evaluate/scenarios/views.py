@@ -81,9 +81,9 @@ class Longer(Split):
     def times(self, indices: Indices) -> Indices | None:
         """Return when they were taken, (B, L)."""
         owner_BL, position_BL = self._owners(indices)
-        minutes = self.base.times(owner_BL.ravel())
+        seconds = self.base.times(owner_BL.ravel())
         return (
-            None if minutes is None else minutes[np.arange(owner_BL.size), position_BL.ravel()].reshape(owner_BL.shape)
+            None if seconds is None else seconds[np.arange(owner_BL.size), position_BL.ravel()].reshape(owner_BL.shape)
         )
 
     def _owners(self, indices: Indices) -> tuple[Indices, Indices]:
