@@ -26,7 +26,8 @@ DAMAGE = (OSError, RuntimeError, ValueError, TypeError, IndexError, AssertionErr
 def open_netcdf(path: Path, name: str, variable: str | None = None, choice: Choice = AUTO) -> list[Recording]:
     """Open a variable (time, lat, lon) in any order, or one level of it, as a recording of float32 frames.
 
-    A variable named ``r@500`` is ``r`` at the level 500 of the file's coordinate. Packed values are unpacked, missing ones are NaN (:mod:`stbench.data.formats.packed`).
+    A variable named ``r@500`` is ``r`` at the level 500 of the file's coordinate. Packed values are unpacked, missing
+    ones are NaN (:mod:`stbench.data.formats.packed`).
 
     Raises:
         UserError: the file is damaged, lacks the variable, holds several and none is named, or its axes, level or

@@ -193,8 +193,7 @@ def splits_of(
         report=(
             f"{_read(cache, recordings)}{note}; {cache.count - used} frames are in no clip{shared}; "
             f"clips: {len(windows.train)} train, {_validation(options, context, windows)}, {len(windows.test)} test"
-            f"{said_of_leak(apart)}"
-            + "".join(f"; {text}" for text in said)
+            f"{said_of_leak(apart)}" + "".join(f"; {text}" for text in said)
         ),
         fingerprint=cache.index.source,
         scaling=scaling,
