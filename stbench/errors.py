@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 import sys
 from collections.abc import Iterable
 
+EXIT_MACHINE = 1
 EXIT_USER_ERROR = 2
+_NAMES = ("ENOSPC", "EDQUOT", "EIO", "EFBIG", "ENOLCK", "ENOMEM", "EMFILE", "ENFILE", "ESTALE", "ENODEV", "ENXIO")
+_ERRNOS = frozenset(getattr(errno, name) for name in _NAMES)
+"""Errors of the system calls that no other argument of a command would avoid."""
+_MACHINE = re.compile(r"DataLoader worker|\bgloo\b|\bnccl\b|connection (closed|reset) by peer", re.IGNORECASE)
+"""What torch says, in a plain RuntimeError, of a process that is gone."""
 
 
 class UserError(ValueError):
@@ -14,6 +22,37 @@ class UserError(ValueError):
 
     The message says what was wrong, the value seen and what to do.
     """
+
+
+class MachineError(OSError):
+    """A fault of the machine (a full disk, a lost process); the CLI prints it and exits with code 1.
+
+    It is no result of a method: the run that it stopped can be resumed.
+    """
+
+
+def cannot(what: str, error: OSError, otherwise: str) -> UserError | MachineError:
+    """The error for a file operation that failed: a fault of the machine, or a path that the user should change.
+
+    Args:
+        what: what could not be done, with the path.
+        error: why.
+        otherwise: what the user can do.
+    """
+    kind = MachineError if isinstance(error, MachineError) or error.errno in _ERRNOS else UserError
+    return kind(f"{what}: {error.strerror or error}. {otherwise}")
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether an error says that the machine failed, not what ran on it: files, or a process that is gone."""
+    distributed = sys.modules.get("torch.distributed")
+    lost = getattr(distributed, "DistError", OSError)
+    return isinstance(error, (OSError, lost)) or (isinstance(error, RuntimeError) and bool(_MACHINE.search(str(error))))
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its kind where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,16 +5,19 @@ The terminal's progress display is a listener, and so is each logger (entry-poin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from stbench.registry import Registry
+from stbench.errors import UserError
+from stbench.registry import Registry, broken_plugin
 
 if TYPE_CHECKING:
     from stbench.schema import RunResult, RunSpec
 
-Outcome = Literal["finished", "failed", "already done", "busy"]
+Outcome = Literal["finished", "failed", "already done", "busy", "unfinished"]
+"""How a run of a sweep ended; ``unfinished``: a fault of the machine or a mistake stopped it, and it can be resumed."""
 
 
 class RunListener:
@@ -47,6 +50,21 @@ class SweepListener:
         """React to the end of the sweep, also if it was stopped or failed."""
 
 
+@contextmanager
+def _told(listener: object) -> Iterator[None]:
+    """Name a listener whose code fails: that is no result of the run it watches.
+
+    Raises:
+        UserError: it failed, and not for want of a file or a reader of its output.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise broken_plugin(f"The logger {type(listener).__qualname__} fails", error) from error
+
+
 class RunFanOut(RunListener):
     """Forward the events of a run to several listeners, in order."""
 
@@ -56,17 +74,20 @@ class RunFanOut(RunListener):
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
         """Forward the event."""
         for listener in self._listeners:
-            listener.on_step(epoch=epoch, step=step, steps=steps, loss=loss, lr=lr)
+            with _told(listener):
+                listener.on_step(epoch=epoch, step=step, steps=steps, loss=loss, lr=lr)
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
         """Forward the event."""
         for listener in self._listeners:
-            listener.on_epoch(record)
+            with _told(listener):
+                listener.on_epoch(record)
 
     def on_evaluate(self) -> None:
         """Forward the event."""
         for listener in self._listeners:
-            listener.on_evaluate()
+            with _told(listener):
+                listener.on_evaluate()
 
 
 class SweepFanOut(SweepListener):
@@ -78,7 +99,8 @@ class SweepFanOut(SweepListener):
     def data_opened(self, report: str) -> None:
         """Forward the event."""
         for listener in self._listeners:
-            listener.data_opened(report)
+            with _told(listener):
+                listener.data_opened(report)
 
     def run_listener(self, spec: RunSpec, number: int, runs: int) -> RunListener:
         """Return a fan-out to the run listeners of all."""
@@ -87,7 +109,8 @@ class SweepFanOut(SweepListener):
     def run_done(self, spec: RunSpec, outcome: Outcome, result: RunResult | None, note: str = "") -> None:
         """Forward the event."""
         for listener in self._listeners:
-            listener.run_done(spec, outcome, result, note)
+            with _told(listener):
+                listener.run_done(spec, outcome, result, note)
 
     def close(self) -> None:
         """Close all listeners, even if one raises."""

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
-from stbench.errors import UserError, unknown_name
+from stbench.errors import UserError, first_line, unknown_name
 
 T = TypeVar("T")
+
+
+def broken_plugin(what: str, error: BaseException) -> UserError:
+    """The error for a plugin whose own code failed: ``what`` could not be done, and why."""
+    return UserError(f"{what}: {type(error).__name__}: {first_line(error)}. Correct or uninstall its package.")
+
+
+@contextmanager
+def foreign_code(what: str) -> Iterator[None]:
+    """Turn whatever a plugin's code raises in the block into a :class:`UserError` that names the plugin.
+
+    Args:
+        what: the beginning of the message, e.g. "The method 'x' fails in skip".
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise broken_plugin(what, error) from error
 
 
 class Registry(Generic[T]):
@@ -32,15 +53,13 @@ class Registry(Generic[T]):
         self._loaded: dict[str, T] = {}
 
     @cached_property
-    def _entries(self) -> dict[str, EntryPoint]:
-        entries: dict[str, EntryPoint] = {}
+    def _entries(self) -> dict[str, list[EntryPoint]]:
+        """The entry points of each name; several where packages clash."""
+        entries: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=self.group):
-            other = entries.setdefault(entry.name, entry)
-            if other.value != entry.value:
-                raise UserError(
-                    f"Two packages declare the {self.kind} {entry.name!r}: {other.value} and {entry.value}. "
-                    "Uninstall one or rename its entry point."
-                )
+            same = entries.setdefault(entry.name, [])
+            if entry.value not in {other.value for other in same}:
+                same.append(entry)
         return entries
 
     def names(self) -> list[str]:
@@ -59,12 +78,19 @@ class Registry(Generic[T]):
         """Load a plugin by name.
 
         Raises:
-            UserError: the name is unknown (with a near miss), or the plugin cannot be imported or is of the wrong kind.
+            UserError: the name is unknown (with a near miss), two packages declare it, or the plugin cannot be imported
+                or is of the wrong kind.
         """
         if name not in self._loaded:
             if name not in self._entries:
                 raise unknown_name(self.kind, name, self.names())
-            self._loaded[name] = self._load(self._entries[name])
+            entry, *others = self._entries[name]
+            if others:
+                values = " and ".join(other.value for other in (entry, *others))
+                raise UserError(
+                    f"Two packages declare the {self.kind} {name!r}: {values}. Uninstall one or rename its entry point."
+                )
+            self._loaded[name] = self._load(entry)
         return self._loaded[name]
 
     def _load(self, entry: EntryPoint) -> T:
@@ -72,8 +98,6 @@ class Registry(Generic[T]):
             plugin = entry.load()
             if self._check is not None:
                 self._check(plugin)
-        except Exception as error:
-            raise UserError(
-                f"The {self.kind} {entry.name!r} ({entry.value}) cannot be loaded: {type(error).__name__}: {error}"
-            ) from error
+        except (Exception, SystemExit) as error:  # foreign code, which may even end the process
+            raise broken_plugin(f"The {self.kind} {entry.name!r} ({entry.value}) cannot be loaded", error) from error
         return cast("T", plugin)

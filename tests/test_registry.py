@@ -1,6 +1,7 @@
 """Plugin look-up imports only the requested plugin."""
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -30,9 +31,20 @@ def test_unknown_name_suggests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_packages_may_not_share_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries(monkeypatch, ("x", "os.path:join"), ("x", "os.path:split"))
-    with pytest.raises(UserError, match="Two packages declare the thing 'x'"):
-        Registry("thing", "group").names()
+    entries(monkeypatch, ("x", "os.path:join"), ("y", "os.path:split"), ("x", "os.path:split"))
+    registry: Registry[object] = Registry("thing", "group")
+    assert registry.names() == ["x", "y"]
+    assert registry.get("y") is __import__("os").path.split
+    with pytest.raises(UserError, match=r"Two packages declare the thing 'x': os\.path:join and os\.path:split"):
+        registry.get("x")
+
+
+def test_a_plugin_that_ends_the_process_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "leaves_at_import.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entries(monkeypatch, ("x", "leaves_at_import:x"))
+    with pytest.raises(UserError, match=r"The thing 'x' .* cannot be loaded: SystemExit"):
+        Registry("thing", "group").get("x")
 
 
 def test_wrong_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

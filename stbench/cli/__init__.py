@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from stbench.cli.app import app
-from stbench.errors import EXIT_USER_ERROR, UserError
+from stbench.errors import EXIT_MACHINE, EXIT_USER_ERROR, MachineError, UserError, first_line, is_machine_fault
 from stbench.report.encode import visible
 
 EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; user errors give one message and exit code 2, Ctrl-C exit code 130."""
+    """Run the command line.
+
+    A mistake becomes one message and exit code 2, a fault of the machine one and exit code 1, Ctrl-C exit code 130.
+    """
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
         app()
-    except UserError as error:
+    except (UserError, MemoryError) as error:
         if debug:
             raise
-        print("\n".join(map(visible, f"Error: {error}".splitlines())), file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
-    except OSError as error:  # a full disk or a missing folder is not a bug
-        if debug:
-            raise
-        print(
-            f"Error: {visible(str(error))}. Free space or check permissions; finished runs are kept.", file=sys.stderr
-        )
-        sys.exit(EXIT_USER_ERROR)
-    except MemoryError as error:
-        if debug:
-            raise
-        print(f"Error: {visible(str(error))}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        _end(f"Error: {error}", EXIT_USER_ERROR)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        _end("Interrupted.", EXIT_INTERRUPTED)
+    except Exception as error:
+        if debug or not is_machine_fault(error):
+            raise
+        advice = "" if isinstance(error, MachineError) else ". Free space or check permissions; finished runs are kept."
+        _end(f"Error: {first_line(error)}{advice}", EXIT_MACHINE)
+
+
+def _end(text: str, code: int) -> None:
+    """Leave with a message, also where nobody reads the streams any more."""
+    with suppress(OSError, ValueError):
+        print("\n".join(map(visible, text.splitlines())), file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # or the interpreter would complain at its end, and change the exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

@@ -8,6 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from stbench.errors import first_line
+
 GROUP = "stbench.methods"
 
 
@@ -34,11 +36,11 @@ def describe(entry: EntryPoint) -> Description:
     """Read the class of an entry point: ``summary`` (else the docstring's first line), ``paper``, ``variants``."""
     try:
         spec = find_spec(entry.module)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
-        return Description(f"cannot be found: {entry.value}")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        if spec is None or spec.origin is None:
+            return Description(f"cannot be found: {entry.value}")
+        tree = ast.parse(Path(spec.origin).read_bytes())
+    except (Exception, SystemExit) as error:  # foreign code: looking for a module imports the packages above it
+        return Description(f"cannot be read: {entry.value} ({type(error).__name__}: {first_line(error)})")
     found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == entry.attr]
     return _of_class(found[0]) if found else Description(f"defined elsewhere: {entry.value}")
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from stbench.errors import counted
+from stbench.errors import UserError, counted
 from stbench.events import Outcome, RunListener, SweepListener
-from stbench.report.analysis.table import Table
 from stbench.report.encode import terminal
 from stbench.report.numbers import format_duration
-from stbench.report.writers.terminal import fit, plain_width, to_rich
+from stbench.report.writers.terminal import fit, plain_width
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.estimate import Duration
 from stbench.sweep.plan import Plan
@@ -29,8 +27,25 @@ PLAN_ORDER = (0, 3, 2, 5, 4, 1, 6)
 
 
 def _is_helper_process() -> bool:
-    """Return whether a launcher started this process as one of several but not as the first, which prints."""
-    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    """Whether a launcher started this process as one of several and it is not the first, the one that talks."""
+    several = any(_number(name) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    return several and any(_number(name) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def _number(variable: str) -> int:
+    """A launcher's number in the environment, 0 where it is not set.
+
+    Raises:
+        UserError: it is no whole number.
+    """
+    text = os.environ.get(variable) or "0"
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(
+            f"The environment variable {variable} is {text!r}, not a whole number: launchers such as torchrun set it. "
+            f"Remove it: unset {variable}"
+        ) from None
 
 
 def _time_text(time: Duration | None) -> str:
@@ -113,15 +128,11 @@ class SweepDisplay(SweepListener):
             text += f", test {name} {score.total:.4g} in {(result.train_seconds or 0):.0f} s of training"
         elif outcome == "busy":
             text += ": another process is working on it"
-        if note:
+        if outcome == "unfinished":
+            text += f": {note.rstrip('.')}. Repeat the command to continue."
+        elif note:
             text += f" ({note})"
         self.note(text)
-
-    def table(self, tables: Sequence[Table], out: Path) -> None:
-        """Show the result tables of a plan, and the files with all runs of the folder."""
-        for table in tables:
-            self.console.print(to_rich(table, self.console.width))
-        self.note(f"Written: {out / 'table.md'}, {out / 'table.csv'} (all runs in {out / 'runs'})")
 
     def close(self) -> None:
         """Remove the progress bars."""

@@ -34,6 +34,8 @@ def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = K
     from rich.console import Console
     from rich.table import Table
 
+    from stbench.report.encode import terminal
+
     columns, rows = {
         Kind.METHODS: _methods,
         Kind.BENCHMARKS: _benchmarks,
@@ -46,7 +48,7 @@ def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = K
     }[kind]()
     table = Table(*columns, header_style="bold", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(terminal, row))
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 200)
@@ -67,17 +69,15 @@ def _benchmarks() -> Listing:
     from stbench.data.benchmarks.download_list import downloads_of
     from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
 
-    rows = []
-    for name in BENCHMARKS.names():
+    def row(name: str) -> list[list[str]]:
         benchmark = load_benchmark(name)
         linked = any(item.urls for item in downloads_of(name))
         how = "stbench data get" if linked else "by hand"
         data = f"files needed ({how})" if needs_files(benchmark) else "embedded"
         lengths, frame = f"{benchmark.shape.t_in} -> {benchmark.shape.t_out}", "×".join(map(str, benchmark.shape.frame))
-        rows.append(
-            [name, f"v{benchmark.version}", ", ".join(benchmark.protocols), lengths, frame, data, benchmark.title]
-        )
-    return ["benchmark", "version", "protocols", "frames", "C×H×W", "data", "what it is"], rows
+        return [[name, f"v{benchmark.version}", ", ".join(benchmark.protocols), lengths, frame, data, benchmark.title]]
+
+    return ["benchmark", "version", "protocols", "frames", "C×H×W", "data", "what it is"], _each(BENCHMARKS, row, 6)
 
 
 def _metrics() -> Listing:
@@ -124,23 +124,33 @@ def _first_line(plugin: object) -> str:
 
 
 def _rows(registry: Registry[Any], describe: Callable[[Any], list[str]]) -> list[list[str]]:
-    """Return a row per plugin; one that cannot be loaded shows the reason."""
-    rows = []
+    """A row per plugin, its name first."""
+    return _each(registry, lambda name: [[name, *describe(registry.get(name))]], 1)
+
+
+def _each(registry: Registry[Any], rows_of: Callable[[str], list[list[str]]], blank: int) -> list[list[str]]:
+    """The rows of every plugin; one that cannot be shown says why, behind ``blank`` cells, and hides no other."""
+    from stbench.registry import foreign_code
+
+    rows: list[list[str]] = []
     for name in registry.names():
         try:
-            rows.append([name, *describe(registry.get(name))])
+            with foreign_code(f"The {registry.kind} {name!r} cannot be shown"):
+                rows += rows_of(name)
         except UserError as error:
-            rows.append([name, "–", str(error)])
+            rows.append([name, *["–"] * blank, str(error)])
     return rows
 
 
 def _protocols() -> Listing:
     from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
 
-    rows = []
-    for name in BENCHMARKS.names():
+    def rows(name: str) -> list[list[str]]:
+        found = []
         for protocol, settings in load_benchmark(name).protocols.items():
             training = settings.training
             size = f"{training.extent}, batch size {training.batch_size}, {training.schedule.kind}"
-            rows.append([name, protocol, settings.selection, size, settings.description])
-    return ["benchmark", "protocol", "selection", "training", "purpose"], rows
+            found.append([name, protocol, settings.selection, size, settings.description])
+        return found
+
+    return ["benchmark", "protocol", "selection", "training", "purpose"], _each(BENCHMARKS, rows, 3)

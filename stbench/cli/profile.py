@@ -33,7 +33,7 @@ def profile_command(
     memory: Annotated[bool, typer.Option(help="Measure peak memory, in fresh processes.")] = True,
     growth: Annotated[bool, typer.Option(help="Measure scaling with horizon and resolution.")] = True,
     budget: Annotated[float, typer.Option(min=0.01, help="Seconds per measurement, after warm-up.")] = 2.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; default: torch's choice.")] = None,
     out: Annotated[Path, typer.Option(help="Output folder for tables, figure and records.")] = Path("results/profile"),
 ) -> None:
     """Measure the cost of methods at the shapes of a benchmark; needs no data."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stbench.errors import UserError, unknown_name
+from stbench.errors import UserError, cannot, unknown_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def report_command(
@@ -28,9 +32,10 @@ def report_command(
     from rich.console import Console
 
     from stbench.report.analysis.columns import unused_profiles
-    from stbench.report.analysis.section import make_report
+    from stbench.report.analysis.section import Report, make_report
+    from stbench.report.collect.odd import without_odd
     from stbench.report.collect.profiles import find_profiles
-    from stbench.report.collect.records import collect
+    from stbench.report.collect.records import Collected, collect
     from stbench.report.encode import terminal
     from stbench.report.produce import Format, produce
     from stbench.report.writers.terminal import plain_width, to_rich
@@ -48,19 +53,25 @@ def report_command(
         for path, reason in left_out.items():
             console.print(terminal(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
 
-    tell({**collected.left_out, **unread})
+    def write(shown: Collected, folder: Path) -> tuple[Report, list[RenderableType], list[Path]]:
+        report = make_report(shown, profiles=list(profiles.values()))
+        tables = [to_rich(table, console.width) for table in report.tables]
+        return report, tables, produce(report, folder, [Format(name) for name in names])
+
+    def write_alone(one: Collected) -> None:
+        with TemporaryDirectory() as folder:
+            write(one, Path(folder))
+
     if not collected.records:
+        tell({**collected.left_out, **unread})
         raise UserError(f"No complete run in {', '.join(map(str, runs))}. 'stbench run' makes runs.")
-    report = make_report(collected, profiles=list(profiles.values()))
-    tell(unused_profiles(profile or [], profiles, report.tables))
-    for table in report.tables:
-        console.print(to_rich(table, console.width))
     try:
-        written = produce(report, out, [Format(name) for name in names])
+        report, tables, written = without_odd(collected, lambda shown: write(shown, out), write_alone)
     except OSError as error:
-        raise UserError(
-            f"Cannot write the report to {out}: {error.strerror or error}. Choose another --out."
-        ) from error
+        raise cannot(f"Cannot write the report to {out}", error, "Choose another --out.") from error
+    tell({**report.left_out, **unread, **unused_profiles(profile or [], profiles, report.tables)})
+    for table in tables:
+        console.print(table)
     pictures = sum(path.suffix in (".png", ".gif") for path in written)
     texts = ", ".join(str(path) for path in written if path.parent == out)
     console.print(terminal(f"Written: {texts}; {pictures} pictures"), highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,10 +18,13 @@ from stbench.settings import parse_overrides
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import RenderableType
+
     from stbench.cli.display import SweepDisplay
     from stbench.events import SweepListener
+    from stbench.report.analysis.section import Report
     from stbench.sweep.execute import Workplace
-    from stbench.sweep.executors import Executor
+    from stbench.sweep.executors import Ended, Executor
     from stbench.sweep.plan import Plan
 
 
@@ -79,11 +83,11 @@ def run_command(
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs without progress.")] = None,
     set_: Sets = None,
     device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
-    devices: Annotated[int, typer.Option(min=1, help="Data-parallel processes on this machine.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, max=128, help="Data-parallel processes on this machine.")] = 1,
     precision: Annotated[PrecisionOption | None, typer.Option(help="32 or bf16 autocast.")] = None,
     encoder: Annotated[Encoder, typer.Option(help="The encoder of each paper, or one for all.")] = Encoder.PAPER,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; default: $STBENCH_DATA.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Loader processes.")] = 0,
     out: Annotated[Path, typer.Option(help="Output folder: OUT/runs/ for runs, OUT/ for the table.")] = Path("results"),
     log: Annotated[list[str] | None, typer.Option(help="Logger of epochs and results, e.g. csv.")] = None,
     executor: ExecutorName = DEFAULT_EXECUTOR,
@@ -108,7 +112,8 @@ def run_command(
 ) -> None:
     """Train and score methods on one dataset under one protocol; repeat the command to resume.
 
-    Exit code: 0 if all runs finished, 1 if one failed or is run by another process, 2 for a mistake, 130 if stopped.
+    Exit code: 0 if all runs finished, 1 if one failed, is unfinished or is run by another process, 2 for a mistake,
+    130 if stopped.
     """
     own = {"t_in": t_in, "t_out": t_out, "stride": stride, "split": split, "size": size, "level": level, "fill": fill}
     chosen = custom.resolve_dataset(dataset, **own, variable=variable, layout=layout, scale=scale)
@@ -140,30 +145,39 @@ def run_command(
     if download:
         _fetch_missing(plan, data_dirs(data_dir), yes=yes, allow_http=allow_http)
     engine = Engine(device.value, precision_name, devices)
-    workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers, retry_failed, listener)
-    _carry_out(plan, workplace, runner, display, redo=redo)
-    if engine.is_main and _show(plan, out, display):
+    names = (tuple(log or ()), executor if jobs is None else MANY)
+    workplace = Workplace(out / "runs", data_dirs(data_dir), engine, workers, retry_failed, listener, *names)
+    ended = _carry_out(plan, workplace, runner, display, redo=redo)
+    if engine.is_main and _show(plan, ended, out, display):
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
 
 
 def _listener(display: SweepDisplay, loggers: Sequence[str], out: Path) -> SweepListener:
     """Return the display and the loggers of a run; names are checked before any work."""
     from stbench.events import LOGGERS, SweepFanOut
+    from stbench.registry import foreign_code
 
-    made = [LOGGERS.get(name)(out) for name in loggers]
+    made = []
+    for name in loggers:
+        plugin = LOGGERS.get(name)
+        with foreign_code(f"The logger {name!r} cannot be made"):
+            made.append(plugin(out))
     return display if display.is_quiet else SweepFanOut([display, *made])
 
 
-def _carry_out(plan: Plan, workplace: Workplace, executor: Executor, display: SweepDisplay, *, redo: bool) -> None:
+def _carry_out(
+    plan: Plan, workplace: Workplace, executor: Executor, display: SweepDisplay, *, redo: bool
+) -> tuple[Ended, ...]:
     from stbench.sweep.sweep import set_aside, sweep
 
     if redo and workplace.engine.is_main:
         set_aside(plan.specs, workplace.root)
     workplace.engine.barrier()
     try:
-        sweep(plan.specs, workplace, executor)
+        return sweep(plan.specs, workplace, executor)
     except KeyboardInterrupt:
-        display.note("Stopped; finished runs are kept. Repeat the command to continue.")
+        with suppress(OSError, SystemExit):  # rich leaves where whoever read the output is gone
+            display.note("Stopped; finished runs are kept. Repeat the command to continue.")
         raise
 
 
@@ -191,33 +205,42 @@ def _note_missing_data(plan: Plan, dirs: Sequence[Path], display: SweepDisplay) 
         display.note(text)
 
 
-def _show(plan: Plan, out: Path, display: SweepDisplay) -> int:
+def _show(plan: Plan, ended: Sequence[Ended], out: Path, display: SweepDisplay) -> int:
     """Print the tables of a plan's runs and write those of all runs; return the number of runs without a result."""
     from stbench.report.analysis.section import make_report
-    from stbench.report.collect.records import collect
+    from stbench.report.collect.odd import without_odd
+    from stbench.report.collect.records import Collected, collect
     from stbench.report.writers.csv import to_csv
     from stbench.report.writers.markdown import to_markdown
+    from stbench.report.writers.terminal import to_rich
     from stbench.schema.folder import write_text
 
     names = [spec.folder for spec in plan.specs]
-    report = make_report(collect([out / "runs"], first=names))
-    write_text(out / "table.md", to_markdown(report, out))
-    write_text(out / "table.csv", to_csv(report.records))
-    display.table(report.tables_of(names), out)
+
+    def made(shown: Collected) -> tuple[Report, dict[str, str], list[RenderableType]]:
+        report = make_report(shown)
+        texts = {"table.md": to_markdown(report, out), "table.csv": to_csv(report.records)}
+        return report, texts, [to_rich(table, display.console.width) for table in report.tables_of(names)]
+
+    report, texts, tables = without_odd(collect([out / "runs"], first=names), made, made)
+    for table in tables:
+        display.console.print(table)
     own = {record.name: record for record in report.records if record.name in names}
     failed = sum(not record.finished for record in own.values())
-    if failed:
-        display.note(
-            f"{failed} of {counted(len(names), 'run')} failed; see error.txt in the run folder. "
-            "To repeat failed runs, add --retry-failed."
-        )
-    busy = len(names) - len(own)
-    if busy:
-        display.note(
-            f"Not in the table: {counted(busy, 'run')} that another process is working on. "
-            "Repeat the command later to show the complete table."
-        )
-    return failed + busy
+    unfinished = sum(run.outcome == "unfinished" for run in ended)
+    busy = len(names) - len(own) - unfinished
+    told = [
+        (failed, "failed; see error.txt in the run folder. To repeat failed runs, add --retry-failed."),
+        (unfinished, "unfinished, for the reason above. Repeat the command to continue."),
+        (busy, "not in the table: another process is working on it. Repeat the command later to show it."),
+    ]
+    for count, what in told:
+        if count > 0:
+            display.note(f"{count} of {counted(len(names), 'run')} {what}")
+    for file, text in texts.items():
+        write_text(out / file, text)
+    display.note(f"Written: {out / 'table.md'}, {out / 'table.csv'} (all runs in {out / 'runs'})")
+    return len(names) - len(own) + failed
 
 
 def _check_place(plan: Plan, devices: int, out: Path) -> None:
@@ -275,6 +298,6 @@ def _seeds(text: str) -> list[int]:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
         raise UserError(f"--seeds {text!r}: expected whole numbers, e.g. --seeds 0,1,2.") from None
-    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds {text!r}: seeds must be different, non-negative numbers.")
+    if min(seeds) < 0 or max(seeds) >= 1 << 63 or len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {text!r}: seeds must be different, non-negative numbers below 2^63.")
     return seeds

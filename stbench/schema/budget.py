@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import PositiveFloat, model_validator
+from pydantic import ConfigDict, PositiveFloat, model_validator
 
 from stbench.errors import counted
 from stbench.schema.base import Record
 
 BudgetKind = Literal["time", "macs", "epochs"]
+MOST_SECONDS = 10 * 365 * 86400
 _UNITS: dict[str, tuple[BudgetKind, float]] = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), ("time", 1.0)),
     **dict.fromkeys(("min", "minute", "minutes"), ("time", 60.0)),
@@ -30,6 +31,8 @@ class Budget(Record):
     5400.0
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     kind: BudgetKind
     amount: PositiveFloat
 
@@ -45,9 +48,11 @@ class Budget(Record):
         return {"kind": kind, "amount": float(found[1]) * factor}
 
     @model_validator(mode="after")
-    def _whole_epochs(self) -> Budget:
+    def _sensible(self) -> Budget:
         if self.kind == "epochs" and not self.amount.is_integer():
             raise ValueError("epochs must be a whole number")
+        if self.kind == "time" and self.amount > MOST_SECONDS:
+            raise ValueError("expected at most 10 years")
         return self
 
     def __str__(self) -> str:

@@ -5,40 +5,26 @@ A folder with a ``result.json`` is complete; any other is resumed or repeated.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
 
-from stbench.errors import UserError, counted
+from stbench.errors import UserError, cannot, counted
+from stbench.schema.atomic import lock, write_text, write_with
 from stbench.schema.base import Record
 from stbench.schema.run import RunResult, RunSpec
 from stbench.settings import load_yaml
 
+__all__ = ["RunFolder", "finished_run", "write_text", "write_with"]
+
 R = TypeVar("R", bound=Record)
-
-
-def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, flush it to disk, then rename it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_with(path, lambda p: p.write_text(text, encoding="utf-8"))
+LARGEST_RECORD = 64 << 20
+"""Bytes of a record (spec, result, environment, history) beyond which it is no file of stbench's."""
+DAMAGED = ".damaged"
 
 
 class RunFolder:
@@ -64,33 +50,24 @@ class RunFolder:
     def create(self, spec: RunSpec) -> None:
         """Create the folder and write the spec.
 
+        What a killed process left half written is removed, and the result of an attempt that is being repeated.
+
         Raises:
-            UserError: the folder cannot be written.
+            UserError, MachineError: the folder cannot be written.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             for orphan in self.path.rglob(".*.tmp"):
                 orphan.unlink(missing_ok=True)
+            self.file("result.json").unlink(missing_ok=True)
             write_text(self.file("spec.yaml"), yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False))
         except OSError as error:
-            raise UserError(
-                f"Cannot write the run folder {self.path}: {error.strerror or error}. "
-                "Choose another folder with --out, or free space and check its permissions."
-            ) from error
+            advice = "Choose another folder with --out, or free space and check its permissions."
+            raise cannot(f"Cannot write the run folder {self.path}", error, advice) from error
 
-    @contextmanager
-    def locked(self) -> Iterator[bool]:
-        """Lock the run for this process; a kill releases the lock.
-
-        Yields False if another process holds it.
-        """
-        with self.file(".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+    def locked(self) -> AbstractContextManager[bool]:
+        """Lock the run for this process; False if another process holds it. A kill releases the lock."""
+        return lock(self.file(".lock"))
 
     def spec(self) -> RunSpec:
         """The resolved spec.
@@ -109,22 +86,39 @@ class RunFolder:
         return _one_line(RunResult, self._load("result.json", json.loads), self.file("result.json"))
 
     def environment(self) -> dict[str, Any]:
-        """The run's environment; empty if it was not recorded."""
+        """The run's environment; empty if it was not recorded.
+
+        Raises:
+            UserError: it is no mapping.
+        """
         if not self.file("environment.json").is_file():
             return {}
-        return cast("dict[str, Any]", self._load("environment.json", json.loads))
+        values = self._load("environment.json", json.loads)
+        if not isinstance(values, dict):
+            raise self._unreadable("environment.json", f"expected a mapping, found a {type(values).__name__}")
+        return values
 
     def history(self) -> list[dict[str, Any]]:
-        """Records of finished epochs; empty for an untrained method."""
-        path = self.file("history.jsonl")
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        """Records of finished epochs; empty for an untrained method.
+
+        Raises:
+            UserError: a line is no record.
+        """
+        if not self.file("history.jsonl").is_file():
+            return []
+        records = self._load("history.jsonl", lambda text: [json.loads(line) for line in text.splitlines()])
+        if not all(isinstance(record, dict) for record in records):
+            raise self._unreadable("history.jsonl", "a line is no mapping")
+        return cast("list[dict[str, Any]]", records)
 
     def put_aside(self, name: str) -> None:
         """Rename a damaged file, so that it is not read and not lost."""
-        self.file(name).replace(self.file(f"{name}.damaged"))
+        self.file(name).replace(self.file(f"{name}{DAMAGED}"))
 
     def write_result(self, result: RunResult) -> None:
-        """Write the result, which completes the run."""
+        """Write the result, which completes the run. A success removes ``error.txt`` of an earlier failure."""
+        if result.status == "finished":
+            self.file("error.txt").unlink(missing_ok=True)
         write_text(self.file("result.json"), result.model_dump_json(indent=2))
 
     def write_history(self, epochs: Iterable[dict[str, Any]]) -> None:
@@ -155,9 +149,16 @@ class RunFolder:
     def _load(self, name: str, read: Callable[[str], Any]) -> Any:
         path = self.file(name)
         try:
-            return read(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}. Repair it, or move its run folder away.") from error
+            with path.open("rb") as stream:
+                content = stream.read(LARGEST_RECORD + 1)
+            if len(content) > LARGEST_RECORD:
+                raise ValueError(f"more than {LARGEST_RECORD} bytes")
+            return read(content.decode())
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._unreadable(name, str(error)) from error
+
+    def _unreadable(self, name: str, reason: str) -> UserError:
+        return UserError(f"{self.file(name)} cannot be read: {reason}. Repair it, or move its run folder away.")
 
 
 def _one_line(record: type[R], values: Any, path: Path) -> R:

@@ -27,6 +27,10 @@ from stbench.settings import leaves, put
 
 Precision = Literal["32", "bf16"]
 Selection = Literal["validation", "test"]
+MOST_EPOCHS = 1_000_000
+"""Epochs of a training; a thousand times those of the longest published one hide a typing error."""
+MOST_STEPS = 1_000_000_000
+"""Optimiser steps of a training."""
 Decay = Annotated[float, Field(gt=0, lt=1)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Window = Annotated[int, Field(ge=1)]
@@ -54,7 +58,7 @@ class Training(Record):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    epochs: PositiveInt
+    epochs: Annotated[PositiveInt, Field(le=MOST_EPOCHS)]
     batch_size: PositiveInt
     lr: PositiveFloat
     optimizer: SerializeAsAny[Optimizer] = Field(default_factory=lambda: OPTIMIZERS.get(Optimizer.default_kind)())  # type: ignore[call-arg]
@@ -64,7 +68,7 @@ class Training(Record):
     precision: Precision = "32"
     patience: PositiveInt | None = None
     train_clips: PositiveInt | None = None
-    steps: PositiveInt | None = None
+    steps: Annotated[PositiveInt, Field(le=MOST_STEPS)] | None = None
     budget: Budget | None = None
     activation_checkpointing: bool = False
     compile: bool = False

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
@@ -15,34 +16,51 @@ import torch
 import stbench
 from stbench.data.benchmarks.lookup import BENCHMARKS
 from stbench.data.dataset import DATASETS
+from stbench.events import LOGGERS
+from stbench.metrics import METRICS
 from stbench.nn import METHODS
 from stbench.registry import Registry
-from stbench.schema import RunSpec
+from stbench.schema import OPTIMIZERS, SCHEDULES, RunSpec
+from stbench.sweep.executors import EXECUTORS
 
 _LIBRARIES = ("torch", "numpy", "lightning-fabric", "scikit-image")
 
 
-def describe_environment(device: torch.device, spec: RunSpec | None = None) -> dict[str, Any]:
-    """Return a JSON-able record of hardware, versions and git state and, for a run, the packages of its plugins."""
+def describe_environment(
+    device: torch.device, spec: RunSpec | None = None, helpers: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """A JSON-able record of hardware, versions and git state; of a run also the packages its plugins come from.
+
+    Args:
+        spec: of the run.
+        helpers: names of the ``logger`` and ``executor`` plugins that took part, by kind.
+    """
     return {
         "stbench": stbench.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: version(name) for name in _LIBRARIES},
-        **({} if spec is None else {"plugins": plugin_packages(spec)}),
+        **({} if spec is None else {"plugins": plugin_packages(spec, helpers or {})}),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "git": git_state(Path(stbench.__file__).parent),
     }
 
 
-def plugin_packages(spec: RunSpec) -> dict[str, str]:
-    """Return package and version of a run's method, dataset reader and benchmark; none for one from a file."""
-    registries: list[tuple[Registry[Any], str]] = [
-        (METHODS, spec.plugin),
-        (DATASETS, spec.dataset.reader),
-        (BENCHMARKS, spec.benchmark),
+def plugin_packages(spec: RunSpec, helpers: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Package and version that declare each plugin of a run, by kind and name; none for one read off a file."""
+    training = spec.training
+    used: list[tuple[Registry[Any], Sequence[str]]] = [
+        (METHODS, [spec.plugin]),
+        (DATASETS, [spec.dataset.reader]),
+        (BENCHMARKS, [spec.benchmark]),
+        (OPTIMIZERS, [] if training is None else [training.optimizer.kind]),
+        (SCHEDULES, [] if training is None else [training.schedule.kind]),
+        (METRICS, spec.evaluation.metrics),
+        (LOGGERS, helpers.get("logger", ())),
+        (EXECUTORS, helpers.get("executor", ())),
     ]
+    registries = [(registry, name) for registry, names in used for name in names]
     found = {}
     for registry, name in registries:
         for entry in entry_points(group=registry.group, name=name):

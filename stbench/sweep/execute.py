@@ -15,7 +15,7 @@ from torch import Tensor
 from stbench.data import ClipLoader, Splits, open_dataset
 from stbench.data.loader import evenly_spaced
 from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
-from stbench.errors import UserError, is_out_of_memory
+from stbench.errors import MachineError, UserError, first_line, is_machine_fault, is_out_of_memory
 from stbench.evaluate.overlap import overlap
 from stbench.evaluate.score import Scorer, Scores, parameter_count
 from stbench.events import RunListener, SweepListener
@@ -41,6 +41,8 @@ class Workplace:
         workers: loader processes of each run.
         retry_failed: whether failed runs are repeated.
         listener: receives events.
+        loggers: names of the loggers among the listeners, for the record.
+        executor: name of the executor, for the record.
     """
 
     root: Path
@@ -49,6 +51,8 @@ class Workplace:
     workers: int = 0
     retry_failed: bool = False
     listener: SweepListener = field(default_factory=SweepListener)
+    loggers: tuple[str, ...] = ()
+    executor: str = "local"
 
     def folder(self, spec: RunSpec) -> RunFolder:
         """Return the folder of a run."""
@@ -66,13 +70,15 @@ def execute(
     """Do or resume a run and record its result.
 
     Raises:
-        UserError: the folder cannot be written, or the run cannot be resumed.
-        KeyboardInterrupt: a stop was requested; the run can be resumed.
+        UserError: the folder cannot be written or resumed from.
+        MachineError: the machine failed, not the run, which can be resumed.
+        KeyboardInterrupt: a stop was asked for; the run can be resumed.
     """
     folder = workplace.folder(spec)
     if workplace.engine.is_main:
         folder.create(spec)
-        folder.write_environment(describe_environment(workplace.engine.device, spec))
+        helpers = {"logger": workplace.loggers, "executor": (workplace.executor,)}
+        folder.write_environment(describe_environment(workplace.engine.device, spec, helpers))
     workplace.engine.barrier()
     run = Run(spec, dataset, workplace, folder)
     try:
@@ -80,7 +86,11 @@ def execute(
     except UserError:
         raise
     except Exception as error:
+        if is_machine_fault(error):
+            raise MachineError(first_line(error)) from error
         result = run.failed(error)
+        if not (isinstance(error, DivergedError) or workplace.engine.all_meet()):
+            raise MachineError(f"One of the data-parallel processes failed ({first_line(error)})") from error
     if workplace.engine.is_main:
         folder.write_result(result)
     return result
@@ -234,7 +244,7 @@ class Run:
 
 def describe_failure(error: Exception) -> Failure:
     """Describe an exception in words for a table."""
-    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    text = f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, DivergedError):
         return Failure(kind="diverged", reason=str(error))
     if is_out_of_memory(error):

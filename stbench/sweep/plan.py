@@ -9,6 +9,7 @@ from typing import Any, Literal
 from stbench.data.benchmarks.lookup import get_protocol, load_benchmark
 from stbench.errors import UserError
 from stbench.nn import METHODS, split_name
+from stbench.registry import foreign_code
 from stbench.schema import Benchmark, ClipShape, Protocol, RunSpec
 from stbench.settings import below
 from stbench.sweep.overrides import check_targets
@@ -66,7 +67,9 @@ def make_plan(request: Request) -> Plan:
     specs: list[RunSpec] = []
     skipped: dict[str, str] = {}
     for name in methods:
-        reason = METHODS.get(split_name(name)[0]).skip(benchmark)
+        method = METHODS.get(split_name(name)[0])
+        with foreign_code(f"The method {name!r} fails in skip"):
+            reason = method.skip(benchmark)
         if reason is not None:
             skipped[name] = reason
             continue
@@ -77,10 +80,10 @@ def make_plan(request: Request) -> Plan:
 
 
 def check_devices(specs: Sequence[RunSpec], devices: int) -> None:
-    """Check that global batches divide among data-parallel processes.
+    """Refuse what data-parallel processes cannot do: global batches that do not divide among them, fast_conv.
 
     Raises:
-        UserError: the batch of a run does not.
+        UserError: some run asks for it.
     """
     for spec in specs:
         size = devices if spec.training is None else spec.training.batch_size
@@ -91,3 +94,5 @@ def check_devices(specs: Sequence[RunSpec], devices: int) -> None:
                 f"--devices {devices}: the global batch of {size} clips of {spec.method!r} does not divide among "
                 f"{devices} processes. Use --batch-size {near}."
             )
+        if devices > 1 and spec.training is not None and spec.training.fast_conv:
+            raise UserError(f"--devices {devices}: fast_conv of {spec.method!r} needs a single process. Leave it out.")

@@ -17,11 +17,14 @@ from stbench.data.dataset import DATASETS
 from stbench.errors import UserError
 from stbench.metrics import check_metrics, expand
 from stbench.nn import METHODS, Method, protocol_layers, split_name, variant_settings
-from stbench.schema import Benchmark, DatasetSpec, Evaluation, Protocol, RunSpec, Training
+from stbench.registry import foreign_code
+from stbench.schema import Benchmark, DatasetSpec, Evaluation, Parameters, Protocol, RunSpec, Training
 from stbench.schema.protocol import Stated
 from stbench.settings import Origin, below, leaves, origin_of, resolve
 from stbench.sweep.budget import resolve_budget
 from stbench.sweep.overrides import for_method
+from stbench.train.length import run_length
+from stbench.train.rates import rate_at_step
 
 if TYPE_CHECKING:
     from stbench.sweep.plan import Request
@@ -79,7 +82,7 @@ class Resolver:
     def _config(self) -> dict[str, Any]:
         values, origins = resolve(
             [
-                ("fitted to the benchmark's value range", self.method.adapt(self.benchmark)),
+                ("fitted to the benchmark's value range", self._adapted()),
                 *self._protocol("config"),
                 (f"variant in {self.name!r}", variant_settings(self.name)),
                 ("--encoder shared", self._shared_encoder()),
@@ -91,12 +94,27 @@ class Resolver:
         self._record("config", config, origins, "method default")
         return config
 
+    def _adapted(self) -> Mapping[str, Any]:
+        with foreign_code(f"The method {self.name!r} fails in adapt"):
+            return self.method.adapt(self.benchmark)
+
     def _training(self) -> Training:
         flags = [(f"--{flag.replace('_', '-')}", {flag: value}) for flag, value in self.request.training.items()]
         values, origins = resolve([*self._protocol("training"), *flags, (SET, self.overrides.training)])
         training = Training.parse(values, f"training of {self.name!r}", origins)
         self._record("training", training.model_dump(mode="json"), origins, "stbench default")
+        self._check_buildable(training)
         return resolve_budget(training, self.make, self.name)
+
+    def _check_buildable(self, training: Training) -> None:
+        """Build the optimiser and ask the schedule for a rate, so that a plan finds what they refuse."""
+        with foreign_code(f"training of {self.name!r}: the optimizer {training.optimizer.kind!r} cannot be built"):
+            try:
+                training.optimizer.build(Parameters(_stand_in()), training.lr)
+            except Exception:  # perhaps of the stand-in alone
+                training.optimizer.build(Parameters(self.make()), training.lr)
+        with foreign_code(f"training of {self.name!r}: the schedule {training.schedule.kind!r} fails"):
+            rate_at_step(training, run_length(training, 1), 0, 0)
 
     def _evaluation(self) -> Evaluation:
         stated = self.protocol.evaluation.model_dump(mode="json", exclude_unset=True)
@@ -149,6 +167,14 @@ class Resolver:
                 f"--encoder shared: {self.plugin} has no shared encoder/decoder variant. "
                 "Leave it out of --methods, or use --encoder paper."
             )
+
+
+def _stand_in() -> torch.nn.Module:
+    """The smallest module with a matrix and a vector to optimise, made without random numbers."""
+    module = torch.nn.Module()
+    module.weight = torch.nn.Parameter(torch.zeros(2, 2))
+    module.bias = torch.nn.Parameter(torch.zeros(2))
+    return module
 
 
 def _sketch(make: Callable[[], Method]) -> Method:

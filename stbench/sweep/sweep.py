@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from stbench.data import Splits
-from stbench.errors import UserError
+from stbench.errors import UserError, cannot, first_line
 from stbench.nn import METHODS
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
@@ -26,15 +26,13 @@ def check_writable(root: Path) -> None:
     """Create the output folder.
 
     Raises:
-        UserError: it cannot be created or written to.
+        UserError, MachineError: it cannot be made or written to.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=root).close()
     except OSError as error:
-        raise UserError(
-            f"Cannot write to the output folder {root}: {error.strerror or error}. Choose another one with --out."
-        ) from error
+        raise cannot(f"Cannot write to the output folder {root}", error, "Choose another one with --out.") from error
 
 
 def check_out(root: Path) -> None:
@@ -65,10 +63,15 @@ def note_on(spec: RunSpec, result: RunResult, fingerprint: str | None) -> str:
 
 
 def set_aside(specs: Sequence[RunSpec], root: Path) -> None:
-    """Rename the folders of complete runs, so that a sweep repeats them and the old ones are kept."""
+    """Rename the folders of complete runs, so that a sweep repeats them and the old ones are kept.
+
+    One that another process works in (it repeats a failed run, say) stays where it is.
+    """
     for folder in (RunFolder(root / spec.folder) for spec in specs):
         if folder.is_complete:
-            folder.path.rename(folder.path.with_name(f".{folder.path.name}.{secrets.token_hex(4)}"))
+            with folder.locked() as mine:
+                if mine:
+                    folder.path.rename(folder.path.with_name(f".{folder.path.name}.{secrets.token_hex(4)}"))
 
 
 def is_done(spec: RunSpec, workplace: Workplace) -> bool:
@@ -89,7 +92,7 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
     """Lock a run for this process or group of processes; yield False if another has it.
 
     Raises:
-        UserError: the folder cannot be created.
+        UserError, MachineError: the folder cannot be made or locked.
     """
     if not engine.is_main:
         yield engine.any(False)
@@ -99,7 +102,8 @@ def held(folder: RunFolder, engine: Engine) -> Iterator[bool]:
             folder.path.mkdir(parents=True, exist_ok=True)
             mine = stack.enter_context(folder.locked())
         except OSError as error:
-            raise UserError(f"Cannot use the run folder {folder.path}: {error.strerror or error}.") from error
+            advice = "Choose another place with --out, on a file system that has locks."
+            raise cannot(f"Cannot use the run folder {folder.path}", error, advice) from error
         yield engine.any(mine)
 
 
@@ -131,8 +135,8 @@ class Datasets:
             return None
 
 
-def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: Executor | None = None) -> None:
-    """Do all runs of a plan that are not done, and report each to the workplace's listener.
+def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: Executor | None = None) -> tuple[Ended, ...]:
+    """Do all runs of a plan that are not done, report each to the workplace's listener, and return how each ended.
 
     Args:
         specs: the plan.
@@ -140,15 +144,19 @@ def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: Executor | N
         executor: runs them; this process by default.
 
     Raises:
-        UserError: data are missing or damaged, or a folder cannot be written.
-        KeyboardInterrupt: a stop was requested; finished runs are kept, the current run can be resumed.
+        UserError: missing or damaged data, an unwritable folder, or an unknown executor.
+        MachineError: a fault of the machine after which no run can go on.
+        KeyboardInterrupt: asked to stop; everything finished is kept, the current run can be resumed.
     """
     check_writable(workplace.root)
+    done = []
     try:
         for ended in (executor or get_executor(DEFAULT_EXECUTOR)).submit(specs, workplace):
+            done.append(ended)
             workplace.listener.run_done(ended.spec, ended.outcome, ended.result, ended.note)
     finally:
         workplace.listener.close()
+    return tuple(done)
 
 
 def do_run(
@@ -156,23 +164,31 @@ def do_run(
 ) -> Ended:
     """Do one run in this process, unless it is done or another process has it.
 
+    A mistake or a fault of the machine that concerns this run alone leaves it unfinished.
+
     Args:
         number: number of this run among ``runs``, for the listener.
 
     Raises:
-        UserError: data are missing or damaged, or a folder cannot be written.
-        KeyboardInterrupt: a stop was requested; the run can be resumed.
+        UserError: missing or damaged data.
+        MachineError: a data-parallel process is lost.
+        KeyboardInterrupt: a stop was asked for; the run can be resumed.
     """
     if is_done(spec, workplace):
         return _found_done(spec, workplace, datasets)
     dataset = datasets.get(spec)
-    with held(workplace.folder(spec), workplace.engine) as mine:
-        if not mine:
-            return Ended(spec, "busy")
-        if _done_meanwhile(spec, workplace):
-            return _found_done(spec, workplace, datasets)
-        watcher = workplace.listener.run_listener(spec, number, runs)
-        result = execute(spec, dataset, workplace, watcher, stop)
+    try:
+        with held(workplace.folder(spec), workplace.engine) as mine:
+            if not mine:
+                return Ended(spec, "busy")
+            if _done_meanwhile(spec, workplace):
+                return _found_done(spec, workplace, datasets)
+            watcher = workplace.listener.run_listener(spec, number, runs)
+            result = execute(spec, dataset, workplace, watcher, stop)
+    except (UserError, OSError) as error:
+        if workplace.engine.world_size > 1:  # the others may wait in the middle of this run, for good
+            raise
+        return Ended(spec, "unfinished", note=first_line(error))
     return Ended(spec, result.status, result)
 
 

@@ -20,6 +20,7 @@ from stbench.sweep.environment import describe_environment
 from stbench.sweep.execute import Run, Workplace, splits_of
 from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.resolve import SET
+from stbench.sweep.sweep import held, is_done
 from stbench.train.checkpoint import best_path, save_weights
 from stbench.train.engine import Engine
 from stbench.train.public_weights import read_public_weights
@@ -80,19 +81,25 @@ def score_checkpoint(scored: CheckpointRun, dataset: Splits, workplace: Workplac
     """Score public weights on the test split and record the result; a finished one is reused.
 
     Raises:
-        UserError: the weights do not fit the method with these hyperparameters, or the folder cannot be written.
+        UserError: the weights do not fit the method with these hyperparameters, the folder cannot be written, or
+            another process is scoring them.
     """
     folder = workplace.folder(scored.spec)
-    if folder.is_complete:
+    if is_done(scored.spec, workplace):
         return folder.result()
     run = Run(scored.spec, dataset, workplace, folder)
     method = run.build()
     method.load_public_state_dict(scored.state)
-    folder.create(scored.spec)
-    folder.write_environment(describe_environment(workplace.engine.device, scored.spec))
-    save_weights(best_path(folder, None), method)
-    result = run.result(method, None, run.scorer().score(method, folder))
-    folder.write_result(result)
+    with held(folder, workplace.engine) as mine:
+        if not mine:
+            raise UserError(f"Another process is scoring these weights in {folder.path}. Wait for it, then try again.")
+        if is_done(scored.spec, workplace):
+            return folder.result()
+        folder.create(scored.spec)
+        folder.write_environment(describe_environment(workplace.engine.device, scored.spec))
+        save_weights(best_path(folder, None), method)
+        result = run.result(method, None, run.scorer().score(method, folder))
+        folder.write_result(result)
     return result
 
 

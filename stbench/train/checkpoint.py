@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
 import re
+import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stbench.errors import UserError
+from stbench.errors import MachineError, UserError, first_line, is_out_of_memory
 from stbench.nn import Method
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.average import WeightAverage
@@ -31,6 +33,7 @@ class TrainState:
     Random draws are functions of (seed, step), so no generator state is stored. ``sums``: loss terms summed over the
     ``step_in_epoch`` steps of this epoch. ``fitting_epochs``: number of epochs that fit a budget of time, known after
     the first. ``convolutions``: algorithms that ``fast_conv`` chose by shape, on which the exact bits depend.
+    ``rank_sums``: the ``sums`` of every data-parallel process; empty if there is only one.
     """
 
     epoch: int = 0
@@ -44,6 +47,19 @@ class TrainState:
     train_seconds: float = 0.0
     fitting_epochs: int | None = None
     convolutions: dict[str, str] = field(default_factory=dict)
+    rank_sums: list[dict[str, float]] = field(default_factory=list)
+
+    def take_sums(self, rank: int, processes: int) -> None:
+        """Set ``sums`` to the part of one process; another number of processes than saved shares the same means."""
+        parts = self.rank_sums or [self.sums]
+        if len(parts) == processes:
+            self.sums = dict(parts[rank])
+            return
+        scale = processes / len(parts) if rank == 0 else 0.0
+        self.sums = {name: scale * sum(part[name] for part in parts) for name in parts[0]}
+
+
+_STATE = TypeAdapter(TrainState)
 
 
 def save_last(
@@ -57,10 +73,29 @@ def save_last(
     content = {"state": asdict(state), "method": method.state_dict(), "optimizer": optimizer.state_dict()}
     if average is not None:
         content["average"] = average.state()
-    write_with(folder.checkpoints / LAST, lambda path: torch.save(content, path))
+    _write(folder.checkpoints / LAST, lambda path: torch.save(content, path))
+    drop_other_weights(folder, state)
+
+
+def drop_other_weights(folder: RunFolder, state: TrainState) -> None:
+    """Remove weights that the resume point does not refer to: replaced ones, and those of an epoch to be repeated."""
     for path in folder.checkpoints.glob("best-*.safetensors"):
         if path != best_path(folder, state.best_epoch):
             path.unlink()
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write atomically; what torch and safetensors say of a full disk is no OSError.
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    try:
+        write_with(path, write)
+    except (SafetensorError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise MachineError(f"Cannot write {path}: {first_line(error)}") from error
 
 
 def load_last(
@@ -77,28 +112,34 @@ def load_last(
     path = folder.checkpoints / LAST
     if not path.is_file():
         return None
-    content = _read_whole(path)
-    best = None if content is None else content["state"]["best_epoch"]
-    if content is None or (best is not None and not _is_whole(best_path(folder, best))):
+    found = _read_whole(path)
+    if found is None or (found[0].best_epoch is not None and not _is_whole(best_path(folder, found[0].best_epoch))):
         path.replace(path.with_name(f"{LAST}.damaged"))
         return None
+    state, content = found
     try:
         method.load_state_dict(content["method"])
         optimizer.load_state_dict(content["optimizer"])
         if average is not None:
             average.load(content["average"])
-        return TrainState(**content["state"])
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} cannot be resumed from ({error}). Delete it to train this run anew.") from error
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be resumed from ({reason}). Delete it to train this run anew.") from error
+    return state
 
 
-def _read_whole(path: Path) -> dict[str, Any] | None:
-    """Return the content of a checkpoint; None if it is damaged."""
+def _read_whole(path: Path) -> tuple[TrainState, dict[str, Any]] | None:
+    """Return the state in a checkpoint and its whole content; None if it is damaged."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not check the sums of what it reads
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()) or archive.testzip():
+                return None
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError):
+        return (_STATE.validate_python(content["state"]), content) if set(content) >= RESUME_KEYS else None
+    except MemoryError:
+        raise
+    except Exception:  # a damaged pickle fails in any way
         return None
-    return content if isinstance(content, dict) and set(content) >= RESUME_KEYS else None
 
 
 def _is_whole(weights: Path) -> bool:
@@ -130,7 +171,7 @@ def find_best(folder: RunFolder) -> Path:
 def save_weights(path: Path, method: Method) -> None:
     """Write a method's state dict as safetensors."""
     tensors: dict[str, Tensor] = {k: v.detach().contiguous().cpu() for k, v in method.state_dict().items()}
-    write_with(path, lambda temporary: save_file(tensors, temporary))
+    _write(path, lambda temporary: save_file(tensors, temporary))
 
 
 def load_weights(path: Path, method: Method) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _IMAGE_AXES = 4
+MEETING_SECONDS = 60.0
 
 
 def takes_cuda(device: DeviceName, processes: int) -> bool:
@@ -68,6 +70,8 @@ class Engine:
         self._fabric.launch()
         self.precision = precision
         self._records_graphs = False
+        several = self._fabric.world_size > 1
+        self._meeting: Any = torch.distributed.new_group(backend="gloo") if several else None
 
     @property
     def device(self) -> torch.device:
@@ -155,6 +159,16 @@ class Engine:
     def barrier(self) -> None:
         """Wait for all processes."""
         self._fabric.barrier()
+
+    def all_meet(self, seconds: float = MEETING_SECONDS) -> bool:
+        """Whether every process comes here too within some seconds, as they do where all failed in the same way."""
+        if self._meeting is None:
+            return True
+        try:
+            torch.distributed.monitored_barrier(self._meeting, timedelta(seconds=seconds))
+        except RuntimeError:
+            return False
+        return True
 
 
 class TrainingModule:

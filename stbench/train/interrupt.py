@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,7 +31,8 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("Stopping at the next safe point. Press Ctrl-C again to stop at once.", file=sys.stderr)
+        with suppress(OSError, ValueError):  # whoever reads the error stream ("2>&1 | tee") may be gone already
+            print("Stopping at the next safe point. Press Ctrl-C again to stop at once.", file=sys.stderr, flush=True)
 
 
 @contextmanager

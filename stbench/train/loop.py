@@ -25,7 +25,7 @@ from stbench.nn.conv_choice import choose_convolutions
 from stbench.schema import Parameters, Rate, Training
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.average import WeightAverage
-from stbench.train.checkpoint import TrainState, best_path, load_last, save_last, save_weights
+from stbench.train.checkpoint import TrainState, best_path, drop_other_weights, load_last, save_last, save_weights
 from stbench.train.engine import Engine, TrainingModule
 from stbench.train.interrupt import StopRequest
 from stbench.train.length import Length, epochs_that_fit, run_length
@@ -35,6 +35,8 @@ from stbench.train.validate import validation_mse
 
 CHECKPOINT_SECONDS = 300.0
 CHECK_EVERY = 20
+MOST_RATES = 1_000_000
+"""Steps of a run beyond which its learning rates are not written out."""
 
 
 class DivergedError(RuntimeError):
@@ -84,6 +86,7 @@ class Trainer:
         self.optimizer = training.optimizer.build(Parameters(method), training.lr)
         self.average = None if training.ema is None else WeightAverage(method, training.ema)
         self.state = load_last(folder, method, self.optimizer, self.average) or TrainState()
+        self.state.take_sums(engine.rank, engine.world_size)
         if training.fast_conv:
             if engine.world_size > 1:
                 raise UserError(
@@ -100,6 +103,7 @@ class Trainer:
             DivergedError: a loss or validation error is NaN or infinite.
             KeyboardInterrupt: a stop was requested; the state is saved.
         """
+        self._settle()
         self._save_rates()
         while not self._at_end() and not self._exhausted():
             self._epoch()
@@ -191,6 +195,7 @@ class Trainer:
             known
             and not follows_clock(self.training)
             and self.engine.is_main
+            and self.length.steps <= MOST_RATES
             and not self.folder.file("learning_rate.npy").exists()
         ):
             steps = range(self.length.steps)
@@ -268,13 +273,33 @@ class Trainer:
             self._save_rates()
 
     def _save(self) -> None:
+        self.state.rank_sums = self._sums_of_all()
         if self.engine.is_main:
             save_last(self.folder, self.state, self.method, self.optimizer, self.average)
-            self.folder.write_history(self.state.history)
-            if self.state.convolutions:
-                self.folder.add_to_environment(convolutions=self.state.convolutions)
+            self._write_records()
         self.engine.barrier()
         self._saved_at = time.monotonic()
+
+    def _settle(self) -> None:
+        """Bring the files beside the resume point in line with it: a kill may have fallen between their writes."""
+        if self.engine.is_main:
+            drop_other_weights(self.folder, self.state)
+            self._write_records()
+
+    def _write_records(self) -> None:
+        if self.state.history or self.folder.file("history.jsonl").exists():
+            self.folder.write_history(self.state.history)
+        if self.state.convolutions:
+            self.folder.add_to_environment(convolutions=self.state.convolutions)
+
+    def _sums_of_all(self) -> list[dict[str, float]]:
+        """The loss sums of every process, where there are several."""
+        processes, names = self.engine.world_size, sorted(self.state.sums)
+        if processes == 1:
+            return []
+        table = torch.zeros(processes, len(names), dtype=torch.float64)
+        table[self.engine.rank] = torch.tensor([self.state.sums[name] for name in names], dtype=torch.float64)
+        return [dict(zip(names, row, strict=True)) for row in self.engine.sum(table).tolist()]
 
 
 def _save_array(path: Any, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.train.checkpoint import BEST_PATTERN, RESUME_KEYS
 
-PREFIXES = ("model.", "module.")
-"""Prefixes that Lightning and data-parallel wrappers add to keys."""
+WRAPPERS = ("state_dict", "model_state_dict", "net_param", "model", "net", "network", "module", "params", "weights")
+"""Keys under which training scripts keep the weights, beside an optimiser, an epoch, arguments …"""
+PREFIXES = ("model.", "module.", "_orig_mod.", "net.", "network.")
+"""What Lightning, data-parallel wrappers and torch.compile put before every key."""
+COUNTERS = ("total_ops", "total_params")
+"""Buffers that the counter thop leaves in every module."""
+LFS = b"version https://git-lfs"
+_SCALAR = np.float64(0).__reduce__()[0]
+HARMLESS: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?")),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    codecs.encode,
+]
+"""What many files hold beside tensors: arguments and numpy's numbers. Building them runs nothing."""
 _OBJECT = re.compile(r"(?:GLOBAL|class|global:?)\s+`?([\w.]+\.[\w.]+)`?")
 
 
 def read_public_weights(path: Path) -> dict[str, Tensor]:
-    """Read the state dict in a ``.pth`` or ``.ckpt`` file, either bare or under ``"state_dict"`` (Lightning).
+    """The state dict in a ``.pth``, ``.ckpt`` or ``.safetensors`` file, bare or as training scripts wrap it.
+
+    Known wrappings: a key such as ``"state_dict"`` or ``"model"`` (:data:`WRAPPERS`) and prefixes of every key
+    (:data:`PREFIXES`). Counters of thop are left out, and so are the tensors beside a Lightning module's ``model.``,
+    those of its loss for instance.
 
     Raises:
         UserError: the file is missing, is not a checkpoint, is one of stbench's checkpoints, contains objects besides
@@ -29,7 +52,7 @@ def read_public_weights(path: Path) -> dict[str, Tensor]:
     content = _read(path)
     if isinstance(content, Mapping) and set(content) >= RESUME_KEYS:
         raise _own(path)
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    state = _unwrapped(content)
     if not isinstance(state, Mapping) or not state or not all(isinstance(key, str) for key in state):
         raise UserError(f"{path} holds no state dict but a {type(content).__name__}. {_keys(content)}")
     wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
@@ -37,7 +60,20 @@ def read_public_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path} holds no state dict: {wrong[0]!r} is a {type(state[wrong[0]]).__name__}. {_keys(content)}"
         )
-    return _without_prefixes(dict(state))
+    weights = {key: value for key, value in state.items() if key.rpartition(".")[2] not in COUNTERS}
+    if not weights:
+        raise UserError(f"{path} holds a state dict without weights. {_keys(content)}")
+    return _without_prefixes(weights)
+
+
+def _unwrapped(content: Any) -> Any:
+    """What lies under the keys of training scripts, however many of them."""
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    return content
 
 
 def _read(path: Path) -> Any:
@@ -45,8 +81,17 @@ def _read(path: Path) -> Any:
         raise UserError(f"{path} is not a file. Give the checkpoint's path.")
     if BEST_PATTERN.fullmatch(path.name):
         raise _own(path)
+    with path.open("rb") as stream:
+        start = stream.read(len(LFS))
+    if start == LFS:
+        raise UserError(f"{path} is a pointer of Git LFS, not the weights. Run: git lfs pull --include {path.name}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if start[8:9] == b"{":
+            return load_file(path)
+        if zipfile.is_zipfile(path):
+            _check_sums(path)
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = _OBJECT.search(str(error))
         if found is None:
@@ -55,8 +100,21 @@ def _read(path: Path) -> Any:
             f"{path} holds a Python object ({found[1]}), which could run code when opened; nothing was executed. "
             "Give a file of tensors only: torch.save(model.state_dict(), FILE) where you trust the source."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file fails in any way
         raise _no_checkpoint(path) from error
+
+
+def _check_sums(path: Path) -> None:
+    """Torch neither checks the sums of what it reads nor bounds what is unpacked.
+
+    Raises:
+        ValueError: a part is damaged or compressed, which torch.save does not do.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()) or archive.testzip():
+            raise ValueError("damaged")
 
 
 def _no_checkpoint(path: Path) -> UserError:
@@ -78,7 +136,9 @@ def _keys(content: Any) -> str:
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The keys without a wrapper's prefix: one that all have, or ``model.`` where most have it."""
     for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            return _without_prefixes({key.removeprefix(prefix): value for key, value in state.items()})
+        inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if len(inside) == len(state) or (prefix == PREFIXES[0] and 2 * len(inside) > len(state)):
+            return _without_prefixes(inside)
     return state

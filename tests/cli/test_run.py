@@ -55,6 +55,10 @@ def test_run_folder_is_complete(whole: Path) -> None:
         "method convlstm",
         "dataset reader moving_images",
         "benchmark moving_digits",
+        "optimizer adam",
+        f"schedule {spec['training']['schedule']['kind']}",
+        *(f"metric {name}" for name in spec["evaluation"]["metrics"]),
+        "executor local",
     }
     assert environment["plugins"]["method convlstm"].startswith("stbench ")
 

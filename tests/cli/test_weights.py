@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,36 @@ def test_predict_overwrites_only_when_told_to(run: Path, clip: Path, tmp_path: P
     assert out.read_text() == "mine"
     assert invoke("predict", "--run", run, "--input", clip, "--output", out, "--overwrite").exit_code == 0
     assert np.load(out).shape == (4, 2, 2, 8, 16)
+
+
+def test_predict_writes_to_regular_files_only(run: Path, clip: Path, tmp_path: Path) -> None:
+    def message(output: Path, *more: object) -> str:
+        return refused("predict", "--run", run, "--input", clip, "--output", output, "--overwrite", *more)
+
+    folder, pipe, link, lost, loop = (tmp_path / name for name in ("folder", "pipe", "link", "lost", "loop"))
+    folder.mkdir()
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    lost.symlink_to(tmp_path / "nowhere")
+    loop.symlink_to(loop)
+    assert "is a folder" in message(folder)
+    assert "is a device or pipe" in message(pipe)
+    for broken in (link, lost, loop):
+        assert "no regular file" in message(broken)
+    out = tmp_path / "out.npy"
+    assert "is named twice" in message(out, "--gif", out)
+    assert "is named twice" in message(clip)
+    (tmp_path / "same.npy").hardlink_to(clip)
+    assert "is named twice" in message(tmp_path / "same.npy")
+    assert np.load(clip).shape == PAST.shape
+    assert not out.exists()
+
+    target = tmp_path / "target.npy"
+    target.write_text("old")
+    out.symlink_to(target)
+    assert invoke("predict", "--run", run, "--input", clip, "--output", out, "--overwrite").exit_code == 0
+    assert out.is_symlink()
+    assert np.load(target).shape == (4, 2, 2, 8, 16)
 
 
 def test_predict_takes_the_past_frames_dates(run: Path, clip: Path, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 import stbench
@@ -21,7 +22,7 @@ from stbench.sweep.execute import Workplace, splits_of
 from stbench.sweep.weights import SAME, plan_checkpoint, rescore, score_checkpoint
 from stbench.train.checkpoint import find_best, load_weights, save_weights
 from stbench.train.engine import Engine
-from stbench.train.public_weights import read_public_weights
+from stbench.train.public_weights import PREFIXES, WRAPPERS, read_public_weights
 
 SHAPE = ClipShape(t_in=3, t_out=2, channels=2, height=8, width=16)
 SIZES: dict[str, dict[str, Any]] = {
@@ -199,10 +200,10 @@ def test_code_in_a_file_is_refused_and_not_run(legacy: bool, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (argparse.Namespace(a=1), "holds a Python object"),
+        (PurePosixPath("x"), "holds a Python object"),
         ([1, 2], "no state dict but a list"),
         ({}, "no state dict"),
-        ({"epoch": 1, "weights": {"a": torch.zeros(1)}}, "'epoch' is a int. Its keys: epoch, weights"),
+        ({"epoch": 1, "other": {"a": torch.zeros(1)}}, "'epoch' is a int. Its keys: epoch, other"),
     ],
 )
 def test_files_without_a_state_dict_are_refused(content: object, message: str, tmp_path: Path) -> None:
@@ -244,3 +245,54 @@ def test_other_weights_are_seen_to_differ(runs: dict[str, Path], tmp_path: Path)
     spec = folder.spec()
     save_weights(find_best(folder), create_method("tau", spec.shape, **spec.config))
     assert not rescore(folder.path, (), Engine("cpu")).equal
+
+
+STATE = {"enc.weight": torch.arange(6.0).reshape(2, 3), "enc.bias": torch.ones(2), "dec.weight": torch.zeros(3)}
+COUNTERS = {f"{name}{end}": torch.zeros(1) for name in ("", "enc.", "dec.") for end in ("total_ops", "total_params")}
+
+
+def prefixed(*prefixes: str) -> dict[str, torch.Tensor]:
+    return {"".join((*prefixes, key)): value for key, value in STATE.items()}
+
+
+WRAPPED: dict[str, Any] = {
+    "bare": STATE,
+    **{key: {key: STATE, "epoch": 3, "optimizer": {"state": {}}} for key in WRAPPERS},
+    "nested": {"model": {"state_dict": STATE}, "epoch": 1},
+    **{prefix: prefixed(prefix) for prefix in PREFIXES},
+    "compiled in DDP": prefixed("module.", "_orig_mod."),
+    "Lightning, DDP, compiled": {"state_dict": prefixed("model.", "module.", "_orig_mod.")},
+    "thop": {**STATE, **COUNTERS},
+    "thop in DDP": {**prefixed("module."), **{f"module.{key}": value for key, value in COUNTERS.items()}},
+    "Lightning with a loss": {"state_dict": {**prefixed("model."), "criterion.weight": torch.ones(1)}, "loops": {}},
+    "arguments": {"model": STATE, "args": argparse.Namespace(lr=0.1, layers=[1, 2])},
+    "numpy numbers": {"model": STATE, "best": np.float64(0.5), "epoch": np.int64(3), "done": np.bool_(True)},
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPED)
+def test_every_common_wrapping_is_opened(wrapping: str, tmp_path: Path) -> None:
+    torch.save(WRAPPED[wrapping], tmp_path / "w.pth")
+    state = read_public_weights(tmp_path / "w.pth")
+    assert state.keys() == STATE.keys()
+    assert all(torch.equal(state[key], value) for key, value in STATE.items())
+
+
+def test_safetensors_and_the_old_format_are_opened(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "w.safetensors")
+    torch.save(STATE, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    for name in ("w.safetensors", "old.pth"):
+        assert read_public_weights(tmp_path / name).keys() == STATE.keys()
+
+
+def test_a_flipped_bit_and_a_pointer_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "w.pth"
+    torch.save(STATE, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(np.float32(5).tobytes())] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="a damaged one"):
+        read_public_weights(file)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n")
+    with pytest.raises(UserError, match="git lfs pull"):
+        read_public_weights(file)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stbench.errors import UserError
+from stbench.errors import MachineError, UserError
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text, write_with
 from stbench.sweep.plan import Request, make_plan
@@ -117,5 +117,5 @@ def test_full_disk_while_creating(tmp_path: Path, spec: RunSpec, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(UserError, match="No space left on device"):
+    with pytest.raises(MachineError, match="No space left on device"):
         RunFolder(tmp_path / "run").create(spec)

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -243,3 +244,48 @@ def test_settings_of_training_reach_the_method(tmp_path: Path, engine: Engine, m
     asked = make_trainer(tmp_path / "asked", engine, tiny_training(activation_checkpointing=True, compile=True))
     assert asked.method.activation_checkpointing
     assert compiled == [asked.method]
+
+
+def test_a_history_that_a_kill_left_behind_the_weights_is_made_up_for(tmp_path: Path, engine: Engine) -> None:
+    """The kill falls between the last resume point and its line of the history; nothing is left to train."""
+    trainer = make_trainer(tmp_path, engine, tiny_training())
+    trainer.run()
+    file = tmp_path / "history.jsonl"
+    whole = file.read_text()
+    file.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    orphan = tmp_path / "checkpoints" / "best-00099.safetensors"
+    orphan.write_bytes(b"of an epoch whose resume point was never written")
+    make_trainer(tmp_path, engine, tiny_training()).run()
+    assert file.read_text() == whole
+    assert not orphan.exists()
+
+
+def test_every_process_gets_its_own_loss_sums_back() -> None:
+    parts = [{"loss": 3.0, "mse": 1.0}, {"loss": 5.0, "mse": 2.0}]
+    for rank, part in enumerate(parts):
+        state = loop.TrainState(sums=parts[0], rank_sums=parts)
+        state.take_sums(rank, 2)
+        assert state.sums == part
+    totals = {}
+    for processes in (1, 4):  # the means over processes stay as they were
+        states = [loop.TrainState(sums=parts[0], rank_sums=parts) for _ in range(processes)]
+        for rank, state in enumerate(states):
+            state.take_sums(rank, processes)
+        totals[processes] = sum(state.sums["loss"] for state in states) / processes
+    assert totals == {1: 4.0, 4: 4.0}
+
+
+@pytest.mark.parametrize("broken", [BrokenPipeError, ValueError])
+def test_a_stop_is_heard_where_nobody_reads_the_error_stream(
+    broken: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        def write(self, text: str) -> None:
+            raise broken
+
+        flush = write
+
+    request = StopRequest()
+    monkeypatch.setattr("sys.stderr", Gone())
+    request._handle(signal.SIGINT, None)
+    assert request.requested

@@ -6,6 +6,7 @@ Axes: N test sequences, T lead times.
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,18 +16,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stbench.errors import UserError
+from stbench.errors import UserError, first_line
 from stbench.evaluate.scenarios.record import ScenarioResult, case_folder, read_scenarios
 from stbench.metrics import get_metric
-from stbench.schema import RunResult, RunSpec
+from stbench.schema import ClipShape, RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 
 DAMAGED = "cannot be read; the run's totals are shown, its intervals, tests and curves are missing"
-
-
-UNREADABLE = (OSError, ValueError, KeyError)
+MOST_CLIPS = 1_000_000
+"""Test clips of a run that does not say how many it has."""
+MOST_SAMPLES = 16
+"""Test clips that a run may keep whole; scoring keeps a few."""
+HEADERS = 1 << 16
+"""Bytes of a file of arrays besides their values."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,26 @@ class RunRecord:
     def _layout(self) -> _Layout | None:
         """Layout of the file of values per sequence; None if it is missing or unreadable."""
         try:
-            frame = pd.read_parquet(self.folder.file("per_sequence.parquet"), columns=["sequence", "lead_time"])
-        except UNREADABLE:
+            return _layout_of(self._column_file(), self.spec.shape.t_out)
+        except Exception:  # a damaged file fails in any way
             return None
-        order = np.lexsort((frame["lead_time"], frame["sequence"]))
-        numbers = np.unique(frame["sequence"].to_numpy())
-        key = hashlib.sha256(numbers.astype(np.int64).tobytes()).hexdigest()
-        in_order = bool((order == np.arange(len(order))).all())
-        return _Layout(len(numbers), key, None if in_order else order)
+
+    def _column_file(self) -> Path:
+        """The file of values per sequence.
+
+        Raises:
+            ValueError: it is no regular file, or holds more rows than the run has test clips, or other than numbers.
+        """
+        file = self.folder.file("per_sequence.parquet")
+        if not file.is_file():
+            raise ValueError("no file")
+        layout = pq.ParquetFile(file)
+        rows, types = layout.metadata.num_rows, layout.schema_arrow.types
+        if rows > (self.result.test_clips or MOST_CLIPS) * self.spec.shape.t_out:
+            raise ValueError(f"{rows} rows")
+        if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types):
+            raise ValueError("columns of other than numbers")
+        return file
 
     @property
     def damaged(self) -> Path | None:
@@ -102,9 +120,9 @@ class RunRecord:
         if layout is None or layout.count == 0:
             return None
         try:
-            frame = pd.read_parquet(self.folder.file("per_sequence.parquet"), columns=[metric])
+            frame = pd.read_parquet(self._column_file(), columns=[metric])
             values = frame[metric].to_numpy(dtype=np.float64)
-        except UNREADABLE:
+        except Exception:  # a damaged file fails in any way
             return None
         ordered = values if layout.order is None else values[layout.order]
         return ordered.reshape(layout.count, -1) if len(ordered) % layout.count == 0 else None
@@ -130,10 +148,49 @@ class RunRecord:
         if not file.is_file():
             return {}
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return _samples_in(file, self.spec.shape)
+        except Exception:  # a damaged file fails in any way
             return {}
+
+
+def _layout_of(file: Path, lead_times: int) -> _Layout:
+    """The layout of a file of values per sequence.
+
+    Raises:
+        ValueError: its rows are not every sequence at every lead time.
+    """
+    frame = pd.read_parquet(file, columns=["sequence", "lead_time"])
+    if any(frame[name].dtype.kind not in "iu" for name in frame) or len(frame.columns) != 2:
+        raise ValueError("its numbers are not whole")
+    order = np.lexsort((frame["lead_time"], frame["sequence"]))
+    numbers, counts = np.unique(frame["sequence"].to_numpy(), return_counts=True)
+    if (counts != lead_times).any():
+        raise ValueError("a sequence lacks lead times")
+    key = hashlib.sha256(numbers.astype(np.int64).tobytes()).hexdigest()
+    in_order = bool((order == np.arange(len(order))).all())
+    return _Layout(len(numbers), key, None if in_order else order)
+
+
+def _samples_in(file: Path, shape: ClipShape) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of test clips, whose sizes are looked at before they are unpacked.
+
+    Raises:
+        ValueError: they are not of this shape, or too large.
+    """
+    with zipfile.ZipFile(file) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    clip = 8 * (shape.length + shape.t_out) * math.prod(shape.frame)
+    if size > MOST_SAMPLES * clip + HEADERS:
+        raise ValueError(f"{size} bytes")
+    with np.load(file, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in ("index", "past", "future", "prediction")}
+    clips = len(arrays["index"])
+    for name, frames in (("past", shape.t_in), ("future", shape.t_out), ("prediction", shape.t_out)):
+        if arrays[name].shape != (clips, frames, *shape.frame) or arrays[name].dtype.kind != "f":
+            raise ValueError(f"{name} has another shape or type")
+    if arrays["index"].shape != (clips,) or arrays["index"].dtype.kind not in "iu" or not clips:
+        raise ValueError("index has another shape or type")
+    return arrays
 
 
 @dataclass(frozen=True)
@@ -157,24 +214,16 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
     left_out: dict[Path, str] = {}
     places = {name: place for place, name in enumerate(first)}
     for path in sorted(_candidates(roots), key=lambda path: places.get(path.name, len(places))):
-        folder = RunFolder(path)
-        if not folder.file("spec.yaml").is_file():
-            left_out[path] = "not a run folder (no spec.yaml)"
-        elif not folder.is_complete:
-            left_out[path] = "not finished (no result.json); the same command resumes it"
-        else:
-            try:
-                record = RunRecord(folder, folder.spec(), folder.result())
-                _check(record)
-            except UserError as error:
-                left_out[path] = str(error)
-            else:
-                key = _identity(record)
-                known = records.setdefault(key, record)
-                if known is not record:
-                    kept, copy = (record, known) if record.complete and not known.complete else (known, record)
-                    records[key] = kept
-                    left_out[copy.folder.path] = _why_copy(copy, kept)
+        read = _read(RunFolder(path))
+        if isinstance(read, str):
+            left_out[path] = read
+            continue
+        key = _identity(read)
+        known = records.setdefault(key, read)
+        if known is not read:
+            kept, copy = (read, known) if read.complete and not known.complete else (known, read)
+            records[key] = kept
+            left_out[copy.folder.path] = _why_copy(copy, kept)
     left_out |= {file: DAMAGED for file in (record.damaged for record in records.values()) if file is not None}
     return Collected(tuple(records.values()), left_out)
 
@@ -199,16 +248,43 @@ def _why_copy(copy: RunRecord, kept: RunRecord) -> str:
     return f"{same} {kept.folder.path}{damage}"
 
 
+def _read(folder: RunFolder) -> RunRecord | str:
+    """A complete run, or why a folder holds none: whatever is odd about it concerns no other."""
+    try:
+        if not folder.file("spec.yaml").is_file():
+            return "not a run folder (no spec.yaml)"
+        if not folder.is_complete:
+            return "not finished (no result.json); the same command resumes it"
+        record = RunRecord(folder, folder.spec(), folder.result())
+        _check(record)
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        return f"cannot be read ({type(error).__name__}: {first_line(error)})"
+    return record
+
+
 def _check(record: RunRecord) -> None:
-    """Check that a result belongs to the spec beside it and that its metrics are installed.
+    """A result must be of the spec beside it, whole, and its metrics must be known.
 
     Raises:
-        UserError: it does not, or a metric is not installed.
+        UserError: it is not, or a metric is not installed.
     """
-    expected, seen = record.spec.run_id, record.result.run_id
-    if expected != seen:
-        raise UserError(f"result.json is of run {seen}, spec.yaml describes {expected}: one of them was changed")
-    for name in record.spec.evaluation.metrics:
+    spec, result = record.spec, record.result
+    if spec.run_id != result.run_id:
+        raise UserError(f"result.json is of run {result.run_id}, spec.yaml describes {spec.run_id}: one was changed")
+    if (result.failure is None) != record.finished:
+        raise UserError(
+            f"result.json says {result.status!r} and gives {'no' if result.failure is None else 'a'} failure"
+        )
+    if record.finished and not {*result.test, *result.unavailable} >= set(spec.evaluation.metrics):
+        raise UserError("result.json says 'finished' and lacks a metric of its spec")
+    for name, score in result.test.items():
+        if len(score.lead_times) != spec.shape.t_out:
+            raise UserError(
+                f"result.json has {len(score.lead_times)} lead times of {name}, its spec {spec.shape.t_out}"
+            )
+    for name in {*spec.evaluation.metrics, *result.test}:
         get_metric(name)
 
 
@@ -220,5 +296,9 @@ def _candidates(roots: Iterable[Path]) -> list[Path]:
         if (root / "spec.yaml").is_file():
             found.append(root)
         else:
-            found.extend(sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")))
+            try:
+                beside = sorted(root.iterdir())
+            except OSError as error:
+                raise UserError(f"{root} cannot be read: {error.strerror or error}. Check its permissions.") from error
+            found.extend(path for path in beside if path.is_dir() and not path.name.startswith("."))
     return found

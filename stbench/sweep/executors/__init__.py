@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stbench.errors import UserError
 from stbench.events import Outcome
-from stbench.registry import Registry
+from stbench.registry import Registry, foreign_code
 from stbench.schema.base import Record
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended; ``result`` is None if another process has the run, ``note`` is a message for the reader."""
+    """How a run ended; ``result`` is None if it has none, ``note`` is the reason or a message for the reader."""
 
     spec: RunSpec
     outcome: Outcome
@@ -40,8 +40,9 @@ class Executor(Protocol):
         own workplace; only runs in this process can report steps to ``workplace.listener``.
 
         Raises:
-            UserError: data are missing or damaged, or a folder cannot be written.
-            KeyboardInterrupt: a stop was requested; finished runs are kept, a stopped run can be resumed.
+            UserError: missing or damaged data.
+            MachineError: a data-parallel process is lost; no further run can be done.
+            KeyboardInterrupt: asked to stop; what is finished is kept, a stopped run can be resumed.
         """
 
 
@@ -64,5 +65,6 @@ def get_executor(name: str, settings: Mapping[str, Any] | None = None) -> Execut
         return plugin.parse(dict(settings or {}), f"executor {name}")  # type: ignore[return-value]
     if settings:
         raise UserError(f"--executor-set {', '.join(settings)}: the executor {name!r} has no settings. Leave it out.")
-    made: Executor = plugin() if isinstance(plugin, type) else plugin
+    with foreign_code(f"The executor {name!r} cannot be made"):
+        made: Executor = plugin() if isinstance(plugin, type) else plugin
     return made

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from stbench.errors import UserError
+from stbench.errors import UserError, first_line
 from stbench.events import RunListener, SweepListener
 from stbench.schema import RunSpec
 from stbench.schema.base import Record
@@ -96,6 +96,7 @@ class _Place:
         self.data_dirs = workplace.data_dirs
         self.workers = workplace.workers
         self.retry_failed = workplace.retry_failed
+        self.names = workplace.loggers, workplace.executor
 
     def build(self, listener: SweepListener) -> Workplace:
         """The workplace, in the process that calls this."""
@@ -103,7 +104,7 @@ class _Place:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         torch.set_num_threads(self.threads)
         engine = Engine(self.device, self.precision)
-        return Workplace(self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener)
+        return Workplace(self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener, *self.names)
 
 
 def _work(spec: RunSpec, place: _Place, messages: Connection) -> None:
@@ -117,6 +118,8 @@ def _work(spec: RunSpec, place: _Place, messages: Connection) -> None:
             listener.send("ended", outcome=ended.outcome, note=ended.note)
         except UserError as error:
             listener.send("refused", reason=str(error))
+        except OSError as error:
+            listener.send("ended", outcome="unfinished", note=first_line(error))
         except KeyboardInterrupt:
             listener.send("stopped")
 
