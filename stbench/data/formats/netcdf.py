@@ -59,7 +59,7 @@ def _items(path: Path) -> Iterator[dict[str, Item]]:
         else:
             with netcdf_file(path, "r", mmap=False) as file:
                 yield {
-                    key: Item(item.data, dict(item._attributes), tuple(item.dimensions))
+                    key: Item(item.data, dict(vars(item)["_attributes"]), tuple(item.dimensions))
                     for key, item in file.variables.items()
                 }
     except UserError:

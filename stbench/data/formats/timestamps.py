@@ -114,7 +114,8 @@ def times_of_units(values: npt.NDArray[Any], units: str, calendar: str, where: s
     hour, minute, second = (float(part or 0) for part in (clock.groups() if clock else (0, 0, 0)))
     start = np.datetime64(f"{int(found[2]):04d}-{int(found[3]):02d}-{int(found[4]):02d}", "s").astype(np.int64)
     offset = float(start) + 3600 * hour + 60 * minute + second
-    return Times(in_order(np.round(numbers * UNITS[unit] + offset, 6), where))
+    plain_seconds: Seconds = np.asarray(np.round(numbers * UNITS[unit] + offset, 6), dtype=np.float64)
+    return Times(in_order(plain_seconds, where))
 
 
 def times_of_names(names: Sequence[str]) -> Times:
@@ -277,8 +278,8 @@ def _in_calendar(numbers: npt.NDArray[np.float64], units: str, calendar: str, wh
         seconds = cftime.date2num(stamps, "seconds since 1970-01-01", calendar)
     except (ValueError, OverflowError, TypeError) as error:
         raise UserError(f"{where}: {units!r} in the calendar {calendar!r} cannot be read: {error}.") from error
-    ordered = in_order(np.round(np.array(seconds).astype(np.float64), 6), where)
-    return Times(ordered, STANDARD if real else calendar)
+    elapsed: Seconds = np.asarray(seconds, dtype=np.float64)
+    return Times(in_order(np.round(elapsed, 6), where), STANDARD if real else calendar)
 
 
 def _stamp(text: str) -> float | None:

@@ -83,8 +83,8 @@ def _refused(recording: Recording, size: FrameSize) -> UserError:
         if first is None and affected.any():
             first = position + int(np.argmax(affected))
         count, total, frames = count + int(missing.sum()), total + missing.size, frames + int(affected.sum())
-        both = missing.all(axis=(0, 3))
-        always = both if always is None else always & both
+        both: npt.NDArray[np.bool_] = np.asarray(missing.all(axis=(0, 3)))
+        always = both if always is None else np.logical_and(always, both)
         position += len(block)
     fixed = 0 if always is None else int(always.sum())
     what = "NaN or infinity" + "".join(f" or the fill value {value:g}" for value in sorted(values))

@@ -31,7 +31,7 @@ from stbench.data.readers.understood import times_said, understood
 from stbench.data.scaling import BYTES, Scale, learn_scaling
 from stbench.data.splits.doubts import refuse_interleaved, warnings
 from stbench.data.splits.rules import ByFraction, ByName, SplitRule
-from stbench.data.splits.windowed_split import WindowedSplit, windowed_splits
+from stbench.data.splits.windowed_split import WindowedSplit, WindowedSplits, windowed_splits
 from stbench.data.splits.windows import Cutter, NameRule, SplitWindows, keep_apart, rule_for, said_of_leak
 from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Scaling
@@ -204,15 +204,16 @@ def splits_of(
 
 
 def _each_by_itself(
-    parts: dict[str, WindowedSplit], options: RecordedOptions, cache: FrameCache, context: DatasetContext
-) -> dict[str, WindowedSplit]:
+    parts: WindowedSplits, options: RecordedOptions, cache: FrameCache, context: DatasetContext
+) -> WindowedSplits:
     """Scale each split by its own frames, from its first window's to one past its last window's, as published."""
-    scaled = {}
-    for name, part in parts.items():
+
+    def scaled(part: WindowedSplit) -> WindowedSplit:
         frames = np.arange(part.windows_NT.min(), min(cache.count, part.windows_NT.max() + 2))
         scaling = learn_scaling(cache.statistics[frames], options.scale, context.name)
-        scaled[name] = WindowedSplit(cache, part.windows_NT, scaling, part.augment)
-    return scaled
+        return WindowedSplit(cache, part.windows_NT, scaling, part.augment)
+
+    return WindowedSplits(train=scaled(parts["train"]), val=scaled(parts["val"]), test=scaled(parts["test"]))
 
 
 def frame_size(options: RecordedOptions, shape: ClipShape) -> FrameSize:

@@ -6,7 +6,7 @@ Axes: B batch, T time, C channels, H, W, N windows, F cached frames.
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -81,9 +81,17 @@ class WindowedSplit(Split):
         return plain
 
 
+class WindowedSplits(TypedDict):
+    """The three splits of one frame store, as :class:`stbench.data.dataset.Splits` takes them."""
+
+    train: WindowedSplit
+    val: WindowedSplit
+    test: WindowedSplit
+
+
 def windowed_splits(
     stored: StoredFrames, windows: SplitWindows, scaling: Scaling, augment: Augment = UNCHANGED
-) -> dict[str, WindowedSplit]:
+) -> WindowedSplits:
     """Return the splits ``train`` (augmented), ``val`` and ``test`` of one frame store."""
     return {
         "train": WindowedSplit(stored, windows.train, scaling, augment),

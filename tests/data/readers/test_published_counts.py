@@ -65,13 +65,13 @@ def weather(name: str, protocol: str, per_day: int, length: int) -> tuple[int, i
     benchmark = load_benchmark(name)
     options = reader_options(name, dataset_spec(benchmark, get_protocol(benchmark, protocol)))
     (first, _), (_, last) = options.split.train, options.split.test  # type: ignore[attr-defined]
-    recordings, minutes, at = [], [], 0
+    recordings, seconds, at = [], [], 0
     for year in range(first, last + 1):
-        start, stop = (np.datetime64(f"{y}-01-01", "m").astype(np.int64) for y in (year, year + 1))
-        minutes.append(np.arange(start, stop, 24 * 60 // per_day))
-        recordings.append(Drive(f"v_{year}", at, len(minutes[-1])))
-        at += len(minutes[-1])
-    cutter = Cutter(recordings, np.concatenate(minutes), length)
+        start, stop = (np.datetime64(f"{y}-01-01", "s").astype(np.int64) for y in (year, year + 1))
+        seconds.append(np.arange(start, stop, 86400 // per_day))
+        recordings.append(Drive(f"v_{year}", at, len(seconds[-1])))
+        at += len(seconds[-1])
+    cutter = Cutter(recordings, np.concatenate(seconds), length)
     divided = options.split.divide(cutter, name)  # type: ignore[attr-defined]
     apart = keep_apart(divided, False, name, join_val=options.split.val_joins_training)  # type: ignore[attr-defined]
     return len(apart.windows.train), len(apart.windows.test)
