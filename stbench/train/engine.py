@@ -135,6 +135,7 @@ class Engine:
         with self._fabric.autocast():
             return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
+    @torch.inference_mode()
     def predict_members(self, method: Method, past: Tensor, times: Times | None = None) -> tuple[Tensor, Tensor | None]:
         """Prediction as :meth:`predict` gives it, and the members (M, B, T_out, C, H, W) that it is the mean of."""
         self.new_iteration()

@@ -214,3 +214,19 @@ def test_a_horizon_below_the_trained_one_is_refused(tmp_path: Path) -> None:
 def test_every_scenario_says_what_it_is() -> None:
     for name in SCENARIOS.names():
         assert (SCENARIOS.get(name).__doc__ or "").strip()
+
+
+def test_members_need_no_gradients() -> None:
+    class Two(Last):
+        def __init__(self) -> None:
+            super().__init__(SHAPE, MethodConfig())
+            self.shift = torch.nn.Parameter(torch.tensor(0.1))
+
+        def members_at(self, past: Tensor, times: Times | None) -> Tensor:
+            whole = self(past)
+            return torch.stack([whole - self.shift, whole + self.shift])
+
+    mean, members = Engine("cpu").predict_members(Two(), torch.zeros(1, 2, 1, 8, 8))
+    assert members is not None
+    assert not members.requires_grad
+    assert torch.equal(mean, members.mean(0))
