@@ -43,7 +43,7 @@ def read_curve(record: RunRecord) -> Curve | None:
             errors=[float(epoch["val_mse_frame"]) for epoch in history],
             losses=[float(epoch["train_loss"]) for epoch in history],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):  # an infinite epoch, say
         return None
 
 
