@@ -100,6 +100,6 @@ def write_samples(folder: RunFolder, *, clips: int = 2, channels: int = 1, seed:
     )
 
 
-def noisy(rng: np.random.Generator, mean: float, count: int = 40) -> np.ndarray:
+def noisy(rng: np.random.Generator, mean: float, count: int = 40, leads: int = T_OUT) -> np.ndarray:
     """Positive errors (N, T) around a mean, growing with lead time."""
-    return mean * np.linspace(0.8, 1.2, T_OUT) * rng.uniform(0.5, 1.5, size=(count, 1))
+    return mean * np.linspace(0.8, 1.2, leads) * rng.uniform(0.5, 1.5, size=(count, 1))

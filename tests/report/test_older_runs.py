@@ -32,7 +32,10 @@ def test_the_run_id_is_still_the_hash_of_the_spec(records: dict[str, RunRecord],
 def test_every_number_is_read_as_it_was_written(records: dict[str, RunRecord]) -> None:
     for record in records.values():
         written = json.loads((record.folder.path / "result.json").read_text(encoding="utf-8"))["test"]
-        read = {name: metric.model_dump(mode="json") for name, metric in record.result.test.items()}
+        read = {
+            name: metric.model_dump(mode="json", include={"total", "lead_times"})
+            for name, metric in record.result.test.items()
+        }
         assert read == written
 
 

@@ -89,7 +89,7 @@ def test_what_is_not_trained_is_fitted_to_clips_as_recorded(place: Workplace, tm
     """Augmentation is for training: a mean of turned frames would be the mean of nothing that was seen."""
     clips = np.random.default_rng(0).random((10, 6, 8, 8), dtype=np.float32) * np.linspace(0, 1, 8, dtype=np.float32)
     np.save(tmp_path / "clips.npy", clips)
-    benchmark = custom_benchmark(str(tmp_path / "clips.npy"), CustomOptions(t_in=3, t_out=3))
+    benchmark = custom_benchmark(str(tmp_path / "clips.npy"), CustomOptions(t_in=3, t_out=3, layout="NTHW"))
     errors = []
     for augment in ("{}", "{flips: [horizontal]}"):
         overrides = [parse_override(f"dataset.augment={augment}")]

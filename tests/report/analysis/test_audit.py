@@ -167,7 +167,7 @@ def test_the_shipped_published_table_is_read_and_audited(tmp_path: Path) -> None
     assert {13_794_914, 9_961_058} <= set(published_parameters("taxibj", "simvp"))
     assert published_parameters("taxibj", "simvp:gsta") == (9_961_058,)
     for method in ("tau", "convlstm", "simvp"):
-        make_run(tmp_path, make_spec(method, benchmark="taxibj", shape=TAXIBJ), np.full((4, 3), 0.3))
+        make_run(tmp_path, make_spec(method, benchmark="taxibj", shape=TAXIBJ), np.full((4, 4), 0.3))
     (section,) = make_report(collect([tmp_path])).sections
     assert [(f.label, f.text) for f in section.published_findings] == [
         ("ConvLSTM-S", "14.98 M parameters, the configuration has 11.57 M")

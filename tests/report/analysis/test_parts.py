@@ -10,6 +10,7 @@ from torch import Tensor
 from stbench.metrics import METRICS, Metric
 from stbench.report.analysis.compare import by_sequence, finish_of, frame_statistics, total_of
 from stbench.report.analysis.resampling import RowValues
+from stbench.schema import ClipShape
 from tests.report.runs import make_run, make_spec, write_frames
 
 
@@ -27,7 +28,9 @@ RATIO = Ratio(name="hit_rate", formula="Σ hits / Σ events", unit="", lower_is_
 def test_parts_are_summed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METRICS._loaded, "hit_rate", RATIO)
     hits_NT, events_NT = np.array([[1.0, 0.0], [3.0, 1.0]]), np.array([[2.0, 0.0], [10.0, 1.0]])
-    record = make_run(tmp_path, make_spec(), np.ones((2, 2)))
+    record = make_run(
+        tmp_path, make_spec(shape=ClipShape(t_in=2, t_out=2, channels=1, height=8, width=8)), np.ones((2, 2))
+    )
     with np.errstate(invalid="ignore"):
         value_NT = hits_NT / events_NT
     columns = {"hit_rate": value_NT, "hit_rate.hits": hits_NT, "hit_rate.events": events_NT}

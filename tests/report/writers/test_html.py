@@ -9,7 +9,7 @@ import pytest
 from stbench.report.analysis.section import make_report
 from stbench.report.collect.records import collect
 from stbench.report.writers.html import to_html
-from stbench.schema import Failure
+from stbench.schema import ClipShape, Failure
 from tests.report.browser import CHROMIUM, drive
 from tests.report.runs import METRICS, T_OUT, make_run, make_spec, noisy, write_samples
 
@@ -58,10 +58,11 @@ def test_provenance_of_every_run_is_there(page: Path) -> None:
 def test_ten_methods_on_three_seeds_stay_below_five_megabytes(tmp_path: Path) -> None:
     """64 × 64 frames of noise, ten in and ten out: what compresses worst."""
     rng = np.random.default_rng(0)
+    shape = ClipShape(t_in=10, t_out=10, channels=1, height=64, width=64)
     past, future = (rng.random((4, 10, 1, 64, 64), dtype=np.float32) for _ in range(2))
     for number in range(10):
         for seed in range(3):
-            record = make_run(tmp_path, make_spec(f"m{number}", seed), noisy(rng, 1 + number))
+            record = make_run(tmp_path, make_spec(f"m{number}", seed, shape=shape), noisy(rng, 1 + number, leads=10))
             noise = rng.random(future.shape, dtype=np.float32)
             arrays = {"index": np.arange(4), "past": past, "future": future, "prediction": noise}
             np.savez(record.folder.file("samples.npz"), **arrays)

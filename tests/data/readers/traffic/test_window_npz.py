@@ -67,8 +67,8 @@ def test_which_source_is_read(tmp_path):
     window_npz.write(tmp_path, SHAPE.frame)
     taxibj.write(tmp_path, SHAPE.frame)
     split = {"kind": "last_windows", "test": 100}
-    assert "from 4 files" in build(tmp_path, split=split).report
-    assert "dataset.npz" in build(tmp_path, prefer="prepared").report
+    assert "from 4 files" in build(tmp_path, prefer="files", split=split).report
+    assert "dataset.npz" in build(tmp_path).report
 
 
 def test_damaged_files(tmp_path):
