@@ -31,18 +31,22 @@ def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
     return found
 
 
+def _is_known(frames: Frames) -> Tensor:
+    """Return which channels of a frame have a climatology in every cell, (B, T, C) bool."""
+    return frames.normals.isfinite().all(-1).all(-1)
+
+
 def _of_each_field(frames: Frames) -> tuple[Tensor, ...]:
     """Return the sum over channels of the defined correlations, and their number."""
     product, pred, true = _products(frames)
     below = (pred * true).sqrt()
-    is_known = frames.normals.isfinite().all(-1).all(-1)
-    is_defined = (below != 0) & is_known  # NaN is not 0: a prediction that is none shows
+    is_defined = (below != 0) & _is_known(frames)  # NaN is not 0: a prediction that is none shows
     correlation = (product / below).where(is_defined, 0)
     return correlation.sum(-1), is_defined.sum(-1).double()
 
 
 def _pooled(frames: Frames) -> tuple[Tensor, ...]:
-    is_known = frames.normals.isfinite().all(-1).all(-1)
+    is_known = _is_known(frames)
     return tuple(x.where(is_known, 0).sum(-1) for x in _products(frames))
 
 

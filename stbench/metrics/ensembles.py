@@ -52,12 +52,8 @@ def rank_histogram(members_Mx: Tensor, true_x: Tensor) -> Tensor:
     return (members_Mx < true_x).sum(0).flatten().bincount(minlength=len(members_Mx) + 1)
 
 
-def _mean(frames: Frames, values_BTCHW: Tensor) -> Tensor:
-    return frames.mean_over_known(values_BTCHW)
-
-
 def _crps(frames: Frames, *, fair: bool) -> Tensor:
-    return _mean(frames, crps(frames.physical_members.double(), frames.physical[1].double(), fair=fair))
+    return frames.mean_over_known(crps(frames.physical_members.double(), frames.physical[1].double(), fair=fair))
 
 
 def _spread_and_skill(frames: Frames) -> tuple[Tensor, ...]:
@@ -66,7 +62,7 @@ def _spread_and_skill(frames: Frames) -> tuple[Tensor, ...]:
     count = len(members)
     variance = members.var(0) if count > 1 else members[0] * float("nan")
     skill = (members.mean(0) - frames.physical[1]).square()
-    return _mean(frames, variance) * (count + 1) / count, _mean(frames, skill)
+    return frames.mean_over_known(variance) * (count + 1) / count, frames.mean_over_known(skill)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +73,7 @@ class Brier(AboveThreshold):
         """Return the mean over cells of each frame."""
         level = frames.in_model_space(self.threshold)
         share = (frames.members >= level).double().mean(0)
-        return _mean(frames, (share - (frames.true_BTCHW >= level).double()).square()) + frames.undefined
+        return frames.mean_over_known((share - (frames.true_BTCHW >= level).double()).square()) + frames.undefined
 
     def finish(self, means: Sequence[Any]) -> Any:
         """Return the mean of frames."""

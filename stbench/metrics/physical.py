@@ -9,7 +9,6 @@ from stbench.metrics.errors import MeanOfFrames, RootOfMean
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stbench.metrics.frames import Frames
 
 _BY_LATITUDE = "with rows weighted by the cosine of their latitude (weights of mean 1)"
 
@@ -18,8 +17,8 @@ def _mean(values_BTCHW: Tensor) -> Tensor:
     return values_BTCHW.mean((2, 3, 4))
 
 
-def _by_latitude(frames: Frames, values_BTCHW: Tensor) -> Tensor:
-    return _mean(values_BTCHW * frames.row_weights[:, None])
+def _by_row(values_BTCHW: Tensor, weights_H: Tensor) -> Tensor:
+    return _mean(values_BTCHW * weights_H[:, None])
 
 
 MSE_PHYSICAL = MeanOfFrames(
@@ -48,19 +47,15 @@ MAE_LATITUDE = MeanOfFrames(
     formula=f"mae_physical {_BY_LATITUDE}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_latitude(frames, frames.physical_error.abs()),
+    value=lambda frames: _by_row(frames.physical_error.abs(), frames.row_weights),
 )
 RMSE_LATITUDE = RootOfMean(
     name="rmse_latitude",
     formula=f"rmse_physical {_BY_LATITUDE}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_latitude(frames, frames.physical_error.square()).sqrt(),
+    value=lambda frames: _by_row(frames.physical_error.square(), frames.row_weights).sqrt(),
 )
-
-
-def _by_area(frames: Frames, values_BTCHW: Tensor) -> Tensor:
-    return _mean(values_BTCHW * frames.row_areas[:, None])
 
 
 _AREAS = "with rows weighted by their area (weights of mean 1; right for rows at a pole too)"
@@ -70,14 +65,14 @@ MAE_AREA = MeanOfFrames(
     formula=f"mae_physical {_AREAS}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_area(frames, frames.physical_error.abs()),
+    value=lambda frames: _by_row(frames.physical_error.abs(), frames.row_areas),
 )
 RMSE_AREA = RootOfMean(
     name="rmse_area",
     formula=f"rmse_physical {_AREAS}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_area(frames, frames.physical_error.square()).sqrt(),
+    value=lambda frames: _by_row(frames.physical_error.square(), frames.row_areas).sqrt(),
 )
 BIAS_PHYSICAL = MeanOfFrames(
     name="bias_physical",
@@ -93,5 +88,5 @@ BIAS_AREA = MeanOfFrames(
     unit="physical",
     best=0.0,
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_area(frames, frames.physical_error),
+    value=lambda frames: _by_row(frames.physical_error, frames.row_areas),
 )
