@@ -14,6 +14,7 @@ from stbench.cli import custom
 from stbench.cli.getting import AllowHttp, Yes, get
 from stbench.errors import UserError, counted
 from stbench.settings import parse_overrides
+from stbench.sweep.executors import DEFAULT_EXECUTOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 
 EXIT_NOT_ALL_FINISHED = 1
-DEFAULT_EXECUTOR = "local"
 MANY = "processes"
 COMMA_OUTSIDE_BRACKETS = r",(?![^\[]*\])"
 

@@ -12,7 +12,7 @@ from stbench.conformance.sweeps import baseline_specs
 from stbench.events import Outcome
 from stbench.schema import RunSpec
 from stbench.sweep.execute import Workplace
-from stbench.sweep.executors import Ended, Executor
+from stbench.sweep.executors import Ended, Executor, get_executor
 from stbench.sweep.sweep import Datasets, do_run
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
@@ -20,15 +20,14 @@ from stbench.train.interrupt import StopRequest
 
 @dataclass(frozen=True)
 class ExecutorSubject:
-    """An executor under its registered name; ``plugin`` is a class without arguments, or an object."""
+    """An executor under its registered name, with its default settings."""
 
     name: str
     plugin: type[Executor] | Executor
 
     def submit(self, specs: Sequence[RunSpec], root: Path) -> dict[str, Ended]:
         """How it says that each run ended, by the run's folder."""
-        executor = self.plugin() if isinstance(self.plugin, type) else self.plugin
-        ended = list(executor.submit(specs, workplace(root)))
+        ended = list(get_executor(self.name).submit(specs, workplace(root)))
         if sorted(end.spec.folder for end in ended) != sorted(spec.folder for spec in specs):
             seen = ", ".join(end.spec.folder for end in ended) or "none"
             raise ViolationError(f"an end of each of {len(specs)} runs", seen, "submit() does not yield every run once")

@@ -23,6 +23,7 @@ from stbench.nn import METHODS, Method
 from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.environment import describe_environment, source_hash
+from stbench.sweep.executors import DEFAULT_EXECUTOR
 from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
@@ -52,7 +53,7 @@ class Workplace:
     retry_failed: bool = False
     listener: SweepListener = field(default_factory=SweepListener)
     loggers: tuple[str, ...] = ()
-    executor: str = "local"
+    executor: str = DEFAULT_EXECUTOR
 
     def folder(self, spec: RunSpec) -> RunFolder:
         """Return the folder of a run."""

@@ -15,11 +15,9 @@ from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 from stbench.sweep.environment import source_hash
 from stbench.sweep.execute import Workplace, execute, splits_of
-from stbench.sweep.executors import Ended, Executor, get_executor
+from stbench.sweep.executors import DEFAULT_EXECUTOR, Ended, Executor, get_executor
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
-
-DEFAULT_EXECUTOR = "local"
 
 
 def check_writable(root: Path) -> None:

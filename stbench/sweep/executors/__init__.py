@@ -51,6 +51,7 @@ def _check_executor(plugin: Any) -> None:
         raise TypeError(f"expected a class with a method submit(specs, workplace), got {plugin!r}")
 
 
+DEFAULT_EXECUTOR = "local"
 EXECUTORS: Registry[Any] = Registry("executor", "stbench.executors", _check_executor)
 
 
