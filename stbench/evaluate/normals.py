@@ -14,12 +14,12 @@ from torch import Tensor
 
 from stbench.data import Indices, Split, Splits
 from stbench.errors import UserError
+from stbench.nn.calendar import SECONDS_PER_DAY
 
 DAYS = 366
 WINDOW = 30
 """Days before and after a day of the year whose training frames count, at the same time of day."""
 MOST_BYTES = 1 << 31
-_DAY = 24 * 3600
 
 
 class Normals:
@@ -37,7 +37,7 @@ class Normals:
         seconds = train.times(everything)
         if seconds is None:
             raise UserError("the data have no dates, so no climatology by day of the year is known")
-        self.slots_S = np.unique(seconds % _DAY)
+        self.slots_S = np.unique(seconds % SECONDS_PER_DAY)
         frame = tuple(train.clips(everything[:1], 0).shape[2:])
         size = len(self.slots_S) * DAYS * int(np.prod(frame)) * 8
         if size > MOST_BYTES:
@@ -59,12 +59,12 @@ class Normals:
         """What is normal at times (B, T), int64 seconds since 1970 -> (B, T, C, H, W); NaN where none is known."""
         slot, day = self._place(seconds_BT.cpu().numpy())
         found = self._means_SDCHW[torch.from_numpy(slot), torch.from_numpy(day)]
-        missing = torch.from_numpy(self.slots_S[slot] != seconds_BT.cpu().numpy() % _DAY)
+        missing = torch.from_numpy(self.slots_S[slot] != seconds_BT.cpu().numpy() % SECONDS_PER_DAY)
         found[missing] = torch.nan
         return found.to(seconds_BT.device)
 
     def _place(self, seconds: Indices) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-        slot = np.searchsorted(self.slots_S, seconds % _DAY).clip(max=len(self.slots_S) - 1)
+        slot = np.searchsorted(self.slots_S, seconds % SECONDS_PER_DAY).clip(max=len(self.slots_S) - 1)
         dates = seconds.astype("M8[s]")
         day = (dates.astype("M8[D]") - dates.astype("M8[Y]").astype("M8[D]")).astype(np.int64)
         return slot, day

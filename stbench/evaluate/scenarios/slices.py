@@ -7,14 +7,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import model_validator
 
 from stbench.data import Indices
 from stbench.errors import UserError
 from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario, with_test
 from stbench.evaluate.scenarios.views import View
+from stbench.nn.calendar import group_of
 
-_BATCH = 64
+_BATCH, _HOURS = 64, 24
 
 
 class Slice(Scenario):
@@ -60,12 +62,13 @@ class Slice(Scenario):
         if seconds is None:
             raise UserError(f"{self.name}: {run.spec.benchmark} has no dates.")
         first = seconds[:, run.spec.shape.t_in]
+        group = group_of(torch.from_numpy(first), "weekday_time_of_day", _HOURS).numpy() - 1  # weekends follow weekdays
         inside = np.ones(len(first), dtype=bool)
         if self.hours is not None:
-            hour = first % 86400 // 3600
+            hour = group % _HOURS
             inside &= np.any([(hour >= low) & (hour <= high) for low, high in _ranges(self.hours)], axis=0)
         if self.days is not None:
-            weekend = (first // 86400 + 3) % 7 >= 5  # 1970-01-01 was a Thursday
+            weekend = group >= _HOURS
             inside &= weekend if self.days == "weekends" else ~weekend
         return inside
 
