@@ -86,8 +86,7 @@ def _beyond(runs: list[Path], scenarios: list[str], ensemble: bool, device: str,
 
     for one in wanted:
         for folder in folders:
-            training = folder.spec().training
-            engine = Engine(device, training.precision if training is not None else "32")  # type: ignore[arg-type]
+            engine = Engine.of_run(folder.spec(), device)  # type: ignore[arg-type]
             show(folder.path.name, evaluate_scenario(folder, one, dirs, engine))
     if ensemble:
         for name, result in evaluate_ensemble(folders, dirs, Engine(device)).items():  # type: ignore[arg-type]
@@ -104,8 +103,7 @@ def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
     from stbench.sweep.weights import rescore
     from stbench.train.engine import Engine
 
-    training = finished_run(run).spec().training
-    engine = Engine(device, training.precision if training is not None else "32")  # type: ignore[arg-type]
+    engine = Engine.of_run(finished_run(run).spec(), device)  # type: ignore[arg-type]
     result = rescore(run, data_dirs(data_dir), engine)
     table = Table("metric", "recorded", "scored again", "", title=terminal(run.name), box=None, header_style="bold")
     for line in result.lines:

@@ -39,7 +39,7 @@ def load(run_dir: Path | str, device: DeviceName = "auto") -> Predictor:
     spec, scaling = folder.spec(), folder.result().scaling
     if scaling is None:
         raise UserError(f"{run_dir} does not say how its values are scaled. Delete its result.json and run it again.")
-    engine = Engine(device, spec.training.precision if spec.training is not None else "32")
+    engine = Engine.of_run(spec, device)
     method = METHODS.get(spec.plugin).create(spec.shape, spec.config, spec.method)
     load_best(folder, method)
     return Predictor(spec, scaling, method, engine)

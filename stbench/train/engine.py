@@ -20,6 +20,8 @@ from stbench.train.heap import keep_large_blocks, release_unused
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from stbench.schema import RunSpec
+
 DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _IMAGE_AXES = 4
@@ -72,6 +74,15 @@ class Engine:
         self._records_graphs = False
         several = self._fabric.world_size > 1
         self._meeting: Any = torch.distributed.new_group(backend="gloo") if several else None
+
+    @classmethod
+    def of_run(cls, spec: RunSpec, device: DeviceName = "auto") -> Engine:
+        """Return an engine of the precision in which a run was trained; float32 for an untrained one.
+
+        Raises:
+            UserError: CUDA is asked for and absent.
+        """
+        return cls(device, "32" if spec.training is None else spec.training.precision)
 
     @property
     def device(self) -> torch.device:
