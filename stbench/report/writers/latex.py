@@ -38,8 +38,11 @@ def to_latex(report: Report, out: Path) -> str:
 
 def sheet_latex(sheet: Sheet) -> str:
     """Return a table of plain text."""
-    rows = [[latex(text) for text in row] for row in sheet.rows]
-    return "\n".join([f"% {latex(sheet.title)}", *latex_table(sheet.headings, rows, sheet.names), ""])
+    return "\n".join([f"% {latex(sheet.title)}", *_tabular(sheet), ""])
+
+
+def _tabular(sheet: Sheet) -> list[str]:
+    return latex_table(sheet.headings, [[latex(text) for text in row] for row in sheet.rows], sheet.names)
 
 
 def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
@@ -67,13 +70,11 @@ def _section(section: Section, out: Path) -> str:
     notes = [*footnotes(table), *section.optimism, *map(str, section.findings)]
     lines = [*comments, *_float(table.title, latex_table(headings(table), rows), notes)]
     for sheet in scenario_sheets(table):
-        plain = [[latex(text) for text in row] for row in sheet.rows]
-        lines += _float(f"{table.title}: {sheet.title}", latex_table(sheet.headings, plain, sheet.names), sheet.notes)
+        lines += _float(f"{table.title}: {sheet.title}", _tabular(sheet), sheet.notes)
     if section.published:
         sheet = published_sheet(table.spec.benchmark, section.published)
-        plain = [[latex(text) for text in row] for row in sheet.rows]
         below = [*sheet.notes, *map(str, section.published_findings)]
-        lines += _float(sheet.title, latex_table(sheet.headings, plain, sheet.names), below)
+        lines += _float(sheet.title, _tabular(sheet), below)
     return "\n".join([*lines, ""])
 
 
