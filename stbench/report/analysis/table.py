@@ -7,6 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stbench.errors import counted
@@ -19,6 +20,7 @@ from stbench.schema import RunSpec
 
 if TYPE_CHECKING:
     from stbench.efficiency.records import Profile
+    from stbench.report.analysis.scenarios import ScenarioTable
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,13 @@ class Table:
     def records(self) -> list[RunRecord]:
         """Records of all runs."""
         return [record for row in self.rows for record in row.runs]
+
+    @cached_property
+    def scenarios(self) -> list[ScenarioTable]:
+        """Its rows beyond their test, compared once for every format that shows them."""
+        from stbench.report.analysis.scenarios import scenario_tables  # it is made of tables itself
+
+        return scenario_tables(self)
 
     @property
     def test_clips(self) -> int:

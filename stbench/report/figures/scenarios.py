@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from stbench.report.analysis.scenarios import ScenarioTable, scenario_tables
+from stbench.report.analysis.scenarios import ScenarioTable
 from stbench.report.analysis.table import Table
 from stbench.report.encode import file_name, picture
 from stbench.report.figures.style import look, new_figure, save, short, styled, unit
@@ -20,7 +20,7 @@ def draw_scenarios(table: Table, stem: Path) -> list[Path]:
     """Draw every scenario of a table in its first metric there."""
     written: list[Path] = []
     drawn: set[str] = set()
-    for scenario in scenario_tables(table):
+    for scenario in table.scenarios:
         if scenario.name not in drawn:
             drawn.add(scenario.name)
             written += _draw(scenario, stem.with_name(f"{stem.name}-{file_name(scenario.name)}.png"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stbench.report.analysis.scenarios import Interval, ScenarioTable, scenario_tables
+from stbench.report.analysis.scenarios import Interval, ScenarioTable
 from stbench.report.analysis.table import Table
 from stbench.report.numbers import arrow, format_value
 from stbench.report.writers.cells import Sheet
@@ -18,7 +18,7 @@ CSV_COLUMNS = (
 
 def scenario_sheets(table: Table) -> list[Sheet]:
     """A table of text for each scenario and metric."""
-    return [_sheet(scenario) for scenario in scenario_tables(table)]
+    return [_sheet(scenario) for scenario in table.scenarios]
 
 
 def _sheet(scenario: ScenarioTable) -> Sheet:
