@@ -15,7 +15,7 @@ import numpy as np
 
 from stbench.data.formats.axes import NAMES, Shape
 from stbench.data.formats.fields import AUTO, Choice, Field, Item, field_of, recordings_of
-from stbench.data.formats.guard import check_npy, check_npz
+from stbench.data.formats.guard import check_npy, check_npz, read_header
 from stbench.data.formats.recording import Frames, Recording
 from stbench.errors import UserError
 
@@ -128,10 +128,7 @@ def pairs_hint(names: Sequence[str]) -> str:
 def _shape(file: Any, name: str) -> tuple[int, ...]:
     """Shape of a member, read off its header alone."""
     with file.zip.open(f"{name}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape: tuple[int, ...] = read(stream)[0]
-        return shape
+        return read_header(stream)[0]
 
 
 def _npz_items(path: Path, key: str) -> dict[str, Item]:

@@ -167,11 +167,20 @@ def _refuse(path: Path, name: str, what: str) -> None:
     )
 
 
-def _check_length(path: Path, stream: IO[bytes], size: int, kind: str, what: str = "") -> None:
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read shape and type off the header of an npy file or member, and leave the stream at its values.
+
+    Raises:
+        ValueError: it is no such header.
+    """
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(stream)
-    shape, _, dtype = header
+    shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def _check_length(path: Path, stream: IO[bytes], size: int, kind: str, what: str = "") -> None:
+    shape, dtype = read_header(stream)
     if dtype.hasobject:
         return  # refused where it is read, with what to do
     expected = stream.tell() + prod(shape) * dtype.itemsize
