@@ -70,20 +70,15 @@ def read_picture(path: Path, key: str) -> tuple[Frames, Calibration]:
     Raises:
         UserError: the file cannot be read or lacks the picture.
     """
-    try:
-        with open_h5(path) as file:
-            if not _is_field(file.get(key)):
-                raise _lacking(path, key)
-            raw = file[key][...]
-            calibration = calibration_of(file[key].parent)
-            if calibration is None:
-                packing = packing_of(dict(file[key].attrs), f"{path}: {key}")
-                units = text_of(file[key].attrs.get("units", ""))
-                calibration = Calibration(packing.unpack or (lambda values: values), packing.said, units)
-    except UserError:
-        raise
-    except DAMAGE as error:
-        raise _unreadable(path, error) from error
+    with _file(path) as file:
+        if not _is_field(file.get(key)):
+            raise _lacking(path, key)
+        raw = file[key][...]
+        calibration = calibration_of(file[key].parent)
+        if calibration is None:
+            packing = packing_of(dict(file[key].attrs), f"{path}: {key}")
+            units = text_of(file[key].attrs.get("units", ""))
+            calibration = Calibration(packing.unpack or (lambda values: values), packing.said, units)
     picture: Frames = calibration.unpack(raw).astype(np.float32)
     return picture[..., None], calibration
 
@@ -111,25 +106,31 @@ def items_of(file: h5py.File) -> dict[str, Item]:
 
 
 @contextmanager
-def _items(path: Path) -> Iterator[dict[str, Item]]:
+def _file(path: Path) -> Iterator[h5py.File]:
+    """An open file, whose damage is one message.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         with open_h5(path) as file:
-            yield items_of(file)
+            yield file
     except UserError:
         raise
     except DAMAGE as error:
-        raise _unreadable(path, error) from error
+        raise UserError(f"{path} cannot be read as HDF5 (cut short or damaged?): {error}. Fetch it again.") from error
+
+
+@contextmanager
+def _items(path: Path) -> Iterator[dict[str, Item]]:
+    with _file(path) as file:
+        yield items_of(file)
 
 
 @contextmanager
 def _opened(path: Path, key: str) -> Iterator[Any]:
-    try:
-        with open_h5(path) as file:
-            yield file[key]
-    except UserError:
-        raise
-    except DAMAGE as error:
-        raise _unreadable(path, error) from error
+    with _file(path) as file:
+        yield file[key]
 
 
 def _names(item: h5py.Dataset) -> tuple[str, ...] | None:
@@ -168,10 +169,6 @@ def _is_field(item: Any) -> bool:
 
 def _lacking(path: Path, key: str) -> UserError:
     return UserError(f"{path} lacks the array {key!r} of numbers, which the files before it hold.")
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} cannot be read as HDF5 (cut short or damaged?): {error}. Fetch it again.")
 
 
 def _chosen(path: Path, key: str | None) -> tuple[str, int]:
