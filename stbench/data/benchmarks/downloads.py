@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 from stbench.data.benchmarks.download_list import Download, check_hash
 from stbench.data.formats.listing import expanded
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 from stbench.fetch.archives import missing_members, unpack
 from stbench.fetch.ledger import check_entry, read_ledger, record
 from stbench.fetch.transfer import OnBytes, Transfer, first_that_works, is_safe, refuse_plain, remote_length
 from stbench.files import file_hash
+from stbench.schema.folder import write_with
 
 ABSENT = "not there, done without it"
 
@@ -43,12 +44,12 @@ class Amount:
     space: int
 
     def __str__(self) -> str:
-        counted = f"{self.files} file" + "s" * (self.files != 1)
+        files = counted(self.files, "file")
         if not self.files:
             return "nothing to download"
         if self.unknown == self.files:
-            return f"{counted} of unknown size"
-        return f"{counted}, {readable(self.size)}" + (f" and {self.unknown} of unknown size" if self.unknown else "")
+            return f"{files} of unknown size"
+        return f"{files}, {readable(self.size)}" + (f" and {self.unknown} of unknown size" if self.unknown else "")
 
 
 def readable(size: int) -> str:
@@ -238,18 +239,8 @@ def _copy(item: Download, folder: Path, path: Path, target: Path) -> bool:
 
 
 def _copy_whole(source: Path, path: Path) -> None:
-    import tempfile
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        shutil.copyfile(source, temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_with(path, lambda temporary: shutil.copyfile(source, temporary))
 
 
 def _copy_matching(item: Download, target: Path, origin: str | None) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stbench.data.formats.recording import Seconds
+from stbench.errors import counted
 
 DAY = 86400.0
 SHORTEST_MONTH, LONGEST_MONTH = 28, 31
@@ -48,9 +49,9 @@ def step_text(step: float) -> str:
     """
     months = months_of(step)
     if months is not None:
-        return f"{months} month" + "s" * (months != 1)
+        return counted(months, "month")
     for size, unit in ((DAY, "day"), (3600.0, "h"), (60.0, "min")):
         if step >= size and abs(step / size - round(step / size)) < 1e-9:
             number = round(step / size)
-            return f"{number} {unit}" + "s" * (unit == "day" and number != 1)
+            return counted(number, unit, "days" if unit == "day" else unit)
     return f"{step:.6g} s"

@@ -33,7 +33,7 @@ from stbench.data.splits.doubts import refuse_interleaved, warnings
 from stbench.data.splits.rules import ByFraction, ByName, SplitRule
 from stbench.data.splits.windowed_split import WindowedSplit, WindowedSplits, windowed_splits
 from stbench.data.splits.windows import Cutter, NameRule, SplitWindows, keep_apart, rule_for, said_of_leak
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 from stbench.schema import Benchmark, ClipShape, Scaling
 
 
@@ -242,8 +242,8 @@ def _read(cache: FrameCache, recordings: Sequence[Recording]) -> str:
         if name in recording.facts
     )
     said = [text for text in (*list(facts)[:3], times_said(recordings), _filled(cache, recordings)) if text]
-    return f"read {cache.count} frames of {_counted(len(index.recordings), 'recording')} from " + (
-        f"{_counted(index.files, 'file')} ({'; '.join(said)})"
+    return f"read {cache.count} frames of {counted(len(index.recordings), 'recording')} from " + (
+        f"{counted(index.files, 'file')} ({'; '.join(said)})"
     )
 
 
@@ -271,7 +271,3 @@ def _validation(options: RecordedOptions, context: DatasetContext, windows: Spli
     share = rule.val if isinstance(rule, ByName) else None
     cut = f" (none is named so: the last {share:.3g} of training)" if isinstance(share, float) else ""
     return f"{len(windows.val)} validation{cut}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + "s" * (number != 1)

@@ -13,7 +13,7 @@ import numpy as np
 from stbench.data.formats.recording import Seconds
 from stbench.data.formats.timestamps import date_text
 from stbench.data.splits.windows import Placed, SplitWindows
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 
 FEW_CLIPS = 20
 MOST_TURNS = 1
@@ -51,7 +51,7 @@ def warnings(windows: SplitWindows, recordings: Sequence[Placed], shared_out: bo
     """
     found = []
     if len(windows.test) < FEW_CLIPS:
-        number = f"{len(windows.test)} test clip" + "s" * (len(windows.test) != 1)
+        number = counted(len(windows.test), "test clip")
         found.append(f"WARNING: only {number}; differences between methods can hardly be told from chance")
     firsts = np.array([recording.first for recording in recordings])
     kinds = [_kind(recording.name) for recording in recordings]
