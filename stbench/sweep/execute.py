@@ -142,7 +142,8 @@ class Run:
     def _train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:
         if self.spec.training is None:
             method.fit_at(self._training_clips())
-            save_weights(best_path(self.folder, None), method)
+            if self.engine.is_main:  # every process has fitted the same
+                save_weights(best_path(self.folder, None), method)
             return None
         trainer = Trainer(
             method,
