@@ -24,7 +24,7 @@ from stbench.conformance.locate import Location, find_class, locate
 from stbench.conformance.outcome import ViolationError
 from stbench.conformance.subject import Subject, progress
 from stbench.schema import ClipShape
-from stbench.train.engine import Engine
+from stbench.train.engine import LATE_IMPORTS, Engine
 
 GROUP = 2
 STEPS = 2
@@ -100,7 +100,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["stbench.conformance.group"])
+    context.set_forkserver_preload(["stbench.conformance.group", *LATE_IMPORTS])
     return context
 
 

@@ -22,7 +22,7 @@ from stbench.schema.base import Record
 from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
 from stbench.sweep.sweep import Datasets, do_run
-from stbench.train.engine import DeviceName, Engine
+from stbench.train.engine import LATE_IMPORTS, DeviceName, Engine
 from stbench.train.interrupt import stop_on_signals
 
 POLL_SECONDS = 0.5
@@ -45,7 +45,7 @@ class Processes(Record):
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do every run that is not done yet; a failed one does not stop the others."""
-        _CONTEXT.set_forkserver_preload([__name__, "lightning_fabric"])
+        _CONTEXT.set_forkserver_preload([__name__, *LATE_IMPORTS])
         threads = self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs)
         told: set[str] = set()
         waiting = deque(_Job(spec, workplace, number, len(specs), told) for number, spec in enumerate(specs, 1))
