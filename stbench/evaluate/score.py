@@ -6,7 +6,7 @@ Axes: B, T, C, H, W.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from stbench.metrics import (
     get_metric,
     latitude_weights,
     unavailable,
+    with_companions,
 )
 from stbench.metrics.ensembles import rank_histogram
 from stbench.schema import Evaluation, Score
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 SAMPLES = 4
 CHECKED_BATCHES = 4
 CHECKED_FRAMES = 16
+ROUNDING = 1e-6
+"""Share of the data range by which float32 scaling may move a true value out of it."""
+
+
+class NotFiniteError(RuntimeError):
+    """A prediction holds NaN or infinite values, or a score is NaN: the run has no numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,13 @@ class Scores:
     """Result of a pass: scores by metric, number of clips, metrics not computed with the reason, and duration.
 
     ``rank_histogram`` counts the cells with 0 … M members below the truth; empty where there is one prediction.
+    ``outside`` is the share of true values outside [0, data_range], which some metrics clip.
     """
 
     metrics: dict[str, Score]
     clips: int
     unavailable: dict[str, str]
+    outside: float
     skimage_difference: float | None
     seconds: float
     rank_histogram: tuple[int, ...] = ()
@@ -64,27 +73,43 @@ class Scorer:
         loader: loader of the split, not shuffled.
         evaluation: the metrics and their settings.
         data_range: peak of the data; None if the benchmark states none.
+        clip_truth: keep metrics that clip true values beyond the data range, as published tables do. By default they
+            are left out, with the reason.
     """
 
     def __init__(
-        self, dataset: Splits, loader: ClipLoader, evaluation: Evaluation, data_range: float | None, engine: Engine
+        self,
+        dataset: Splits,
+        loader: ClipLoader,
+        evaluation: Evaluation,
+        data_range: float | None,
+        engine: Engine,
+        *,
+        clip_truth: bool = False,
     ) -> None:
         self.dataset = dataset
         self.loader = loader
         self.evaluation = evaluation
         self.data_range = data_range
         self.engine = engine
+        self.clip_truth = clip_truth
 
     def score(self, method: Method, folder: RunFolder | None = None) -> Scores:
-        """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there."""
+        """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there.
+
+        Raises:
+            NotFiniteError: a prediction or a true frame holds NaN or infinite values, or a score is NaN.
+        """
         method.eval()
         started = time.monotonic()
-        missing = unavailable(self.evaluation.metrics, frame=method.shape.frame) | self._without_climatology()
-        names = [name for name in self.evaluation.metrics if name not in missing]
+        listed = with_companions(self.evaluation.metrics)
+        missing = unavailable(listed, frame=method.shape.frame) | self._without_climatology()
+        names = [name for name in listed if name not in missing]
         totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
         batches = self.loader.steps_per_epoch
         checked = set(np.linspace(0, batches - 1, CHECKED_BATCHES, dtype=int).tolist())
         samples = _Samples()
+        values = _Values(self.data_range, self.engine)
         worst: list[float] = []
         ranks: Tensor | int = 0
         with SequenceWriter(folder, names, self.engine) as sequences:
@@ -98,23 +123,41 @@ class Scorer:
                 totals.update(statistics)
                 sequences.write(indices, statistics)
                 samples.take(indices, past, future, pred)
+                values.look(pred, future)
                 if number in checked and self.data_range is not None:
                     worst.append(
                         check_against_skimage(
                             pred, future, data_range=self.data_range, sample=CHECKED_FRAMES, seed=number
                         )
                     )
-        state = self.engine.sum(totals.state())
+            outside = values.check()
+            state = self.engine.sum(totals.state())
+            scores = totals.load(state).compute()
+            missing |= self._hidden(names, outside)
+            scores = {name: score for name, score in scores.items() if name not in missing}
+            _refuse_nan(scores)
+            sequences.leave_out(set(names) & set(missing))
         if folder is not None and self.engine.is_main:
             samples.save(folder)
         return Scores(
-            metrics=totals.load(state).compute(),
+            metrics=scores,
             clips=int(state[-1, 0]),
             unavailable=missing,
             rank_histogram=self._summed(ranks),
+            outside=outside,
             skimage_difference=max(worst, default=None),
             seconds=time.monotonic() - started,
         )
+
+    def _hidden(self, names: Sequence[str], outside: float) -> dict[str, str]:
+        """Metrics that would hide errors by clipping the truth, with the reason."""
+        if not outside or self.clip_truth:
+            return {}
+        reason = (
+            f"{100 * outside:.2g} % of the true test values lie outside [0, {self.data_range:g}], the range of the "
+            "training data, and it would clip them"
+        )
+        return {name: reason for name in names if get_metric(name).clips}
 
     def _statistics(
         self, names: Sequence[str], pred: Tensor, future: Tensor, times: Tensor | None, members: Tensor | None
@@ -145,6 +188,49 @@ class Scorer:
         except UserError as error:
             return dict.fromkeys(needy, str(error))
         return {}
+
+
+def _refuse_nan(scores: Mapping[str, Score]) -> None:
+    """Raise :class:`NotFiniteError` for an error or similarity that is NaN; other metrics may be undefined."""
+    undefined = [get_metric(name) for name, score in scores.items() if score.total != score.total]
+    wrong = [
+        metric.name
+        for metric in undefined
+        if metric.reduction != "parts" and (metric.shared or "physical" in metric.needs)
+    ]
+    if wrong:
+        raise NotFiniteError(f"{', '.join(wrong)} of the test split {'is' if len(wrong) == 1 else 'are'} NaN")
+
+
+class _Values:
+    """What all values of a pass say about it: clips that are not finite, true values outside the data range."""
+
+    def __init__(self, data_range: float | None, engine: Engine) -> None:
+        self._range, self._engine = data_range, engine
+        self._counts = torch.zeros(5, dtype=torch.float64, device=engine.device)
+        """Clips, those whose prediction and whose truth are not finite, true values, those outside the range."""
+
+    def look(self, pred: Tensor, true: Tensor) -> None:
+        """Count one batch."""
+        bad = [(~x.isfinite()).flatten(1).any(1).sum() for x in (pred, true)]
+        outside = torch.zeros((), device=true.device)
+        if self._range is not None:
+            slack = ROUNDING * self._range
+            outside = ((true < -slack) | (true > self._range + slack)).sum()
+        counts = [len(pred), *bad, true.numel(), outside]
+        self._counts += torch.stack([torch.as_tensor(count, device=self._counts.device) for count in counts])
+
+    def check(self) -> float:
+        """Share of true values outside the data range, over all processes.
+
+        Raises:
+            NotFiniteError: a clip of some process is not finite.
+        """
+        clips, bad_pred, bad_true, seen, outside = self._engine.sum(self._counts).tolist()
+        for what, bad in (("true frames", bad_true), ("prediction", bad_pred)):
+            if bad:
+                raise NotFiniteError(f"the {what} of {bad:.0f} of {clips:.0f} test clips hold NaN or infinite values")
+        return float(outside / seen) if seen else 0.0
 
 
 class _Samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,16 +24,17 @@ FILE = "per_sequence.parquet"
 
 
 def columns_of(name: str) -> list[str]:
-    """Return the columns of a metric: its value, then its statistics if it has several."""
-    parts = get_metric(name).parts
-    return [name, *(f"{name}.{part}" for part in parts if len(parts) > 1)]
+    """Return the columns of a metric: its value, then the statistics that its score is finished from, if others."""
+    metric = get_metric(name)
+    return [name, *(f"{name}.{part}" for part in metric.parts if metric.reduction == "parts")]
 
 
 class SequenceWriter:
     """Write values of frames batch by batch; the files of all processes are merged at the end of the block.
 
-    Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric with
-    several statistics also has columns ``metric.part``, from whose means its score over any frames is computed.
+    Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric whose
+    score is finished from other statistics also has columns ``metric.part``, whose means give its score over any
+    frames.
     """
 
     def __init__(self, folder: RunFolder | None, metrics: Sequence[str], engine: Engine) -> None:
@@ -45,6 +46,7 @@ class SequenceWriter:
             *((name, pa.float64()) for metric in metrics for name in columns_of(metric)),
         ]
         self.schema = pa.schema(fields)
+        self._left_out: set[str] = set()
         self._writer: Any = None
 
     def __enter__(self) -> Self:
@@ -59,7 +61,7 @@ class SequenceWriter:
         lead_times = next(iter(statistics.values()))[0].shape[1]
         values = {name: [finish_frames(name, parts)] for name, parts in statistics.items()}
         for name in values:
-            if len(statistics[name]) > 1:
+            if get_metric(name).reduction == "parts":
                 values[name] += [part.cpu().numpy() for part in statistics[name]]
         columns = {
             "sequence": np.repeat(indices, lead_times),
@@ -71,6 +73,10 @@ class SequenceWriter:
             },
         }
         self._writer.write_table(pa.table(columns, schema=self.schema))
+
+    def leave_out(self, metrics: Iterable[str]) -> None:
+        """Keep the columns of some metrics out of the file: the whole pass showed that they mean nothing."""
+        self._left_out = {column for name in metrics for column in columns_of(name)}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -94,7 +100,8 @@ class SequenceWriter:
         return self.folder.file(f".{FILE}.rank{rank}.tmp")
 
     def _join(self, parts: Sequence[Path], target: Path) -> None:
-        with pq.ParquetWriter(target, self.schema) as writer:
+        schema = pa.schema([field for field in self.schema if field.name not in self._left_out])
+        with pq.ParquetWriter(target, schema) as writer:
             for part in parts:
-                for batch in pq.ParquetFile(part).iter_batches():
+                for batch in pq.ParquetFile(part).iter_batches(columns=schema.names):
                     writer.write_batch(batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stbench.lazy import lazy_names
-from stbench.metrics.metric import METRICS, Metric, check_metrics, expand, get_metric, unavailable
+from stbench.metrics.metric import METRICS, Metric, check_metrics, expand, get_metric, unavailable, with_companions
 
 if TYPE_CHECKING:
     from stbench.metrics.accumulate import MetricAccumulator
@@ -28,6 +28,7 @@ __all__ = [
     "get_metric",
     "latitude_weights",
     "unavailable",
+    "with_companions",
 ]
 
 __getattr__, __dir__ = lazy_names(

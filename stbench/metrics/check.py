@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from stbench.metrics.clipped import CAP
 from stbench.metrics.frames import frame_values
 
 Frame = npt.NDArray[np.float64]
@@ -52,8 +53,9 @@ def _skimage_values(names: tuple[str, ...], pred_CHW: Frame, true_CHW: Frame, da
         "psnr": lambda: metrics.peak_signal_noise_ratio(true, pred, data_range=data_range),  # type: ignore[no-untyped-call]
         "ssim": lambda: metrics.structural_similarity(true, pred, data_range=data_range, channel_axis=0),  # type: ignore[no-untyped-call]
     }
-    with np.errstate(divide="ignore"):  # equal frames: an infinite PSNR on both sides
-        return {name: float(score[name]()) for name in names}
+    with np.errstate(divide="ignore"):  # equal frames: an infinite PSNR, which our cap bounds
+        values = {name: float(score[name]()) for name in names}
+    return {name: min(value, CAP) if name == "psnr" else value for name, value in values.items()}
 
 
 def _difference(ours: float, theirs: float) -> float:

@@ -58,7 +58,7 @@ class Frames:
         self.pred_BTCHW = pred_BTCHW
         self.true_BTCHW = true_BTCHW
         self.data_range = data_range
-        self.pixels = pred_BTCHW[0, 0].numel()
+        self.pixels: int = pred_BTCHW[0, 0].numel()
         """Values per frame, C·H·W."""
         self.scaling = scaling
         self.kept: dict[Hashable, Any] = {}

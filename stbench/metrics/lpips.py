@@ -40,6 +40,7 @@ def _with_trunk(net: str, trunk: str) -> Perceptual:
         "mean of frames",
         unit="",
         needs=frozenset({"data_range"}),
+        clips=True,
         net=net,
     )
 

@@ -49,6 +49,9 @@ class Metric(ABC):
         parts: names of the statistics.
         by_lead_time: whether the total is the mean over lead times of their scores, not the score of all frames.
         argument: what follows ``@`` in the name of one of its columns; empty for a metric that is a column by itself.
+        clips: whether true frames are clipped to [0, R] too. On a split whose true values leave that range such a
+            metric would hide errors, so it is left out of the scores (:mod:`stbench.evaluate.score`).
+        beside: metrics that are always measured with this one.
     """
 
     name: str
@@ -60,6 +63,8 @@ class Metric(ABC):
     needs: frozenset[Need] = frozenset()
     shared: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("value",)
+    clips: bool = False
+    beside: tuple[str, ...] = ()
     by_lead_time: bool = False
     argument: str = ""
 
@@ -181,6 +186,20 @@ def check_metrics(
             "(evaluation.latitudes: [60.0, 50.0]), or leave these metrics out."
         )
     return metrics
+
+
+def with_companions(names: Iterable[str]) -> tuple[str, ...]:
+    """The metrics, each followed by those that are always measured with it (:attr:`Metric.beside`).
+
+    Raises:
+        UserError: a name is unknown.
+    """
+    found = list(names)
+    for name in tuple(found):
+        missing = [other for other in get_metric(name).beside if other not in found]
+        place = found.index(name) + 1
+        found[place:place] = missing
+    return tuple(found)
 
 
 def unavailable(names: Iterable[str], frame: tuple[int, int, int]) -> dict[str, str]:

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
+from stbench.metrics.ssim import WINDOW
 
 Array = Any
 """A numpy array (for frames on the CPU, with single-threaded loops that are cheap to call) or a torch tensor."""
 
-WINDOW = 7
 _BORDER = WINDOW - 1
 _N = WINDOW * WINDOW
 

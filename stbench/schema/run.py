@@ -84,10 +84,12 @@ class RunResult(Record):
 
     ``optimism``: value at the selected minus that at the last epoch, per metric, if test selected the checkpoint.
     ``skimage_difference``: largest difference to scikit-image over a re-scored sample of frames. ``method_source``:
-    hash of the method's source file. ``unavailable``: metrics that could not be computed, with the reason.
+    hash of the method's source file or package. ``unavailable``: metrics that could not be computed, with the reason.
     ``best_epoch``: counts from 0. ``scaling``: from model space to physical units. ``macs``: multiply-adds of one
     prediction over the whole horizon; None if they cannot be counted. ``test_overlap``: scored test sequences share
     frames only with neighbours fewer than this number of places away; 1 means that they share none.
+    ``clipped_truth``: share of true test values outside [0, data_range]. ``world_size``: processes that trained it.
+    ``padded_to``: (height, width) of the mirrored frames that the method computed on; None for the data's own.
     """
 
     run_id: str
@@ -101,9 +103,12 @@ class RunResult(Record):
     test_clips: int = 0
     test_overlap: PositiveInt = 1
     unavailable: dict[str, str] = {}
+    clipped_truth: float = 0.0
+    world_size: PositiveInt = 1
     validation_mse_frame: float | None = None
     best_epoch: int | None = None
     epochs_run: int = 0
+    padded_to: tuple[int, int] | None = None
     parameters: int = 0
     macs: int | None = None
     seconds_per_epoch: float | None = None

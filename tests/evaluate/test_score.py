@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stbench.data import ClipLoader, Indices, Split, Splits
-from stbench.evaluate.score import SAMPLES, Scorer
+from stbench.evaluate.score import SAMPLES, NotFiniteError, Scorer
 from stbench.nn import Method, MethodConfig
 from stbench.schema import ClipShape, Evaluation, Scaling
 from stbench.schema.folder import RunFolder
@@ -83,13 +83,21 @@ def test_totals_are_brute_force(scored: tuple) -> None:
 def test_every_clip_once_in_the_uneven_last_batch_too(scored: tuple) -> None:
     assert scored[1].clips == CLIPS
     table = pd.read_parquet(scored[0].file("per_sequence.parquet"))
-    assert list(table.columns) == ["sequence", "lead_time", *METRICS]
+    pooled = ("psnr_pooled", "psnr_pooled.squared_share")
+    assert list(table.columns) == ["sequence", "lead_time", *METRICS[:4], *pooled, *METRICS[4:]]
     assert sorted(table["sequence"].unique()) == list(range(CLIPS))
     assert table.groupby("sequence")["lead_time"].apply(list).tolist() == [[1, 2, 3]] * CLIPS
     pred, true = frames()
     row = table[(table["sequence"] == 9) & (table["lead_time"] == 2)].iloc[0]
     assert row["mse_frame"] == pytest.approx(np.square(pred[9, 1] - true[9, 1]).sum(), rel=1e-6)
     assert table["mse_frame"].mean() == pytest.approx(scored[1].metrics["mse_frame"].total)
+
+
+def test_pooled_psnr_stands_beside_psnr(scored: tuple) -> None:
+    pred, true = frames()
+    error = np.square(pred.clip(0, 1) - true.clip(0, 1)).mean()
+    assert scored[1].metrics["psnr_pooled"].total == pytest.approx(-10 * np.log10(error), rel=1e-6)
+    assert list(scored[1].metrics)[3:5] == ["psnr", "psnr_pooled"]
 
 
 def test_samples_are_the_first_clips(scored: tuple) -> None:
@@ -144,3 +152,74 @@ def test_what_cannot_be_computed_is_named_and_the_rest_goes_on(monkeypatch: pyte
     scores = scorer.score(LastPlus(SHAPE, MethodConfig()))
     assert list(scores.metrics) == ["mse_frame"]
     assert list(scores.unavailable) == ["lpips_alex"]
+
+
+class Shifted(Noise):
+    """Noise of which a share leaves [0, 1]."""
+
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        return super().clips(indices, epoch) + 0.25
+
+
+@pytest.mark.parametrize("clip_truth", [False, True])
+def test_metrics_that_clip_the_truth_are_left_out_where_it_leaves_the_range(tmp_path: Path, clip_truth: bool) -> None:
+    data = Splits(train=Noise(), val=Noise(), test=Shifted(), report="", fingerprint="")
+    loader = ClipLoader(data.test, 4, shuffle=False)
+    evaluation = Evaluation(metrics=("mse_frame", "psnr", "ssim"))
+    scorer = Scorer(data, loader, evaluation, 1.0, Engine("cpu"), clip_truth=clip_truth)
+    scores = scorer.score(LastPlus(SHAPE, MethodConfig()), RunFolder(tmp_path))
+    true = Shifted().clips(np.arange(CLIPS), 0)[:, 2:]
+    assert scores.outside == pytest.approx(float((true > 1).double().mean()))
+    columns = pd.read_parquet(tmp_path / "per_sequence.parquet").columns
+    if clip_truth:
+        assert set(scores.metrics) == {"mse_frame", "psnr", "psnr_pooled", "ssim"}
+        assert not scores.unavailable
+        assert "psnr" in columns
+    else:
+        assert set(scores.metrics) == {"mse_frame"}
+        assert set(scores.unavailable) == {"psnr", "psnr_pooled", "ssim"}
+        assert "lie outside [0, 1]" in scores.unavailable["psnr"]
+        assert list(columns) == ["sequence", "lead_time", "mse_frame"]
+
+
+class Breaks(LastPlus):
+    """Its prediction of clips whose first value is above 0.5 holds a NaN or an infinity."""
+
+    bad = float("nan")
+
+    def forward(self, past: Tensor) -> Tensor:
+        future = super().forward(past)
+        future[past[:, 0, 0, 0, 0] > 0.5, 1, 0, 3, 3] = self.bad
+        return future
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_prediction_that_is_not_finite_has_no_score(tmp_path: Path, bad: float) -> None:
+    class Broken(Breaks):
+        pass
+
+    Broken.bad = bad
+    data = noise_data()
+    scorer = Scorer(
+        data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=("mse_frame",)), 1.0, Engine("cpu")
+    )
+    wrong = int((Noise().clips(np.arange(CLIPS), 0)[:, 0, 0, 0, 0] > 0.5).sum())
+    with pytest.raises(NotFiniteError, match=f"prediction of {wrong} of {CLIPS} test clips"):
+        scorer.score(Broken(SHAPE, MethodConfig()), RunFolder(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_too_small_for_a_metric_are_said() -> None:
+    shape = SHAPE.model_copy(update={"height": 5})
+
+    class Small(Noise):
+        def clips(self, indices: Indices, epoch: int) -> Tensor:
+            return super().clips(indices, epoch)[..., :5, :]
+
+    data = Splits(train=Small(), val=Small(), test=Small(), report="", fingerprint="")
+    scorer = Scorer(
+        data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=("psnr", "ssim")), 1.0, Engine("cpu")
+    )
+    scores = scorer.score(LastPlus(shape, MethodConfig()))
+    assert list(scores.metrics) == ["psnr", "psnr_pooled"]
+    assert "at least 7×7" in scores.unavailable["ssim"]

@@ -28,6 +28,17 @@ def clipped(x: Any) -> Any:
     return np.clip(x, 0, 1)
 
 
+def capped(decibels: float) -> float:
+    """Within ±100 dB; NaN, of frames with one, stays."""
+    return decibels if np.isnan(decibels) else max(-100.0, min(100.0, decibels))
+
+
+def signal_to_noise(pred: Any, true: Any) -> float:
+    """Equal frames have no noise, whatever their signal."""
+    noise = np.sum((true - pred) ** 2)
+    return np.inf if noise == 0 else 10 * np.log10(np.sum(true**2) / noise)
+
+
 ORACLES = {
     "mse_frame": lambda p, t: sum((a - b) ** 2 for a, b in zip(p.flat, t.flat, strict=True)),
     "mae_frame": lambda p, t: sum(abs(a - b) for a, b in zip(p.flat, t.flat, strict=True)),
@@ -35,8 +46,8 @@ ORACLES = {
     "mse_pixel": mean_squared_error,
     "mae_pixel": lambda p, t: np.abs(p - t).mean(),
     "rmse_pixel": lambda p, t: np.sqrt(mean_squared_error(p, t)),
-    "psnr": lambda p, t: peak_signal_noise_ratio(clipped(t), clipped(p), data_range=1.0),
-    "snr": lambda p, t: 10 * np.log10(np.sum(clipped(t) ** 2) / np.sum((clipped(t) - clipped(p)) ** 2)),
+    "psnr": lambda p, t: capped(peak_signal_noise_ratio(clipped(t), clipped(p), data_range=1.0)),
+    "snr": lambda p, t: capped(signal_to_noise(clipped(p), clipped(t))),
 }
 
 
@@ -61,14 +72,43 @@ def test_values_are_float64_and_do_not_depend_on_the_other_metrics(dtype: torch.
         torch.testing.assert_close(alone, value, rtol=1e-13, atol=0)
 
 
-def test_equal_frames_have_an_infinite_psnr_and_a_similarity_of_one() -> None:
+def test_equal_frames_score_the_cap_and_a_similarity_of_one() -> None:
     pred, true = frames("equal", (1, 2, 1, 8, 8))
     pred[0, 1] += 0.01
     values = frame_values(["psnr", "snr", "ssim", "mse_frame"], pred, true, data_range=1.0)
-    assert values["psnr"][0, 0] == values["snr"][0, 0] == float("inf")
+    assert values["psnr"][0, 0] == values["snr"][0, 0] == 100
     assert values["psnr"][0, 1] < 41
     assert values["ssim"][0, 0] == 1
     assert values["mse_frame"][0, 0] == 0
+
+
+def test_an_empty_frame_has_a_signal_to_noise_ratio_within_the_cap() -> None:
+    true = torch.zeros(1, 2, 1, 8, 8)
+    pred = true.clone()
+    pred[0, 1] = 0.1
+    assert frame_values(["snr"], pred, true, data_range=1.0)["snr"].tolist() == [[100, -100]]
+
+
+def test_pooled_psnr_is_that_of_the_mean_error() -> None:
+    """Errors of 0.1 and 0.01: 20 dB and 40 dB, whose mean is 30; the mean error has 22.967086 dB."""
+    true = torch.full((2, 1, 1, 8, 8), 0.5, dtype=torch.float64)
+    pred = true + torch.tensor([0.1, 0.01], dtype=torch.float64)[:, None, None, None, None]
+    accumulator = MetricAccumulator(["psnr", "psnr_pooled"], 1, data_range=1.0)
+    accumulator.update(frame_statistics(["psnr", "psnr_pooled"], pred, true, data_range=1.0))
+    scores = accumulator.compute()
+    assert scores["psnr"].total == pytest.approx(30.0)
+    assert scores["psnr_pooled"].total == pytest.approx(22.967086, abs=1e-6)
+
+
+def test_one_perfect_frame_leaves_the_mean_finite() -> None:
+    true = torch.full((2, 1, 1, 8, 8), 0.5, dtype=torch.float64)
+    pred = true.clone()
+    pred[1] += 0.1
+    accumulator = MetricAccumulator(["psnr", "psnr_pooled"], 1, data_range=1.0)
+    accumulator.update(frame_statistics(["psnr", "psnr_pooled"], pred, true, data_range=1.0))
+    scores = accumulator.compute()
+    assert scores["psnr"].total == pytest.approx((100 + 20) / 2)
+    assert scores["psnr_pooled"].total == pytest.approx(20 + 10 * np.log10(2))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -15,7 +15,7 @@ from stbench.data.loader import evenly_spaced
 from stbench.evaluate.overlap import overlap
 from stbench.evaluate.scenarios.record import FILE, CaseResult, ScenarioResult, folder_of
 from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario
-from stbench.evaluate.score import Scorer
+from stbench.evaluate.score import NotFiniteError, Scorer, Scores
 from stbench.nn import Method
 from stbench.schema import RunSpec
 from stbench.schema.folder import RunFolder, write_text
@@ -85,8 +85,13 @@ def score_cases(
 
 def _score(case: Case, spec: RunSpec, method: Method, engine: Engine, folder: RunFolder, of_clips: int) -> CaseResult:
     loader = ClipLoader(case.dataset.test, spec.evaluation.batch_size, shuffle=False)
-    scorer = Scorer(case.dataset, loader, spec.evaluation, spec.data_range, engine)
-    scores = scorer.score(case.wrap(method), folder)
+    clip_truth = spec.selection == "test"  # as the run itself was scored
+    scorer = Scorer(case.dataset, loader, spec.evaluation, spec.data_range, engine, clip_truth=clip_truth)
+    try:
+        scores = scorer.score(case.wrap(method), folder)
+    except NotFiniteError as error:
+        missing = dict.fromkeys(spec.evaluation.metrics, str(error))
+        scores = Scores({}, len(case.dataset.test), missing, outside=0.0, skimage_difference=None, seconds=0.0)
     return CaseResult(
         label=case.label,
         value=case.value,

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stbench.errors import counted
+from stbench.metrics import with_companions
 from stbench.report.analysis.compare import Entry, Standing, standings
 from stbench.report.analysis.keys import code_differences, distinguish, row_key, row_labels, task_key
 from stbench.report.analysis.stretches import Stretches
@@ -180,7 +181,9 @@ def _table(records: Sequence[RunRecord], profiles: Sequence[Profile]) -> Table:
     for record in records:
         groups[row_key(record.spec)].append(record)
     rows = [sorted(group, key=lambda record: record.spec.seed) for group in groups.values()]
-    metrics = tuple(dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics))
+    known = {name for record in records for name in record.metrics}
+    listed = dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics)
+    metrics = tuple(name for name in with_companions(listed) if name in known)
     cells = [_cells(group) for group in rows]
     entries = [Entry([r for r in group if r.finished], group[0].spec.trained) for group in rows]
     columns = {}

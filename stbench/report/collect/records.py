@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from stbench.errors import UserError, first_line
 from stbench.evaluate.scenarios.record import ScenarioResult, case_folder, read_scenarios
-from stbench.metrics import get_metric
+from stbench.metrics import get_metric, with_companions
 from stbench.schema import ClipShape, RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 
@@ -64,6 +64,12 @@ class RunRecord:
     def finished(self) -> bool:
         """True if the run has numbers."""
         return self.result.status == "finished"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics that the run was to measure, and those beside them that it did (earlier versions did not)."""
+        listed = self.spec.evaluation.metrics
+        return tuple(name for name in with_companions(listed) if name in listed or name in self.result.test)
 
     @cached_property
     def _layout(self) -> _Layout | None:
@@ -235,14 +241,18 @@ def records_of(specs: Sequence[RunSpec], root: Path) -> tuple[RunRecord, ...]:
 
 
 def _identity(record: RunRecord) -> str:
-    """Return a key that is equal for runs with the same numbers."""
-    spec = record.spec
-    if spec.trained:
-        return spec.run_id
-    return f"{spec.model_copy(update={'seed': 0}).run_id} {record.result.data_fingerprint}"
+    """Return a key that is equal for runs with the same numbers: a run id names the data's place, not their content."""
+    spec = record.spec if record.spec.trained else record.spec.model_copy(update={"seed": 0})
+    return f"{spec.run_id} {record.result.data_fingerprint}"
 
 
 def _why_copy(copy: RunRecord, kept: RunRecord) -> str:
+    codes = copy.result.method_source, kept.result.method_source
+    if all(codes) and codes[0] != codes[1]:
+        return (
+            f"the same settings, seed and data as {kept.folder.path}, by other code (method source {codes[0]}, there "
+            f"{codes[1]}); a seed counts once. Report it alone to see it."
+        )
     same = "the same run as" if copy.spec.seed == kept.spec.seed else "no training, so no seed: the same numbers as"
     damage = f", and its {copy.damaged.name} cannot be read" if copy.damaged is not None else ""
     return f"{same} {kept.folder.path}{damage}"

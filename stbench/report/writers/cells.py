@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stbench.errors import counted
+from stbench.metrics import get_metric
 from stbench.report.analysis.columns import cost_columns, cost_notes
 from stbench.report.analysis.compare import Standing
 from stbench.report.analysis.table import Row, Table
@@ -87,9 +88,31 @@ def footnotes(table: Table) -> list[str]:
     notes.extend(cost_notes(table))
     notes.extend(f"{row.label}: method source {row.code_differences}." for row in table.rows if row.code_differences)
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
+    notes.extend(_padding(table))
+    clipped = max((record.result.clipped_truth for record in table.records), default=0.0)
+    clipping = [name for name in table.metrics if get_metric(name).clips]
+    if clipped and clipping and table.spec.selection == "test":
+        notes.append(
+            f"{100 * clipped:.2g} % of the true test values lie outside [0, {table.spec.data_range:g}]; "
+            f"{', '.join(clipping)} clip them, as published tables do."
+        )
     missing = {m: reason for record in table.records for m, reason in record.result.unavailable.items()}
     notes.extend(f"{metric} could not be computed: {reason}." for metric, reason in missing.items())
     return notes
+
+
+def _padding(table: Table) -> list[str]:
+    """Which rows computed on larger frames than the data's, one note per size."""
+    rows: dict[tuple[int, int], list[str]] = {}
+    for row in table.rows:
+        for size in dict.fromkeys(r.result.padded_to for r in row.finished if r.result.padded_to is not None):
+            rows.setdefault(size, []).append(row.label)
+    shape = table.spec.shape
+    return [
+        f"{', '.join(labels)}: computed on frames mirrored at the bottom and right to {height}×{width}; losses and "
+        f"scores are of the data's {shape.height}×{shape.width} cells."
+        for (height, width), labels in rows.items()
+    ]
 
 
 def _drawn(table: Table) -> str:

@@ -44,7 +44,7 @@ def _run_lines(record: RunRecord) -> Iterable[list[Any]]:
     reason = "" if result.failure is None else f"{result.failure.kind}: {result.failure.reason}"
     costs = [result.parameters, result.macs, result.seconds_per_epoch, result.train_seconds]
     tail = [*("" if cost is None else cost for cost in costs), result.status, reason, record.name]
-    for name in spec.evaluation.metrics:
+    for name in record.metrics:
         score = result.test.get(name)
         yield [*head, name, "" if score is None else repr(score.total), *tail]
 

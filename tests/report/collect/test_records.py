@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stbench.errors import UserError
+from stbench.report.analysis.table import make_tables
 from stbench.report.collect.records import collect, records_of
 from stbench.schema import Failure
 from tests.report.runs import make_run, make_spec
@@ -122,3 +123,20 @@ def test_a_run_without_sequences_says_so(tmp_path: Path) -> None:
     assert record.sequence_count == 0
     assert record.frame_values("mse_frame") is None
     assert record.samples() == {}
+
+
+def test_the_same_run_on_other_data_is_no_copy(tmp_path: Path) -> None:
+    for place, data in (("here", "aaaa"), ("there", "bbbb")):
+        make_run(tmp_path / place, make_spec(), ERRORS, data_fingerprint=data)
+    found = collect([tmp_path / "here", tmp_path / "there"])
+    assert [r.result.data_fingerprint for r in found.records] == ["aaaa", "bbbb"]
+    assert not found.left_out
+    assert len(make_tables(found.records)) == 2
+
+
+def test_the_same_seed_by_other_code_counts_once_and_is_told(tmp_path: Path) -> None:
+    for place, code in (("here", "c0de1"), ("there", "c0de2")):
+        make_run(tmp_path / place, make_spec(), ERRORS, method_source=code)
+    found = collect([tmp_path / "here", tmp_path / "there"])
+    (reason,) = found.left_out.values()
+    assert "by other code (method source c0de2, there c0de1)" in reason
