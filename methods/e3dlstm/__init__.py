@@ -192,9 +192,7 @@ class E3DLSTM(RecurrentForecaster):
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
         """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
-        return feed_mask(
-            self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
-        )
+        return feed_mask(self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress)
 
     def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
         """Return MSE plus mean absolute error of all emissions (means, where the authors' code has sums)."""

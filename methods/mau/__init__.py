@@ -95,9 +95,7 @@ class MAU(RecurrentForecaster):
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
         """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
-        return feed_mask(
-            self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
-        )
+        return feed_mask(self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress)
 
     def initial_state(self, frame: Tensor) -> State:  # noqa: ARG002 - an empty past needs no shape
         """Return an empty list of memories for every layer."""

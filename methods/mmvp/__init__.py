@@ -24,8 +24,6 @@ from .presets import PRESETS
 Ratio = Literal[2, 4]
 Motion = tuple[Tensor, Tensor]
 """Normalised motion matrices: (B, T_in−1, P, P) between past frames, (B, T_out, P, P) to future frames."""
-SMALLEST = 8
-"""Divisor of a frame's sides with the smallest ratios, 2 and 2."""
 KEPT = 3
 """Number of resolutions that are predicted, the coarsest ones of the encoder."""
 
@@ -112,6 +110,7 @@ class MMVP(Method):
         url="https://arxiv.org/abs/2308.16154",
     )
     summary = "predicts motion matrices between positions and applies them to past features"
+    pads_frames = True
     presets = PRESETS
     small = {
         "hid_s": 8,
@@ -173,11 +172,9 @@ class MMVP(Method):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """Skip benchmarks with fewer than two past frames or with sides that do not divide by 8."""
+        """Skip benchmarks with fewer than two past frames."""
         if benchmark.shape.t_in < 2:
             return "needs at least 2 past frames"
-        if benchmark.shape.height % SMALLEST or benchmark.shape.width % SMALLEST:
-            return f"needs sides that divide by {SMALLEST}"
         return None
 
     @classmethod
@@ -219,7 +216,7 @@ class MMVP(Method):
     def _grid(self) -> tuple[int, int]:
         """(h, w) of the high grid."""
         factor = 2 * prod(self.config.ratios[:-1])
-        return self.shape.height // factor, self.shape.width // factor
+        return self.net_shape.height // factor, self.net_shape.width // factor
 
     def forward(self, past: Tensor) -> Tensor:
         """Map (B, T_in, C, H, W) to (B, T_out, C, H, W)."""
@@ -250,6 +247,7 @@ class MMVP(Method):
 
     def _predict(self, past: Tensor, shown: Tensor) -> Tensor:
         """Predict the future of ``past``; the filters see ``shown``, whose first frames are the past."""
+        past, shown = self.pad(past), self.pad(shown)
         features = [level.unflatten(0, shown.shape[:2]) for level in self.encoder(shown.flatten(0, 1))]
         on_high, on_low = self.motion_matrices(features[-2], features[-1])
         coarsest, *finer = [level[:, : self.shape.t_in] for level in reversed(features[-KEPT:])]
@@ -258,7 +256,7 @@ class MMVP(Method):
         decoded = self.decoder([level.flatten(0, 1) for level in (moved_coarsest, *moved)])
         pixels = F.pixel_shuffle(pixels, 2).flatten(0, 1)
         frames = self.enhancer(torch.cat([decoded, pixels], dim=1))
-        return frames.unflatten(0, (len(past), -1)).to(past.dtype)  # type: ignore[no-any-return]
+        return self.crop(frames.unflatten(0, (len(past), -1)).to(past.dtype))
 
 
 def _move(levels: Sequence[Tensor], matrices: Motion) -> list[Tensor]:

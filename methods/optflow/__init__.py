@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.nn import Method, MethodConfig
+from stbench.nn.padding import mirror
 from stbench.schema import Benchmark, ClipShape
 
 from .advection import advect, fill_gaps
@@ -35,6 +36,10 @@ class OptFlowConfig(MethodConfig):
     pairs: PositiveInt = 1
     radius: PositiveInt = 7
     border: Literal["edge", "zero"] = "edge"
+
+
+SMALLEST = 2
+"""Pixels per side that a gradient needs."""
 
 
 class OptFlow(Method):
@@ -62,7 +67,9 @@ class OptFlow(Method):
         self.check_past(past)
         known = fill_gaps(past.float())
         pairs = min(self.config.pairs, self.shape.t_in - 1)
-        gray_BTHW = known[:, -pairs - 1 :].mean(dim=2).detach().cpu().numpy()
-        fields = [displacement(clip, self.config.motion, self.config.radius) for clip in gray_BTHW]
-        back_B2HW = -torch.from_numpy(np.stack(fields)).to(known)
+        gray_BTHW = known[:, -pairs - 1 :].mean(dim=2).detach().cpu()
+        height, width = gray_BTHW.shape[2:]
+        large_BTHW = mirror(gray_BTHW, max(height, SMALLEST), max(width, SMALLEST)).numpy()
+        fields = [displacement(clip, self.config.motion, self.config.radius) for clip in large_BTHW]
+        back_B2HW = -torch.from_numpy(np.stack(fields)).to(known)[..., :height, :width]
         return advect(known[:, -1], back_B2HW, self.shape.t_out, self.config.border).to(past.dtype)

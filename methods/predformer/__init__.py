@@ -109,6 +109,9 @@ class PredFormerConfig(EncoderConfig):
     token_order: Literal["ordered", "public"] = "ordered"
 
 
+PATCH_OF_ODD_FRAMES = 4
+
+
 class PredFormer(ParallelForecaster):
     """Tokens from patches of all past frames, gated transformer stacks over space and time, a linear head."""
 
@@ -171,9 +174,12 @@ class PredFormer(ParallelForecaster):
 
     @classmethod
     def adapt(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """Choose the largest patch, up to the default one, that divides the frame."""
-        common = gcd(benchmark.shape.height, benchmark.shape.width)
-        return {"patch": gcd(common, PredFormerConfig().patch)}
+        """Choose the largest patch, up to the default one, that divides the frame; odd sizes are padded.
+
+        A patch of one pixel would make every pixel a token.
+        """
+        common = gcd(benchmark.shape.height, benchmark.shape.width, PredFormerConfig().patch)
+        return {"patch": common if common > 1 else PATCH_OF_ODD_FRAMES}
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:

@@ -63,4 +63,4 @@ class SimVP(StackedForecaster):
         if not isinstance(self.temporal, BlockStack):
             return 0
         passes = -(-self.shape.t_out // self.shape.t_in)
-        return passes * self.temporal.idle_macs(*feature_size(self.shape, self.config.n_s))
+        return passes * self.temporal.idle_macs(*feature_size(self.net_shape, self.config.n_s))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stbench.errors import UserError
-from stbench.nn import MethodConfig, Paper, ParallelForecaster, Progress, PublicLayout
+from stbench.nn import MethodConfig, Paper, ParallelForecaster, Progress, PublicLayout, check_divisible
 from stbench.nn.infer import depth, known, size
 from stbench.schema import Benchmark, ClipShape
 
@@ -118,9 +118,9 @@ class WaST(ParallelForecaster):
 
     def __init__(self, shape: ClipShape, config: WaSTConfig) -> None:
         super().__init__(shape, config)
-        problem = _odd(shape)
-        if problem:
-            raise UserError(f"WaST {problem}, got {shape.t_in}×{shape.height}×{shape.width}. Crop or pad the clips.")
+        if shape.t_in % 2:
+            raise UserError(f"t_in = {shape.t_in}: WaST's wavelets need an even number of past frames.")
+        check_divisible(shape.height, shape.width, 2, "the wavelets")
         width, stacked, ratio = config.encoder_dim, config.encoder_dim * shape.t_in, config.mlp_ratio
         self.enter = conv_block(shape.channels, width)
         self.outer_1 = FrequencyStack(stacked, config.blocks[0], OUTER_KERNEL, ratio)
@@ -133,8 +133,8 @@ class WaST(ParallelForecaster):
 
     @classmethod
     def skip(cls, benchmark: Benchmark) -> str | None:
-        """Skip benchmarks with an odd number of past frames, rows or columns."""
-        return _odd(benchmark.shape)
+        """Skip benchmarks with an odd number of past frames: wavelets halve the clip in time too."""
+        return "needs an even number of past frames" if benchmark.shape.t_in % 2 else None
 
     @classmethod
     def infer_config(cls, state_dict: Mapping[str, Tensor], shape: ClipShape) -> dict[str, Any]:  # noqa: ARG003
@@ -155,7 +155,7 @@ class WaST(ParallelForecaster):
         fvcore does not count convolutions with ``padding="same"``: the published count misses 252 million multiply-adds
         of the published setting.
         """
-        pixels = self.shape.height * self.shape.width
+        pixels = self.net_shape.height * self.net_shape.width
         wavelets = BANDS * self.shape.t_in * pixels * (2 * self.config.encoder_dim + self.shape.channels)
         unpriced = (self.outer_1.unpriced + self.outer_2.unpriced) * pixels + self.inner.unpriced * (pixels // 4)
         return wavelets - unpriced
@@ -185,13 +185,8 @@ class WaST(ParallelForecaster):
         if self.config.hffl_weight == 0:
             return {"loss": mse, "mse": mse}
         config = self.config
+        frames = self.pad(pred), self.pad(future)  # wavelets halve the frame; mirror images add no error of their own
         hffl = high_focal_frequency_loss(
-            pred, future, alpha=config.hffl_alpha, tau=config.hffl_tau, levels=config.hffl_levels
+            *frames, alpha=config.hffl_alpha, tau=config.hffl_tau, levels=config.hffl_levels
         )
         return {"loss": mse + config.hffl_weight * hffl, "mse": mse, "hffl": hffl}
-
-
-def _odd(shape: ClipShape) -> str | None:
-    if shape.t_in % 2 or shape.height % 2 or shape.width % 2:
-        return "needs an even number of past frames, rows and columns"
-    return None

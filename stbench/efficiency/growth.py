@@ -32,7 +32,7 @@ def horizons(spec: RunSpec) -> dict[float, ClipShape]:
 
 
 def resolutions(spec: RunSpec) -> dict[float, ClipShape]:
-    """Return smaller and larger frames, by the factor of H·W, without sizes that the method rejects."""
+    """Return smaller and larger frames, by the factor of H·W, without sizes that the method rejects or pads."""
     shape = spec.shape
     found = {}
     for side in SIDES:
@@ -44,7 +44,7 @@ def resolutions(spec: RunSpec) -> dict[float, ClipShape]:
 
 def _fits(spec: RunSpec, shape: ClipShape) -> bool:
     try:
-        METHODS.get(spec.plugin).create(ClipShape.parse(shape.model_dump(), "shape"), spec.config, spec.method)
+        parsed = ClipShape.parse(shape.model_dump(), "shape")
+        return METHODS.get(spec.plugin).create(parsed, spec.config, spec.method).net_shape == parsed
     except UserError:
         return False
-    return True

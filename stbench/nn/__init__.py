@@ -5,6 +5,7 @@ from stbench.nn.codec import Codec, PatchCodec, StridedCodec
 from stbench.nn.lookup import METHODS, create_method, list_methods, variant_settings
 from stbench.nn.method import EncoderConfig, Method, MethodConfig, Paper, Progress, Times
 from stbench.nn.names import split_name
+from stbench.nn.padding import check_divisible
 from stbench.nn.parallel import ParallelForecaster
 from stbench.nn.patch import depth_to_space, space_to_depth
 from stbench.nn.presets import check_presets, protocol_layers
@@ -12,7 +13,7 @@ from stbench.nn.public import PublicLayout
 from stbench.nn.recompute import recompute
 from stbench.nn.recurrent import RecurrentForecaster
 from stbench.nn.sampling import Sampling, feed_mask, prediction_mask
-from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, check_odd, downsampling
+from stbench.nn.strided import StridedDecoder, StridedEncoder, check_odd, downsampling
 
 __all__ = [
     "METHODS",

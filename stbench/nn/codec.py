@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from stbench.nn.padding import check_divisible
 from stbench.nn.patch import depth_to_space, space_to_depth
-from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, downsampling
+from stbench.nn.strided import StridedDecoder, StridedEncoder, downsampling
 from stbench.schema import ClipShape
 
 

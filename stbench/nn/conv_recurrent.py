@@ -112,9 +112,7 @@ class ConvRecurrent(RecurrentForecaster):
 
     def draw_feed(self, batch: int, progress: Progress) -> Tensor:
         """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
-        return feed_mask(
-            self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress.step, progress.generator
-        )
+        return feed_mask(self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress)
 
 
 def equal_widths(hidden: tuple[int, ...], method: str) -> int:

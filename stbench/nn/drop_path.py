@@ -37,5 +37,8 @@ class DropPath(nn.Module):
     def _kept(self, x: Tensor) -> Tensor:
         """Draw 0 or 1/(1 − rate) per row, (B, 1, …)."""
         keep = 1.0 - self.rate
-        mask = torch.rand(x.shape[0], *[1] * (x.ndim - 1), device=x.device) < keep
-        return mask.to(x.dtype) / keep
+        return (self._draw(x) < keep).to(x.dtype) / keep
+
+    def _draw(self, x: Tensor) -> Tensor:
+        """A uniform number per row, (B, 1, …)."""
+        return torch.rand(x.shape[0], *[1] * (x.ndim - 1), device=x.device)

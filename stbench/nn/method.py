@@ -14,6 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from stbench.errors import UserError, is_out_of_memory
+from stbench.nn.padding import IndivisibleError, is_too_large, mirror, next_shape
 from stbench.nn.public import PublicLayout
 from stbench.schema import Benchmark, ClipShape, Record
 
@@ -29,7 +30,9 @@ class Progress:
         step: optimiser steps done so far.
         epoch: epochs done so far.
         total_steps, total_epochs: length of the whole run.
-        generator: CPU generator for all random draws of a method; None means torch's default one.
+        generator: CPU generator for all random draws of a method; None means torch's default one. All processes of a
+            run have the same one.
+        rank, world_size: which share of a global batch this process has.
     """
 
     step: int = 0
@@ -37,6 +40,16 @@ class Progress:
     total_steps: int = 1
     total_epochs: int = 1
     generator: torch.Generator | None = None
+    rank: int = 0
+    world_size: int = 1
+
+    def rand(self, batch: int, *sizes: int) -> Tensor:
+        """Draw uniform numbers (batch, *sizes) for the samples of this process.
+
+        They are drawn for the whole global batch, so that several processes draw what one would.
+        """
+        drawn = torch.rand(batch * self.world_size, *sizes, generator=self.generator)
+        return drawn[self.rank * batch : (self.rank + 1) * batch]
 
 
 @dataclass(frozen=True)
@@ -99,12 +112,18 @@ class Method(nn.Module):
     benchmark, the origin of each value says that none were published for it.
     """
 
+    pads_frames: ClassVar[bool] = False
+    """Whether it goes through :meth:`pad` and :meth:`crop`, so that frames need not divide; forecasters do."""
+
     activation_checkpointing: bool = False
     """Whether training recomputes each rollout step in the backward pass; set when a run is set up."""
 
     def __init__(self, shape: ClipShape, config: MethodConfig) -> None:
         super().__init__()
         self.shape = shape
+        """What is read and predicted: the data's own shape."""
+        self.net_shape = shape
+        """What the network computes at: ``shape``, or a larger frame that divides (:mod:`stbench.nn.padding`)."""
         self.config = config
 
     @classmethod
@@ -169,6 +188,16 @@ class Method(nn.Module):
         """
         self.forward = torch.compile(self.forward, *args, **kwargs)  # type: ignore[method-assign]
 
+    def pad(self, frames: Tensor) -> Tensor:
+        """Frames (…, H, W) of the data's size -> of the network's size, mirrored where that is larger."""
+        same = self.net_shape == self.shape
+        return frames if same else mirror(frames, self.net_shape.height, self.net_shape.width)
+
+    def crop(self, frames: Tensor) -> Tensor:
+        """Frames (…, H', W') of the network's size -> of the data's size."""
+        same = self.net_shape == self.shape
+        return frames if same else frames[..., : self.shape.height, : self.shape.width]
+
     def check_past(self, past: Tensor) -> None:
         """Check that a past is a tensor (B, T_in, C, H, W) of this method's shape and dtype.
 
@@ -228,7 +257,7 @@ class Method(nn.Module):
 
     @classmethod
     def create(cls, shape: ClipShape, hyperparameters: Mapping[str, Any], name: str) -> Self:
-        """Validate hyperparameters and build the method.
+        """Validate hyperparameters and build the method, for larger frames inside where the shape's do not divide.
 
         Raises:
             UserError: a hyperparameter is unknown or wrong, or the method cannot be built with it at this shape.
@@ -236,11 +265,26 @@ class Method(nn.Module):
         """
         config = cls.Config.parse(dict(hyperparameters), f"method {name!r}")
         try:
-            return cls(shape, config)
+            method = cls._build(shape, config)
+            method.net_shape, method.shape = method.shape, shape
+            return method
         except UserError:
             raise
         except Exception as error:  # a plugin's or torch's constructor may raise anything for unusual sizes
             raise _unbuildable(name, config, error) from error
+
+    @classmethod
+    def _build(cls, shape: ClipShape, config: MethodConfig) -> Self:
+        """The method for the smallest frame that contains the shape's and divides by all that it needs."""
+        tried, first = shape, None
+        while True:
+            try:
+                return cls(tried, config)
+            except IndivisibleError as error:
+                first = first or error
+                tried = next_shape(tried, error)
+                if not cls.pads_frames or is_too_large(tried, shape):
+                    raise first from None
 
 
 def _unbuildable(name: str, config: MethodConfig, error: Exception) -> UserError | MemoryError:

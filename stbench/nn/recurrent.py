@@ -27,6 +27,8 @@ class RecurrentForecaster(Method):
     :meth:`step` and :meth:`draw_feed`.
     """
 
+    pads_frames = True
+
     def __init__(self, shape: ClipShape, config: Any) -> None:
         super().__init__(shape, config)
         self._rollout_hooks: dict[int, Callable[[], None]] = OrderedDict()
@@ -82,7 +84,7 @@ class RecurrentForecaster(Method):
         A subclass that collects loss terms in its state passes an initial state that does so.
         """
         feed = self._checked_feed(clip, feed_true)
-        state = self.initial_state(clip[:, 0]) if state is None else state
+        state = self.initial_state(self.pad(clip[:, 0])) if state is None else state
         # least=0: memory of a rollout grows with its number of steps, so even small tensors are recomputed
         step = partial(recompute, self.step, draws=True, least=0) if self.activation_checkpointing else self.step
         emission = clip[:, 0]
@@ -91,7 +93,8 @@ class RecurrentForecaster(Method):
             near_peak = torch.is_grad_enabled() and t >= feed.shape[1] - _STEPS_NEAR_PEAK
             if near_peak:
                 self._call_rollout_hooks()
-            emission, state = step(_fed_frame(clip, feed, t, emission), state)
+            emission, state = step(self.pad(_fed_frame(clip, feed, t, emission)), state)
+            emission = self.crop(emission)
             if near_peak and emission.requires_grad:
                 emission.register_hook(lambda _: self._call_rollout_hooks())  # type: ignore[no-untyped-call]
             emissions.append(emission)

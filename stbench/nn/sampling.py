@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from stbench.nn.method import Progress
+
 Sampling = Literal["scheduled", "reverse", "none"]
 
 DECAY_PER_STEP = 2e-5
@@ -44,9 +46,7 @@ def reverse_rates(step: int) -> tuple[float, float]:
     return 1.0, 0.0
 
 
-def feed_mask(
-    sampling: Sampling, batch: int, t_in: int, t_out: int, step: int, generator: torch.Generator | None
-) -> Tensor:
+def feed_mask(sampling: Sampling, batch: int, t_in: int, t_out: int, progress: Progress) -> Tensor:
     """Draw (B, T_in+T_out−1) bool, True where the true frame is fed, independently per sample and step.
 
     Step 0 always gets a true frame. Without sampling, past steps get true frames and future steps emissions.
@@ -55,10 +55,10 @@ def feed_mask(
     if sampling == "none":
         rates[t_in:] = 0.0
     elif sampling == "scheduled":
-        rates[t_in:] = scheduled_rate(step)
+        rates[t_in:] = scheduled_rate(progress.step)
     else:
-        rates[1:t_in], rates[t_in:] = reverse_rates(step)
-    return torch.rand(batch, t_in + t_out - 1, generator=generator) < rates
+        rates[1:t_in], rates[t_in:] = reverse_rates(progress.step)
+    return progress.rand(batch, t_in + t_out - 1) < rates
 
 
 def prediction_mask(batch: int, t_in: int, t_out: int) -> Tensor:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from stbench.nn.infer import strided_config
 from stbench.nn.method import EncoderConfig
+from stbench.nn.padding import check_divisible
 from stbench.nn.parallel import ParallelForecaster
-from stbench.nn.strided import StridedDecoder, StridedEncoder, check_divisible, downsampling
+from stbench.nn.strided import StridedDecoder, StridedEncoder, downsampling
 from stbench.schema import ClipShape
 
 STRIDED_RENAMES = (

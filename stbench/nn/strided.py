@@ -101,15 +101,6 @@ def downsampling(n_s: int) -> int:
     return 1 << (n_s // 2)
 
 
-def check_divisible(height: int, width: int, factor: int, what: str) -> None:
-    """Raise :class:`UserError` unless the frame divides by ``factor``."""
-    if height % factor or width % factor:
-        raise UserError(
-            f"A frame of {height}×{width} does not divide by {factor}, which {what} needs. "
-            f"Crop or pad it to {-(-height // factor) * factor}×{-(-width // factor) * factor}, or change {what}."
-        )
-
-
 def check_odd(kernel: int, what: str) -> None:
     """Raise :class:`UserError` for an even kernel, which cannot keep a frame's size."""
     if kernel % 2 == 0:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stbench.errors import UserError
 from stbench.nn.attention import attend, split_heads
+from stbench.nn.padding import IndivisibleError
 
 BIAS_STD = 0.02
 BLOCKED = -100.0
@@ -33,9 +33,11 @@ def fit_window(size: tuple[int, int], window: int, shift: int, what: str) -> tup
     if min(size) <= window:
         window, shift = min(size), 0
     if size[0] % window or size[1] % window:
-        raise UserError(
+        raise IndivisibleError(
             f"A grid of {size[0]}×{size[1]} tokens does not divide into windows of {window}×{window}. "
-            f"Crop or pad the frames, or change {what}."
+            f"Crop or pad the frames, or change {what}.",
+            size,
+            window,
         )
     return window, shift
 

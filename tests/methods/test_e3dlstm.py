@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from stbench import ClipShape, Method, create_method
 from stbench.efficiency.macs import total_macs
 from stbench.errors import UserError
-from stbench.nn import feed_mask, prediction_mask
+from stbench.nn import Progress, feed_mask, prediction_mask
 from tests.methods.oracles.e3dlstm import e3dlstm
 from tests.methods.reference import SPREAD_FACTOR, assert_close, assert_gradients, load
 from tests.methods.test_oracles import SQUARE, TALL, WIDE, published
@@ -72,7 +72,9 @@ def test_slow_version(shape: ClipShape, settings: dict[str, Any]) -> None:
     clip = torch.rand(3, shape.length, *shape.frame, dtype=torch.float64)
     options = settings["patch"], settings["stride"]
     carried, channels = settings.get("memory") == "carried", settings.get("recall") == "channels"
-    feed = feed_mask("reverse", 3, shape.t_in, shape.t_out, 24_000, torch.Generator().manual_seed(1))
+    feed = feed_mask(
+        "reverse", 3, shape.t_in, shape.t_out, Progress(step=24_000, generator=torch.Generator().manual_seed(1))
+    )
     weights = published(method)
     emissions = e3dlstm(weights, clip, feed, *options, carried, channels)
     expected = F.mse_loss(emissions, clip[:, 1:]) + F.l1_loss(emissions, clip[:, 1:])

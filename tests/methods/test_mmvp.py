@@ -145,7 +145,6 @@ def test_what_is_fed_shows_in_batch_statistics_alone(training: bool) -> None:
     ("change", "settings", "message"),
     [
         ({"t_in": 1}, {}, "MMVP compares past frames with each other"),
-        ({"height": 12}, {}, "does not divide by 8, which ratios needs"),
         ({}, {"ratios": (2, 3)}, "ratios"),
         ({}, {"ratios": (2,)}, "ratios"),
     ],

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stbench import ClipShape, Method, create_method
-from stbench.nn import feed_mask, prediction_mask
+from stbench.nn import Progress, feed_mask, prediction_mask
 from tests.methods import oracles
 from tests.methods.small import METAFORMERS
 
@@ -163,7 +163,7 @@ def test_training_rollout(case: Case, sampling: str) -> None:
     method = build(case)
     clip = torch.rand(3, case.shape.length, *case.shape.frame, dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
-    feed = feed_mask(sampling, 3, case.shape.t_in, case.shape.t_out, 24_000, generator)
+    feed = feed_mask(sampling, 3, case.shape.t_in, case.shape.t_out, Progress(step=24_000, generator=generator))
     emissions, extra = ROLLED[case.method](published(method), clip, feed, case.settings)
     expected = F.mse_loss(emissions, clip[:, 1:]) + extra
     parameters = list(method.parameters())

@@ -183,7 +183,6 @@ def test_published_counts(shared_dir: Path) -> None:
     assert total_macs(build) == int(float(row["flops_measured"]))
 
 
-@pytest.mark.parametrize("odd", [{"t_in": 3}, {"height": 15}, {"width": 7}])
-def test_odd_sizes_are_refused(odd: dict[str, int]) -> None:
-    with pytest.raises(UserError, match="needs an even number of past frames, rows and columns"):
-        create_method("wast", REFERENCE.model_copy(update=odd))
+def test_an_odd_number_of_past_frames_is_refused() -> None:
+    with pytest.raises(UserError, match="need an even number of past frames"):
+        create_method("wast", REFERENCE.model_copy(update={"t_in": 3}))

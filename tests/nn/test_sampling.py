@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stbench.nn import feed_mask, prediction_mask
+from stbench.nn import Progress, feed_mask, prediction_mask
 from stbench.nn.sampling import reverse_rates, scheduled_rate
 
 
@@ -48,7 +48,7 @@ def test_reverse_rates(step: int, past: float, future: float) -> None:
 def test_masks_follow_the_rates(sampling: str, step: int, past: float, future: float) -> None:
     """4000 draws: each step's share within five standard errors; the first frame is always true."""
     generator = torch.Generator().manual_seed(0)
-    feed = feed_mask(sampling, 4000, 3, 2, step, generator)  # type: ignore[arg-type]
+    feed = feed_mask(sampling, 4000, 3, 2, Progress(step=step, generator=generator))  # type: ignore[arg-type]
     assert feed.dtype == torch.bool
     assert feed.shape == (4000, 4)
     share = feed.double().mean(0)
@@ -58,7 +58,9 @@ def test_masks_follow_the_rates(sampling: str, step: int, past: float, future: f
 
 def test_samples_and_steps_are_drawn_on_their_own() -> None:
     """Neighbouring steps, and neighbouring samples of one step, are uncorrelated."""
-    feed = feed_mask("scheduled", 4000, 1, 4, 25_000, torch.Generator().manual_seed(0))[:, 1:].double()
+    feed = feed_mask("scheduled", 4000, 1, 4, Progress(step=25_000, generator=torch.Generator().manual_seed(0)))[
+        :, 1:
+    ].double()
     bound = 5 / math.sqrt(4000)
     assert (torch.corrcoef(feed.T) - torch.eye(3)).abs().max() < bound
     assert torch.corrcoef(torch.stack([feed[:-1, 0], feed[1:, 0]]))[0, 1].abs() < bound
@@ -67,7 +69,7 @@ def test_samples_and_steps_are_drawn_on_their_own() -> None:
 def test_a_mask_depends_on_the_generator_alone() -> None:
     def draw(seed: int) -> torch.Tensor:
         torch.rand(seed + 1)
-        return feed_mask("reverse", 8, 4, 4, 0, torch.Generator().manual_seed(seed))
+        return feed_mask("reverse", 8, 4, 4, Progress(generator=torch.Generator().manual_seed(seed)))
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))

@@ -30,7 +30,7 @@ from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
 from stbench.settings import leaves
 
-MULTIPLE = 4  # what the methods' strides and patches divide
+MULTIPLE = 4  # of the sides of shrunk frames: what most methods divide by
 USUAL_LENGTH = 10
 MOST_EPOCHS = 40
 FROM_USER = "your data and flags"
@@ -101,7 +101,6 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     t_in, t_out = _lengths(recordings, split, options)
     channels = _common_channels(recordings)
     height, width = options.size or _common_size(recordings)
-    _check_size(height, width)
     patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
     listing = write_down(root, files).model_dump(mode="json", exclude_defaults=True)
     scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
@@ -217,9 +216,9 @@ def _sizes(recordings: Sequence[Recording]) -> int:
 
 
 def _common_size(recordings: Sequence[Recording]) -> tuple[int, int]:
-    """The smallest height and width among the recordings, cut down to a multiple of what the methods need."""
+    """The smallest height and width among the recordings; methods pad what does not divide."""
     height, width = (min(recording.frame[axis] for recording in recordings) for axis in (0, 1))
-    return height // MULTIPLE * MULTIPLE, width // MULTIPLE * MULTIPLE
+    return height, width
 
 
 def _common_channels(recordings: Sequence[Recording]) -> int:
@@ -230,15 +229,6 @@ def _common_channels(recordings: Sequence[Recording]) -> int:
         listing = ", ".join(f"{number} ({example[number]})" for number in found)
         raise UserError(f"Recordings of different numbers of channels: {listing}. Give data of one kind.")
     return found[-1]
-
-
-def _check_size(height: int, width: int) -> None:
-    if height % MULTIPLE or width % MULTIPLE or min(height, width) < 2 * MULTIPLE:
-        raise UserError(
-            f"Frames of {height}×{width}: height and width must be multiples of {MULTIPLE}, at least {2 * MULTIPLE}. "
-            f"Give --size HxW, e.g. --size {max(2, round(height / MULTIPLE)) * MULTIPLE}x"
-            f"{max(2, round(width / MULTIPLE)) * MULTIPLE}."
-        )
 
 
 def _auto_scale(recordings: Sequence[Recording]) -> Literal["bytes", "minmax"]:
@@ -288,6 +278,9 @@ def _protocol(protocol: Protocol, shape: ClipShape, scale: str, clips: int) -> P
 
 def _shrunk(shape: ClipShape, longest: int) -> ClipShape:
     """The shape with its longer side at most ``longest``, proportions kept as far as multiples allow."""
-    factor = max(1.0, max(shape.height, shape.width) / longest)
-    small = {side: max(2, round(getattr(shape, side) / factor / MULTIPLE)) * MULTIPLE for side in ("height", "width")}
+    factor = max(shape.height, shape.width) / longest
+    if factor <= 1:
+        return shape
+    sides = {side: getattr(shape, side) for side in ("height", "width")}
+    small = {side: min(size, max(2, round(size / factor / MULTIPLE)) * MULTIPLE) for side, size in sides.items()}
     return shape.model_copy(update=small)
