@@ -32,6 +32,9 @@ class RunListener:
     def on_evaluate(self) -> None:
         """React to the start of scoring on the test split."""
 
+    def on_note(self, text: str) -> None:
+        """Something that a user should know, such as why training starts anew."""
+
 
 class SweepListener:
     """Base of listeners to a sweep; by default every event is ignored. Events come from the main process only."""
@@ -88,6 +91,11 @@ class RunFanOut(RunListener):
         for listener in self._listeners:
             with _told(listener):
                 listener.on_evaluate()
+
+    def on_note(self, text: str) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.on_note(text)
 
 
 class SweepFanOut(SweepListener):

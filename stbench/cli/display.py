@@ -180,6 +180,10 @@ class RunDisplay(RunListener):
             f"validation mse_frame {record['val_mse_frame']:.4g}, {record['train_seconds']:.1f} s"
         )
 
+    def on_note(self, text: str) -> None:
+        """Say it."""
+        self.owner.note(f"{self.label}: {text}")
+
     def on_evaluate(self) -> None:
         """Show that the test split is being scored."""
         if self.owner.bars is None:

@@ -161,7 +161,7 @@ def _steps(job: Job, rank: int) -> dict[str, Tensor]:
     clip = torch.cat([part.chunk(GROUP)[rank] for part in subject.clip(2 * GROUP)], dim=1)
     for step in range(STEPS):
         # one step late and one early in training: a parameter used in only one of them stops the group
-        moment = progress(late=step == 0, rank=rank)
+        moment = progress(late=step == 0, rank=rank, world_size=GROUP)
         module.step(clip, moment, accumulate=1, clip_norm=None)
     engine.barrier()
     return keeper.kept

@@ -115,14 +115,16 @@ def hourly(shape: ClipShape, batch: int, first_day: int = 0) -> Tensor:
     return start[:, None] + SECONDS_PER_HOUR * torch.arange(shape.length)
 
 
-def progress(*, late: bool, seed: int = 0, rank: int = 0) -> Progress:
+def progress(*, late: bool, seed: int = 0, rank: int = 0, world_size: int = 1) -> Progress:
     """Return a moment early or late in training; seeds torch as the training loop does before a step."""
     return Progress(
         step=TOTAL_STEPS - 1 if late else 0,
         epoch=TOTAL_EPOCHS - 1 if late else 0,
         total_steps=TOTAL_STEPS,
         total_epochs=TOTAL_EPOCHS,
-        generator=step_generator(seed, 0, rank),
+        generator=step_generator(seed, 0),
+        rank=rank,
+        world_size=world_size,
     )
 
 

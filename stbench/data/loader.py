@@ -44,6 +44,8 @@ class ClipLoader:
         world_size: number of processes. Shuffled batches give every process the same number of clips (an incomplete
             last one is cut down to that); others give every clip to exactly one process, and a process whose share
             of the last batch is empty gets no such batch.
+        parts: forward passes that a batch is split into; where they divide, a process gets its share of each, so that
+            all processes together compute on the clips that one would.
         workers: processes that make batches ahead; they live as long as the loader and serve one epoch at a time.
         pin_memory: page-locked batches, for asynchronous copies to a GPU.
 
@@ -62,6 +64,7 @@ class ClipLoader:
         drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        parts: int = 1,
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
@@ -74,6 +77,7 @@ class ClipLoader:
         self._drop_last = drop_last
         self._rank = rank
         self._world_size = world_size
+        self._parts = parts
         self._check()
         self._sampler = _Keys()
         self._loader = DataLoader(
@@ -131,6 +135,8 @@ class ClipLoader:
     def _share(self, batch: Indices) -> Indices:
         if self._shuffle:
             batch = batch[: len(batch) // self._world_size * self._world_size]
+            if len(batch) % (self._parts * self._world_size) == 0:
+                return batch.reshape(self._parts, self._world_size, -1)[:, self._rank].reshape(-1)
         return np.array_split(batch, self._world_size)[self._rank]
 
 

@@ -70,10 +70,16 @@ def plugin_packages(spec: RunSpec, helpers: Mapping[str, Sequence[str]]) -> dict
 
 
 def source_hash(plugin: type) -> str:
-    """Return the hash of the file that defines a class; empty if there is none."""
+    """Return the hash of the file that defines a class, or of all files of its package; empty if there is none."""
+    module = inspect.getmodule(plugin)
     try:
-        text = inspect.getsource(inspect.getmodule(plugin) or plugin)
-    except (OSError, TypeError):
+        if module is not None and hasattr(module, "__path__") and module.__file__ is not None:
+            folder = Path(module.__file__).parent
+            files = sorted(folder.rglob("*.py"))
+            text = "".join(f"{file.relative_to(folder).as_posix()}\n{file.read_text()}" for file in files)
+        else:
+            text = inspect.getsource(module or plugin)
+    except (OSError, TypeError, ValueError):
         return ""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -17,14 +17,14 @@ from stbench.data.loader import evenly_spaced
 from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
 from stbench.errors import MachineError, UserError, first_line, is_machine_fault, is_out_of_memory
 from stbench.evaluate.overlap import overlap
-from stbench.evaluate.score import Scorer, Scores, parameter_count
+from stbench.evaluate.score import NotFiniteError, Scorer, Scores, parameter_count
 from stbench.events import RunListener, SweepListener
 from stbench.nn import METHODS, Method
 from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.environment import describe_environment, source_hash
 from stbench.sweep.executors import DEFAULT_EXECUTOR
-from stbench.train.checkpoint import TrainState, best_path, load_weights, save_weights
+from stbench.train.checkpoint import Origin, TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import DivergedError, Trainer
@@ -132,7 +132,14 @@ class Run:
 
     def scorer(self) -> Scorer:
         """Scorer of the test split."""
-        return Scorer(self.dataset, self._loader("test"), self.spec.evaluation, self.spec.data_range, self.engine)
+        return Scorer(
+            self.dataset,
+            self._loader("test"),
+            self.spec.evaluation,
+            self.spec.data_range,
+            self.engine,
+            clip_truth=self.spec.selection == "test",  # the published habit, which legacy repeats
+        )
 
     def failed(self, error: Exception) -> RunResult:
         """Return the result of a run that ended with an exception."""
@@ -154,6 +161,12 @@ class Run:
             engine=self.engine,
             listener=listener,
             stop=stop,
+            origin=Origin(
+                data=self.dataset.fingerprint,
+                source=source_hash(METHODS.get(self.spec.plugin)),
+                batch_size=self.spec.training.batch_size,
+                world_size=self.engine.world_size,
+            ),
             macs_per_step=None if self._macs is None else TRAINING_FACTOR * self._macs * self.spec.training.batch_size,
         )
         return trainer.run()
@@ -195,6 +208,7 @@ class Run:
             drop_last=is_train,
             rank=self.engine.rank,
             world_size=self.engine.world_size,
+            parts=training.accumulate if training is not None and is_train else 1,
             workers=self.workplace.workers,
             pin_memory=self.engine.device.type == "cuda",
         )
@@ -211,6 +225,7 @@ class Run:
             "data_fingerprint": self.dataset.fingerprint,
             "method_source": source_hash(METHODS.get(spec.plugin)),
             "scaling": self.dataset.scaling,
+            "world_size": self.engine.world_size,
         }
 
     def result(self, method: Method, state: TrainState | None, scores: Scores, last: Scores | None = None) -> RunResult:
@@ -235,6 +250,8 @@ class Run:
             test_clips=scores.clips,
             test_overlap=overlap(test, evenly_spaced(len(test), self.spec.evaluation.test_clips)),
             unavailable=scores.unavailable,
+            clipped_truth=scores.outside,
+            padded_to=None if method.net_shape == method.shape else (method.net_shape.height, method.net_shape.width),
             parameters=parameter_count(method),
             macs=self._macs,
             evaluate_seconds=scores.seconds,
@@ -247,7 +264,7 @@ class Run:
 def describe_failure(error: Exception) -> Failure:
     """Describe an exception in words for a table."""
     text = f"{type(error).__name__}: {first_line(error)}"
-    if isinstance(error, DivergedError):
+    if isinstance(error, DivergedError | NotFiniteError):
         return Failure(kind="diverged", reason=str(error))
     if is_out_of_memory(error):
         return Failure(kind="out_of_memory", reason=text)

@@ -11,6 +11,7 @@ from torch import Tensor
 from stbench.data import Splits, get_protocol, load_benchmark
 from stbench.errors import UserError
 from stbench.evaluate.predictor import load_best
+from stbench.evaluate.score import NotFiniteError
 from stbench.files import file_hash
 from stbench.nn import METHODS, split_name, variant_settings
 from stbench.schema import RunResult, RunSpec
@@ -98,7 +99,10 @@ def score_checkpoint(scored: CheckpointRun, dataset: Splits, workplace: Workplac
         folder.create(scored.spec)
         folder.write_environment(describe_environment(workplace.engine.device, scored.spec))
         save_weights(best_path(folder, None), method)
-        result = run.result(method, None, run.scorer().score(method, folder))
+        try:
+            result = run.result(method, None, run.scorer().score(method, folder))
+        except NotFiniteError as error:
+            result = run.failed(error)
         folder.write_result(result)
     return result
 
@@ -142,6 +146,9 @@ def rescore(path: Path, data_dirs: tuple[Path, ...], engine: Engine) -> Rescored
     run = Run(spec, dataset, Workplace(path.parent, data_dirs, engine), folder)
     method = run.build()
     load_best(folder, method)
-    scores = run.scorer().score(method).metrics
+    try:
+        scores = run.scorer().score(method).metrics
+    except NotFiniteError as error:
+        raise UserError(f"{path} has no score now: {error}. Check its weights and data, or run it again.") from error
     lines = [Line(name, score.total, scores[name].total) for name, score in recorded.test.items() if name in scores]
     return Rescored(tuple(lines), dataset.fingerprint == recorded.data_fingerprint)

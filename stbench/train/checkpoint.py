@@ -19,11 +19,32 @@ from stbench.errors import MachineError, UserError, first_line, is_out_of_memory
 from stbench.nn import Method
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.average import WeightAverage
+from stbench.train.checksum import PLACEHOLDER, add_comment, is_intact, seal
 
 LAST = "last.pt"
 _BEST = "best-{epoch:05d}.safetensors"
 BEST_PATTERN = re.compile(r"best-(\d+)\.safetensors")
 RESUME_KEYS = frozenset({"state", "method", "optimizer"})
+CHECKSUM = "checksum"
+"""Key by which a checkpoint says that it has one (:mod:`stbench.train.checksum`); earlier versions wrote none."""
+
+
+class UnusableError(Exception):
+    """A resume point that training cannot go on from: it starts anew. ``kind`` ends the name that it is kept under."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a resume point was made from: fingerprint of the data, hash of the method's source, batch, processes."""
+
+    data: str = ""
+    source: str = ""
+    batch_size: int = 0
+    world_size: int = 1
 
 
 @dataclass
@@ -68,12 +89,25 @@ def save_last(
     method: Method,
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Replace the resume point, then delete best weights to which no state refers."""
-    content = {"state": asdict(state), "method": method.state_dict(), "optimizer": optimizer.state_dict()}
+    content = {
+        CHECKSUM: True,
+        "origin": asdict(origin or Origin()),
+        "state": asdict(state),
+        "method": method.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
     if average is not None:
         content["average"] = average.state()
-    _write(folder.checkpoints / LAST, lambda path: torch.save(content, path))
+
+    def write(path: Path) -> None:
+        torch.save(content, path)
+        add_comment(path)
+        seal(path)
+
+    _write(folder.checkpoints / LAST, write)
     drop_other_weights(folder, state)
 
 
@@ -99,24 +133,33 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def load_last(
-    folder: RunFolder, method: Method, optimizer: torch.optim.Optimizer, average: WeightAverage | None = None
+    folder: RunFolder,
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
+    origin: Origin | None = None,
 ) -> TrainState | None:
-    """Restore weights, moments and average in place and return the state; None without an intact resume point.
+    """Restore weights, moments and average in place and return the state; None without a resume point.
 
-    A damaged resume point, or one with missing or damaged best weights, is renamed: training from the start gives the
-    same numbers.
+    Args:
+        origin: what the run is made from now.
 
     Raises:
-        UserError: the file is intact but of another model.
+        UnusableError: the resume point or its best weights are damaged, or the data or the code changed since. Training
+            from the start gives the right numbers.
+        UserError: the file is intact but of another model, another batch size or another number of processes.
     """
     path = folder.checkpoints / LAST
     if not path.is_file():
         return None
     found = _read_whole(path)
-    if found is None or (found[0].best_epoch is not None and not _is_whole(best_path(folder, found[0].best_epoch))):
-        path.replace(path.with_name(f"{LAST}.damaged"))
-        return None
+    if found is None:
+        raise UnusableError("damaged", "the resume point is damaged")
     state, content = found
+    if state.best_epoch is not None and not _is_whole(best_path(folder, state.best_epoch)):
+        raise UnusableError("damaged", "the best weights beside the resume point are gone or damaged")
+    if origin is not None and "origin" in content:
+        _check_origin(path, Origin(**content["origin"]), origin)
     try:
         method.load_state_dict(content["method"])
         optimizer.load_state_dict(content["optimizer"])
@@ -128,14 +171,39 @@ def load_last(
     return state
 
 
+def _check_origin(path: Path, before: Origin, now: Origin) -> None:
+    changed = [
+        what
+        for what, old, new in (("the data", before.data, now.data), ("the method's code", before.source, now.source))
+        if old and new and old != new
+    ]
+    if changed:
+        raise UnusableError("outdated", f"{' and '.join(changed)} changed since the run was stopped")
+    if before.batch_size and before.batch_size != now.batch_size:
+        raise UserError(
+            f"{path} was made with batches of {before.batch_size} clips, this run has {now.batch_size}. "
+            f"Use --batch-size {before.batch_size}, or delete the file to train this run anew."
+        )
+    if before.world_size != now.world_size:
+        raise UserError(
+            f"{path} was made by {before.world_size} {'process' if before.world_size == 1 else 'processes'}, this run "
+            f"has {now.world_size}. Use --devices {before.world_size}, or delete the file to train this run anew."
+        )
+
+
 def _read_whole(path: Path) -> tuple[TrainState, dict[str, Any]] | None:
     """Return the state in a checkpoint and its whole content; None if it is damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not check the sums of what it reads
+        intact = is_intact(path)
+        if intact is False:
+            return None
+        with zipfile.ZipFile(path) as archive:  # for files without a checksum; torch does not check the sums in them
             if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()) or archive.testzip():
                 return None
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return (_STATE.validate_python(content["state"]), content) if set(content) >= RESUME_KEYS else None
+        if not set(content) >= RESUME_KEYS or (CHECKSUM in content and not intact):
+            return None
+        return _STATE.validate_python(content["state"]), content
     except MemoryError:
         raise
     except Exception:  # a damaged pickle fails in any way
@@ -143,10 +211,11 @@ def _read_whole(path: Path) -> tuple[TrainState, dict[str, Any]] | None:
 
 
 def _is_whole(weights: Path) -> bool:
-    """Return whether a safetensors file exists and has the length stated in its header."""
+    """Return whether a safetensors file exists, has the length stated in its header, and matches its checksum."""
     try:
-        with safe_open(weights, framework="pt"):
-            return True
+        intact = is_intact(weights)
+        with safe_open(weights, framework="pt") as file:
+            return bool(intact or (intact is None and CHECKSUM not in (file.metadata() or {})))
     except (SafetensorError, OSError):
         return False
 
@@ -169,9 +238,14 @@ def find_best(folder: RunFolder) -> Path:
 
 
 def save_weights(path: Path, method: Method) -> None:
-    """Write a method's state dict as safetensors."""
+    """Write a method's state dict as safetensors with a checksum."""
     tensors: dict[str, Tensor] = {k: v.detach().contiguous().cpu() for k, v in method.state_dict().items()}
-    _write(path, lambda temporary: save_file(tensors, temporary))
+
+    def write(temporary: Path) -> None:
+        save_file(tensors, temporary, metadata={CHECKSUM: PLACEHOLDER})
+        seal(temporary)
+
+    _write(path, write)
 
 
 def load_weights(path: Path, method: Method) -> None:
@@ -185,4 +259,9 @@ def load_weights(path: Path, method: Method) -> None:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged ({error}). Copy it anew, or do its run again with --redo.") from error
+    if not _is_whole(path):
+        raise UserError(
+            f"{path} is damaged (its content does not have its checksum). "
+            "Copy it anew, or do its run again with --redo."
+        )
     method.load_state_dict(tensors)

@@ -16,6 +16,7 @@ from torch import Tensor
 from stbench.errors import UserError
 from stbench.nn import Method, Progress, RecurrentForecaster, Times
 from stbench.train.heap import keep_large_blocks, release_unused
+from stbench.train.one_batch import act_as_one
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -132,6 +133,8 @@ class Engine:
     def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
         """Set up a method for training: autocast, data-parallel gradients, accumulation."""
         self.release_unused()
+        if self.world_size > 1:
+            act_as_one(method)
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
         if isinstance(method, RecurrentForecaster):

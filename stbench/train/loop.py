@@ -25,7 +25,17 @@ from stbench.nn.conv_choice import choose_convolutions
 from stbench.schema import Parameters, Rate, Training
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.average import WeightAverage
-from stbench.train.checkpoint import TrainState, best_path, drop_other_weights, load_last, save_last, save_weights
+from stbench.train.checkpoint import (
+    LAST,
+    Origin,
+    TrainState,
+    UnusableError,
+    best_path,
+    drop_other_weights,
+    load_last,
+    save_last,
+    save_weights,
+)
 from stbench.train.engine import Engine, TrainingModule
 from stbench.train.interrupt import StopRequest
 from stbench.train.length import Length, epochs_that_fit, run_length
@@ -55,6 +65,7 @@ class Trainer:
         listener: receives events.
         stop: request to save and stop.
         macs_per_step: multiply-adds of one optimiser step, for the history, or None.
+        origin: what the run is made from; training resumes only from a resume point made from the same.
     """
 
     def __init__(
@@ -69,6 +80,7 @@ class Trainer:
         listener: RunListener,
         stop: StopRequest,
         macs_per_step: int | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.method = method
         self.training = training
@@ -79,13 +91,14 @@ class Trainer:
         self.listener = listener
         self.stop = stop
         self.macs_per_step = macs_per_step
+        self.origin = origin or Origin(batch_size=training.batch_size, world_size=engine.world_size)
         self.steps = self.train_loader.steps_per_epoch
         method.activation_checkpointing = training.activation_checkpointing
         if training.compile:
             engine.compile(method)
         self.optimizer = training.optimizer.build(Parameters(method), training.lr)
         self.average = None if training.ema is None else WeightAverage(method, training.ema)
-        self.state = load_last(folder, method, self.optimizer, self.average) or TrainState()
+        self.state = self._resumed()
         self.state.take_sums(engine.rank, engine.world_size)
         if training.fast_conv:
             if engine.world_size > 1:
@@ -110,6 +123,20 @@ class Trainer:
         if self.average is not None:
             self.average.apply()
         return self.state
+
+    def _resumed(self) -> TrainState:
+        """The state of the resume point, weights and moments restored; a new one where none can be used."""
+        try:
+            return load_last(self.folder, self.method, self.optimizer, self.average, self.origin) or TrainState()
+        except UnusableError as error:
+            note = f"{error}; training starts anew"
+            kept = f"{LAST}.{error.kind}"
+        self.engine.barrier()  # until every process has read it
+        if self.engine.is_main:
+            (self.folder.checkpoints / LAST).replace(self.folder.checkpoints / kept)
+            self.folder.add_to_environment(restarted=note)
+            self.listener.on_note(f"{note} (the old resume point is kept as {kept})")
+        return TrainState()
 
     @property
     def length(self) -> Length:
@@ -154,13 +181,15 @@ class Trainer:
         self._validate()
 
     def _step(self, module: TrainingModule, clip: Tensor) -> dict[str, Tensor]:
-        generator = step_generator(self.seed, self.state.step, self.engine.rank)
+        generator = step_generator(self.seed, self.state.step)
         progress = Progress(
             step=self.state.step,
             epoch=self.state.epoch,
             total_steps=self.length.steps,
             total_epochs=self.length.epochs,
             generator=generator,
+            rank=self.engine.rank,
+            world_size=self.engine.world_size,
         )
         return module.step(
             self.engine.to_device(clip),
@@ -275,7 +304,7 @@ class Trainer:
     def _save(self) -> None:
         self.state.rank_sums = self._sums_of_all()
         if self.engine.is_main:
-            save_last(self.folder, self.state, self.method, self.optimizer, self.average)
+            save_last(self.folder, self.state, self.method, self.optimizer, self.average, self.origin)
             self._write_records()
         self.engine.barrier()
         self._saved_at = time.monotonic()

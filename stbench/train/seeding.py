@@ -19,7 +19,10 @@ def derive(seed: int, *purpose: object) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
-    """Return the CPU generator of a training step; also seed torch's default generators, which dropout uses."""
-    torch.manual_seed(derive(seed, "dropout", step, rank))
-    return torch.Generator().manual_seed(derive(seed, "sampling", step, rank))
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Return the CPU generator of a training step; also seed torch's default generators, which dropout uses.
+
+    Every process of a run gets the same one: what is drawn per sample is drawn for the global batch.
+    """
+    torch.manual_seed(derive(seed, "dropout", step, 0))  # 0 keeps the draws of a single process as they were
+    return torch.Generator().manual_seed(derive(seed, "sampling", step, 0))

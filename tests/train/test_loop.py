@@ -3,19 +3,22 @@
 import copy
 import itertools
 import math
+import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stbench.errors import UserError
 from stbench.nn import METHODS, Progress, create_method
 from stbench.schema import ClipShape, Parameters
 from stbench.schema.folder import RunFolder
 from stbench.train import loop
-from stbench.train.checkpoint import best_path, find_best, load_weights
+from stbench.train.checkpoint import Origin, _is_whole, _read_whole, best_path, find_best, load_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import DivergedError, Trainer
@@ -206,9 +209,84 @@ def test_a_resume_point_of_another_model_is_refused(tmp_path: Path, engine: Engi
     trainer.run()
     content = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)
     content["method"].pop("conv.weight")
+    content.pop("checksum")  # as earlier versions wrote it
     torch.save(content, tmp_path / "checkpoints" / "last.pt")
     with pytest.raises(UserError, match=r"last\.pt cannot be resumed from"):
         make_trainer(tmp_path, engine, tiny_training(epochs=1))
+
+
+def origin(**changes: Any) -> Origin:
+    return Origin(**{"data": "d1", "source": "s1", "batch_size": 4, "world_size": 1, **changes})
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Path:
+    """A run of one epoch."""
+    path = tmp_path_factory.mktemp("stopped")
+    trainer = make_trainer(path, engine, tiny_training(epochs=1), origin=origin())
+    trainer.run()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": "d2"}, "the data changed"),
+        ({"source": "s2"}, "the method's code changed"),
+        ({"data": "d2", "source": "s2"}, "the data and the method's code changed"),
+    ],
+)
+def test_training_on_changed_data_or_code_starts_anew_and_says_so(
+    stopped: Path, tmp_path: Path, engine: Engine, change: dict[str, str], said: str
+) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    listener = Recorder()
+    path = tmp_path / "run"
+    trainer = make_trainer(path, engine, tiny_training(epochs=1), listener=listener, origin=origin(**change))
+    assert trainer.state.step == 0
+    assert said in listener.notes[0]
+    assert said in trainer.folder.environment()["restarted"]
+    assert (path / "checkpoints" / "last.pt.outdated").is_file()
+    fresh = make_trainer(tmp_path / "fresh", engine, tiny_training(epochs=1))
+    assert all(torch.equal(a, b) for a, b in zip(trainer.method.parameters(), fresh.method.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"world_size": 2}, "--devices 1"), ({"batch_size": 8}, "--batch-size 4")]
+)
+def test_another_batch_or_number_of_processes_is_refused(
+    stopped: Path, engine: Engine, change: dict[str, int], said: str
+) -> None:
+    with pytest.raises(UserError, match=f"Use {said}, or delete the file"):
+        make_trainer(stopped, engine, tiny_training(epochs=1), origin=origin(**change))
+
+
+def test_the_same_origin_resumes(stopped: Path, engine: Engine) -> None:
+    assert make_trainer(stopped, engine, tiny_training(epochs=1), origin=origin()).state.step == 5
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_noticed(stopped: Path, tmp_path: Path) -> None:
+    """Spread over both files, and every bit of the marks and of the places that name them."""
+    for source in (stopped / "checkpoints" / "last.pt", find_best(RunFolder(stopped))):
+        content = source.read_bytes()
+        size, copy = len(content), tmp_path / source.name
+        mark = content.index(b"stbench-sha256:")
+        header = range(20) if source.suffix == ".safetensors" else range(size - 103, size)
+        bits = {8 * place + place % 8 for place in (*range(0, size, 97), *range(mark - 20, mark + 79), *header)}
+        for bit in (bit for bit in bits if bit // 8 < size):
+            flipped = bytearray(content)
+            flipped[bit // 8] ^= 1 << bit % 8
+            copy.write_bytes(flipped)
+            assert not (_read_whole(copy) if source.suffix == ".pt" else _is_whole(copy)), bit
+        copy.write_bytes(content)
+        assert _read_whole(copy) if source.suffix == ".pt" else _is_whole(copy)
+
+
+def test_weights_of_an_earlier_version_load_without_a_checksum(stopped: Path, tmp_path: Path, engine: Engine) -> None:
+    method = make_trainer(tmp_path / "other", engine, tiny_training(epochs=1)).method
+    save_file(load_file(find_best(RunFolder(stopped))), tmp_path / "old.safetensors")
+    load_weights(tmp_path / "old.safetensors", method)
+    assert torch.equal(method.state_dict()["conv.weight"], load_file(tmp_path / "old.safetensors")["conv.weight"])
 
 
 def test_batch_must_divide() -> None:

@@ -11,6 +11,7 @@ from stbench.data import ClipLoader, Indices, Split
 from stbench.nn import Method, MethodConfig, Progress
 from stbench.schema import ClipShape, Training
 from stbench.schema.folder import RunFolder
+from stbench.train.checkpoint import Origin
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import Trainer
@@ -65,6 +66,7 @@ class Recorder:
     def __init__(self, fail_at: int | None = None) -> None:
         self.steps: list[float] = []
         self.epochs: list[Mapping[str, Any]] = []
+        self.notes: list[str] = []
         self.fail_at = fail_at
 
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
@@ -76,6 +78,9 @@ class Recorder:
     def on_evaluate(self) -> None:
         """Nothing to keep."""
 
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
+
 
 def tiny_training(**changes: Any) -> Training:
     """Four epochs of five steps."""
@@ -83,7 +88,13 @@ def tiny_training(**changes: Any) -> Training:
 
 
 def make_trainer(
-    path: Path, engine: Engine, training: Training, *, stop: StopRequest | None = None, listener: Any = None
+    path: Path,
+    engine: Engine,
+    training: Training,
+    *,
+    stop: StopRequest | None = None,
+    listener: Any = None,
+    origin: Origin | None = None,
 ) -> Trainer:
     """A trainer in ``path``, made from scratch or resumed, as a new process would."""
     folder = RunFolder(path)
@@ -103,4 +114,5 @@ def make_trainer(
         engine=engine,
         listener=listener or Recorder(),
         stop=stop or StopRequest(),
+        origin=origin,
     )
