@@ -32,6 +32,7 @@ class CheckedKind(StrEnum):
     SCHEDULES = "schedules"
     LOGGERS = "loggers"
     EXECUTORS = "executors"
+    SCENARIOS = "scenarios"
 
 
 def check_command(

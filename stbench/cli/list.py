@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SCHEDULES = "schedules"
     LOGGERS = "loggers"
     EXECUTORS = "executors"
+    SCENARIOS = "scenarios"
     PROTOCOLS = "protocols"
 
 
@@ -44,6 +45,7 @@ def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = K
         Kind.SCHEDULES: _schedules,
         Kind.LOGGERS: _loggers,
         Kind.EXECUTORS: _executors,
+        Kind.SCENARIOS: _scenarios,
         Kind.PROTOCOLS: _protocols,
     }[kind]()
     table = Table(*columns, header_style="bold", box=None, pad_edge=False)
@@ -112,6 +114,20 @@ def _executors() -> Listing:
     from stbench.cli.describe import describe_group
 
     return ["executor", "what it is"], [[name, d.summary] for name, d in describe_group("stbench.executors").items()]
+
+
+def _scenarios() -> Listing:
+    from stbench.evaluate.scenarios.scenario import SCENARIOS
+
+    columns = ["scenario", "options", "for example", "what it is"]
+    return columns, _rows(
+        SCENARIOS,
+        lambda s: [
+            ", ".join(s.model_fields.keys() - {"kind"}) or "–",
+            s.example or s.model_fields["kind"].default,
+            _first_line(s),
+        ],
+    )
 
 
 def _record_row(record: type[PluginRecord]) -> list[str]:

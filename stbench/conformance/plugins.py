@@ -1,4 +1,4 @@
-"""Conformance of plugins other than methods: metrics, optimisers, schedules, loggers and executors."""
+"""Conformance of plugins other than methods: metrics, optimisers, schedules, loggers, executors and scenarios."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from stbench.conformance import executors, loggers, metrics, optimizers, schedules
+from stbench.conformance import executors, loggers, metrics, optimizers, scenarios, schedules
 from stbench.conformance.outcome import Check, NotApplicableError, Outcome, Status, ViolationError
 from stbench.conformance.suite import Verdict
+from stbench.evaluate.scenarios.scenario import SCENARIOS
 from stbench.events import LOGGERS
 from stbench.metrics import METRICS
 from stbench.registry import Registry
@@ -34,6 +35,7 @@ KINDS = {
     "schedules": Kind(SCHEDULES, schedules.ScheduleSubject, schedules.CHECKS),
     "loggers": Kind(LOGGERS, loggers.LoggerSubject, loggers.CHECKS),
     "executors": Kind(EXECUTORS, executors.ExecutorSubject, executors.CHECKS),
+    "scenarios": Kind(SCENARIOS, scenarios.ScenarioSubject, scenarios.CHECKS),
 }
 
 

@@ -33,7 +33,7 @@ def test_the_page_shows_every_kind() -> None:
     groups = set(re.findall(r'entry-points."(stbench\.\w+)"', FILES["pyproject.toml"]))
     own = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     kinds = set(re.findall(r'entry-points."(stbench\.\w+)"', own))
-    assert groups == kinds - {"stbench.scenarios"}  # they take no part in a run
+    assert groups == kinds
 
 
 @pytest.mark.parametrize("name", sorted(FILES.keys() - {"pyproject.toml"}))
@@ -63,6 +63,11 @@ def test_all_of_them_take_part_in_one_run(installed: dict[str, str], tmp_path: P
     result = yaml.safe_load((run / "result.json").read_text())
     assert result["test"]["scratch_hits"]["total"] == pytest.approx(total)
     assert "scratch_method" in (tmp_path / "table.md").read_text()
+    done = stbench("evaluate", str(tmp_path), "--scenario", "scratch_flip", "--device", "cpu", env=installed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = yaml.safe_load(only(run / "scenarios", "scratch_flip*").joinpath("scenario.json").read_text())["cases"]
+    ordinary, flipped = (case["metrics"]["mse_frame"]["total"] for case in cases)  # stripes are alike in every row
+    assert ordinary == flipped == result["test"]["mse_frame"]["total"]
 
 
 @pytest.mark.slow
@@ -75,6 +80,7 @@ def test_they_are_listed_and_keep_their_contracts(installed: dict[str, str]) -> 
         "schedules": "scratch_decay",
         "loggers": "scratch_log",
         "executors": "scratch_backwards",
+        "scenarios": "scratch_flip",
     }
     for kind, name in listed.items():
         done = stbench("list", kind, env=installed)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from stbench.conformance.plugins import KINDS, check_plugin
+from stbench.evaluate.scenarios.scenario import SCENARIOS, Case, Finished, Scenario, with_test
+from stbench.evaluate.scenarios.views import View
 from stbench.events import LOGGERS, Outcome, SweepListener
 from stbench.metrics import METRICS, Metric
 from stbench.schema import (
@@ -110,6 +112,20 @@ def test_broken_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == {"resumed_sweep", "below_the_output_folder"}
     found = broken(LOGGERS, "needs_a_result", NeedsAResult, "loggers", monkeypatch)
     assert found == {"declaration", "whole_sweep", "resumed_sweep", "below_the_output_folder"}
+
+
+class Restless(Scenario):
+    """Two cases of one label; the second shows other noise whenever it is asked."""
+
+    kind: Literal["calm"] = "calm"
+
+    def cases(self, run: Finished) -> Sequence[Case]:
+        noisy = View(run.dataset.test, run.scored, change=lambda clips, _: clips + torch.rand_like(clips))
+        return [Case("noise", None, with_test(run.dataset, noisy), run.spec.shape.t_out)] * 2
+
+
+def test_a_broken_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert broken(SCENARIOS, "restless", Restless, "scenarios", monkeypatch) == {"declaration", "cases", "draws"}
 
 
 class Forgetful:

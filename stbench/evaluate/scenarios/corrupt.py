@@ -69,6 +69,7 @@ class Corrupt(Scenario):
 
     kind: Literal["corrupt"] = "corrupt"
     axis: ClassVar[str] = "severity"
+    example: ClassVar[str] = "corrupt:missing_frames=0.1,0.2"
     missing_frames: tuple[Share, ...] | None = None
     repeated_frames: tuple[Share, ...] | None = None
     gauss: tuple[Amount, ...] | None = None

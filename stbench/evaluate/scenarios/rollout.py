@@ -19,7 +19,7 @@ class Rollout(Scenario):
     """Longer horizons: the method reads its last T_in frames again, block by block; surplus frames are cut."""
 
     kind: Literal["rollout"] = "rollout"
-    axis: ClassVar[str] = ""
+    example: ClassVar[str] = "rollout:horizon=40"
     horizon: PositiveInt
 
     def cases(self, run: Finished) -> Sequence[Case]:

@@ -53,6 +53,8 @@ class Scenario(PluginRecord):
     registry: ClassVar[Registry[Any]]
     axis: ClassVar[str] = ""
     """What ``value`` of a case means, for a figure; empty where cases have no order."""
+    example: ClassVar[str] = ""
+    """The text of one to try, with BENCHMARK for the run's own; needed where an option has no default."""
 
     @property
     def name(self) -> str:
@@ -88,7 +90,9 @@ def read_scenario(text: str) -> Scenario:
     for pair in re.split(r",(?=\w+=)", rest) if rest else []:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UserError(f"--scenario {text}: {pair!r} is no KEY=VALUE. For example: --scenario rollout:horizon=40.")
+            raise UserError(
+                f"--scenario {text}: {pair!r} is no KEY=VALUE. For example: --scenario {plugin.example or kind}."
+            )
         field = plugin.model_fields.get(key)
         wanted = "" if field is None else str(field.annotation)
         as_text = "str" in wanted or "Literal" in wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ class Slice(Scenario):
     """
 
     kind: Literal["slice"] = "slice"
+    example: ClassVar[str] = "slice:above=0.5"
     hours: str | None = None
     days: Literal["weekdays", "weekends"] | None = None
     above: float | None = None

@@ -17,6 +17,7 @@ class Stride(Scenario):
 
     kind: Literal["stride"] = "stride"
     axis: ClassVar[str] = "time step (trained: 1)"
+    example: ClassVar[str] = "stride:every=1,2,3"
     every: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
     def cases(self, run: Finished) -> Sequence[Case]:

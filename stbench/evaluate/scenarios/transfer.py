@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class Transfer(Scenario):
     """Another dataset: its test frames pass the scaling of the run's training data, no statistic of theirs is used."""
 
     kind: Literal["transfer"] = "transfer"
+    example: ClassVar[str] = "transfer:target=BENCHMARK"
     target: str
 
     def cases(self, run: Finished) -> Sequence[Case]:
