@@ -6,6 +6,7 @@ All other code uses plain tensors and modules, independent of devices.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -66,12 +67,14 @@ class Engine:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         else:
             keep_large_blocks()
-        self._fabric = Fabric(
-            accelerator="cuda" if use_cuda else "cpu",
-            devices=processes,
-            strategy="ddp" if processes > 1 else "auto",
-            precision=cast("Any", _FABRIC_PRECISION[precision]),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The `srun` command")  # a cluster's login node is a machine too
+            self._fabric = Fabric(
+                accelerator="cuda" if use_cuda else "cpu",
+                devices=processes,
+                strategy="ddp" if processes > 1 else "auto",
+                precision=cast("Any", _FABRIC_PRECISION[precision]),
+            )
         self._fabric.launch()
         self.precision = precision
         self._records_graphs = False

@@ -69,7 +69,7 @@ def test_table_names_its_runs(whole: Path) -> None:
     assert f"[{folder.name}](runs/{folder.name})" in markdown
     assert "single seed" in markdown
     lines = (whole / "table.csv").read_text().splitlines()
-    assert len(lines) == 1 + 3 * 5
+    assert len(lines) == 1 + 3 * (5 + 1)  # psnr_pooled stands beside psnr
     assert any(folder.name in line and ",mse_frame," in line for line in lines)
 
 
@@ -142,7 +142,7 @@ def test_the_tables_keep_what_earlier_commands_measured(whole: Path, tmp_path: P
     assert markdown.index("5 test clips") < markdown.index("8 test clips")
     assert only(out / "runs", "*convlstm*").name in markdown
     lines = (out / "table.csv").read_text().splitlines()
-    assert len(lines) == 1 + (2 + 3) * 5
+    assert len(lines) == 1 + (2 + 3) * (5 + 1)
 
 
 def test_a_damaged_result_is_put_aside_and_done_again(whole: Path, tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_a_finished_run_gives_its_numbers_again(name: str, runs: dict[str, Path]
     again = rescore(runs[name], (), Engine("cpu"))
     assert again.same_data
     assert again.equal
-    assert [line.metric for line in again.lines] == ["mse_frame", "psnr"]
+    assert [line.metric for line in again.lines] == ["mse_frame", "psnr", "psnr_pooled"]
     assert {path: path.stat().st_mtime_ns for path in runs[name].rglob("*")} == before
 
 

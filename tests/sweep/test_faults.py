@@ -72,7 +72,7 @@ def test_every_write_may_fail_and_the_run_is_resumed(
 def test_what_torch_says_of_a_full_disk_is_no_crash(
     specs: tuple[RunSpec, ...], place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
 
     monkeypatch.setattr("stbench.train.checkpoint.save_file", full)
