@@ -16,6 +16,7 @@ from stbench.cli.predict import predict_command
 from stbench.cli.profile import profile_command
 from stbench.cli.report import report_command
 from stbench.cli.run import run_command
+from stbench.cli.verify import verify_command
 
 app = typer.Typer(
     name="stbench",
@@ -44,6 +45,7 @@ def main_options(
 app.command("run")(run_command)
 app.command("profile")(profile_command)
 app.command("report")(report_command)
+app.command("verify")(verify_command)
 app.command("list")(list_command)
 app.command("check")(check_command)
 app.command("evaluate")(evaluate_command)

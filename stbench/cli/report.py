@@ -27,12 +27,19 @@ def report_command(
         typer.Option(help="JSON of 'stbench profile', or its folder; a folder 'profile' beside the runs is found."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Output folder of the report.")] = Path("report"),
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Make OUT a bundle: the runs travel with the report; see stbench verify.")
+    ] = False,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Put the best weights of each run, up to 10 MB, into the bundle.")
+    ] = False,
 ) -> None:
     """Write tables, figures and page of finished runs; name and leave out folders that are not complete runs."""
     from rich.console import Console
 
     from stbench.report.analysis.columns import unused_profiles
     from stbench.report.analysis.section import Report, make_report
+    from stbench.report.bundle.pack import pack
     from stbench.report.collect.odd import without_odd
     from stbench.report.collect.profiles import find_profiles
     from stbench.report.collect.records import Collected, collect
@@ -40,6 +47,8 @@ def report_command(
     from stbench.report.produce import Format, produce
     from stbench.report.writers.terminal import plain_width, to_rich
 
+    if weights and not bundle:
+        raise UserError("--weights: only a bundle holds weights. Add --bundle.")
     names = [name.strip() for name in format_.split(",") if name.strip()]
     for name in names:
         if name not in {known.value for known in Format}:
@@ -53,10 +62,15 @@ def report_command(
         for path, reason in left_out.items():
             console.print(terminal(f"left out {path}: {reason}"), highlight=False, soft_wrap=True)
 
+    formats = [Format(name) for name in names]
+
     def write(shown: Collected, folder: Path) -> tuple[Report, list[RenderableType], list[Path]]:
-        report = make_report(shown, profiles=list(profiles.values()))
-        tables = [to_rich(table, console.width) for table in report.tables]
-        return report, tables, produce(report, folder, [Format(name) for name in names])
+        if bundle and folder == out:
+            report, written = pack(shown, profiles, out, formats, weights=weights)
+        else:
+            report = make_report(shown, profiles=list(profiles.values()))
+            written = produce(report, folder, formats)
+        return report, [to_rich(table, console.width) for table in report.tables], written
 
     def write_alone(one: Collected) -> None:
         with TemporaryDirectory() as folder:
@@ -69,7 +83,7 @@ def report_command(
         report, tables, written = without_odd(collected, lambda shown: write(shown, out), write_alone)
     except OSError as error:
         raise cannot(f"Cannot write the report to {out}", error, "Choose another --out.") from error
-    tell({**report.left_out, **unread, **unused_profiles(profile or [], profiles, report.tables)})
+    tell({**collected.left_out, **report.left_out, **unread, **unused_profiles(profile or [], profiles, report.tables)})
     for table in tables:
         console.print(table)
     pictures = sum(path.suffix in (".png", ".gif") for path in written)

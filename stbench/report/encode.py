@@ -112,6 +112,17 @@ def link(path: Path, seen_from: Path) -> str:
     return quote(os.fsencode(relative), safe="/").replace("~", "%7E")
 
 
+def run_link(folder: Path, seen_from: Path) -> str | None:
+    """Return the link to a run folder that lies below the folder ``seen_from``; None for any other.
+
+    A document travels with what lies below its folder; a link out of it would be dead wherever the document goes.
+
+    >>> run_link(Path("/a/out/runs/x"), Path("/a/out")), run_link(Path("/a/runs/x"), Path("/a/out"))
+    ('runs/x', None)
+    """
+    return link(folder, seen_from) if folder.resolve().is_relative_to(seen_from.resolve()) else None
+
+
 def file_name(text: str, most: int = 80) -> str:
     """Make text safe for a file name: all but letters, digits, ``.``, ``-`` and ``_`` becomes ``-``.
 

@@ -181,5 +181,5 @@ def test_bytes_that_are_not_utf8_are_written(tmp_path: Path) -> None:
     made = make_run(tmp_path / "runs", make_spec(), ERRORS)
     odd = tmp_path / "runs" / "caf\udce9"
     made.folder.path.rename(odd)
-    produce(make_report(collect([tmp_path / "runs"])), tmp_path / "out", list(Format))
-    assert "caf%E9" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    produce(make_report(collect([tmp_path / "runs"])), tmp_path, list(Format))
+    assert "caf%E9" in (tmp_path / "report.md").read_text(encoding="utf-8")

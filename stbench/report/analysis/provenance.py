@@ -9,8 +9,8 @@ from stbench.report.analysis.keys import flat
 from stbench.report.collect.records import RunRecord
 
 
-def run_provenance(run: RunRecord, link: str) -> dict[str, Any]:
-    """Return all that a page shows about a run; ``settings`` are (key, value, origin)."""
+def run_provenance(run: RunRecord, link: str | None) -> dict[str, Any]:
+    """Return all that a page shows about a run; ``settings`` are (key, value, origin), ``link`` is None for no link."""
     spec, result = run.spec, run.result
     values = flat(spec.model_dump(mode="json", exclude={"origins"}))
     return {

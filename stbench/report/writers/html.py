@@ -15,7 +15,7 @@ from stbench.report.analysis.lead_time import reference_row, series, skill
 from stbench.report.analysis.provenance import run_provenance
 from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
-from stbench.report.encode import link, visible
+from stbench.report.encode import run_link, visible
 from stbench.report.numbers import arrow, format_count, format_value
 from stbench.report.writers.cells import TIED, UNTESTED, footnotes, published_sheet
 from stbench.report.writers.html_clips import encode_clips
@@ -26,7 +26,7 @@ CLIP_BYTES = 2_500_000
 
 
 def to_html(report: Report, out: Path) -> str:
-    """Return the page; links to run folders are relative to ``out``."""
+    """Return the page; run folders below ``out`` are linked, others named."""
     environment = Environment(
         loader=PackageLoader("stbench.report"),
         autoescape=True,
@@ -78,7 +78,7 @@ def _row(identity: str, row: Row, out: Path) -> dict[str, Any]:
         "id": identity,
         "row": row,
         "differences": {metric: _difference(row, metric) for metric in row.cells},
-        "runs": [run_provenance(run, link(run.folder.path, out)) for run in row.runs],
+        "runs": [run_provenance(run, run_link(run.folder.path, out)) for run in row.runs],
         "data": {
             "id": identity,
             "label": visible(row.label),

@@ -1,7 +1,7 @@
 r"""LaTeX with booktabs: a fragment for a paper, and a document that compiles.
 
-In the fragment each cell is ``\stbenchrun{run folder}{text}``, which shows only its text unless a document redefines
-it; our document makes it a link.
+In the fragment a cell whose run folder lies below the fragment's is ``\stbenchrun{run folder}{text}``, which shows only
+its text unless a document redefines it; our document makes it a link.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
-from stbench.report.encode import latex, link
+from stbench.report.encode import latex, run_link
 from stbench.report.writers.cells import Markup, Sheet, cells_of, footnotes, headings, published_sheet
 from stbench.report.writers.scenarios import scenario_sheets
 
@@ -62,7 +62,7 @@ def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int =
 def _section(section: Section, out: Path) -> str:
     table = section.table
     comments = [
-        f"% {latex(row.label)}, seed {run.spec.seed}: {link(run.folder.path, out)}"
+        f"% {latex(row.label)}, seed {run.spec.seed}: {run_link(run.folder.path, out) or latex(run.name)}"
         for row in table.rows
         for run in row.runs
     ]
@@ -79,9 +79,11 @@ def _section(section: Section, out: Path) -> str:
 
 
 def _row(table: Table, row: Row, out: Path) -> list[str]:
-    target = latex(link(row.runs[0].folder.path, out))
+    target = run_link(row.runs[0].folder.path, out)
     cells, metrics = cells_of(table, row, MARKUP), len(table.metrics)
-    linked = [rf"\stbenchrun{{{target}}}{{{value}}}" for value in cells[:metrics]]
+    if target is None:
+        return [latex(row.label), *cells]
+    linked = [rf"\stbenchrun{{{latex(target)}}}{{{value}}}" for value in cells[:metrics]]
     return [latex(row.label), *linked, *cells[metrics:]]
 
 

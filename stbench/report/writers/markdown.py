@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
-from stbench.report.encode import link, markdown
+from stbench.report.encode import link, markdown, run_link
 from stbench.report.writers.cells import Markup, Sheet, cells_of, footnotes, headings, published_sheet
 from stbench.report.writers.scenarios import scenario_sheets
 
@@ -33,11 +33,12 @@ def to_markdown(report: Report, out: Path, figures: Sequence[str] = ()) -> str:
 
 
 def table_markdown(number: int, table: Table, out: Path) -> str:
-    """Return a table with its notes and the run folders of every row; links are relative to ``out``."""
+    """Return a table with its notes and the runs of every row; run folders below ``out`` are linked, others named."""
     rows, runs = [], []
     for place, row in enumerate(table.rows, start=1):
         anchor = f"t{number}r{place}"
-        target = link(row.runs[0].folder.path, out) if len(row.runs) == 1 else f"#{anchor}"
+        only = run_link(row.runs[0].folder.path, out) if len(row.runs) == 1 else None
+        target = only or f"#{anchor}"
         rows.append([markdown(row.label), *(f"[{text}]({target})" for text in cells_of(table, row, MARKUP))])
         runs.append(f'- <a id="{anchor}"></a>{markdown(row.label)}: {_run_links(row, out)}')
     lines = [f"## {markdown(table.title)}", "", *markdown_table([markdown(head) for head in headings(table)], rows)]
@@ -64,7 +65,11 @@ def bullets(texts: Sequence[str]) -> list[str]:
 
 
 def _run_links(row: Row, out: Path) -> str:
-    return ", ".join(f"seed {run.spec.seed} [{markdown(run.name)}]({link(run.folder.path, out)})" for run in row.runs)
+    shown = []
+    for run in row.runs:
+        name, target = markdown(run.name), run_link(run.folder.path, out)
+        shown.append(f"seed {run.spec.seed} {name if target is None else f'[{name}]({target})'}")
+    return ", ".join(shown)
 
 
 def _section(number: int, section: Section, out: Path) -> str:
