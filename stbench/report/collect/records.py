@@ -146,7 +146,9 @@ class RunRecord:
         case = self.scenarios[name].cases[number]
         changes = {"test": case.metrics, "test_clips": case.clips, "test_overlap": case.overlap}
         result = self.result.model_copy(update=changes)
-        return RunRecord(case_folder(self.folder, name, number), self.spec, result)
+        shape = self.spec.shape.model_copy(update={"t_out": case.horizon or self.spec.shape.t_out})
+        spec = self.spec.model_copy(update={"shape": shape})
+        return RunRecord(case_folder(self.folder, name, number), spec, result)
 
     def samples(self) -> dict[str, NDArray[Any]]:
         """Recorded test clips: index (K,), past, future, prediction (K, T, C, H, W); empty if there are none."""

@@ -79,6 +79,9 @@ def test_a_rollout_is_shown_in_blocks_of_the_trained_horizon(records: list[RunRe
     ratios = [ratio.centre for ratio in rollout.rows[0].ratios]
     assert ratios == pytest.approx([1, 5 / 2, 7.5 / 2])
     assert len(rollout.lead_times["alpha"].centre) == 8
+    for score in rollout.rows[0].scores:  # of values beyond the run's own horizon too
+        assert score.low is not None
+        assert score.low < score.centre
 
 
 def test_every_format_shows_them(records: list[RunRecord], tmp_path: Path) -> None:
