@@ -22,6 +22,7 @@ from stbench.report.collect.records import RunRecord, collect
 from stbench.report.produce import Format
 from stbench.schema import Score
 
+PICTURES = (".png", ".gif")
 FORMATS = {"report.md": Format.MD, "runs.csv": Format.CSV, "table.tex": Format.LATEX, "report.html": Format.HTML}
 PLAIN = "report.tex"
 """The document around the LaTeX fragment; it holds no number."""
@@ -79,14 +80,18 @@ def _compare_documents(folder: Path, copy: Path, manifest: Manifest) -> tuple[in
     if any(name.startswith("figures/") for name in documents):
         formats.add(Format.PNG)
     try:
-        remake(copy, formats)
+        from stbench.report.figures.style import numbers_only  # late: matplotlib is needed for figures alone
+
+        with numbers_only():
+            remake(copy, formats)
     except Exception as error:  # a hostile run may fail in any way
         return 0, [f"the report cannot be made again ({type(error).__name__}: {first_line(error)})"]
     cells, lines = 0, []
     for name in documents:
         if not (folder / name).is_file() or name in (NOTE, PLAIN):
             continue
-        if not (copy / name).is_file():
+        made = copy / name
+        if not (made.with_suffix(".csv") if made.suffix in PICTURES else made).is_file():
             lines.append(f"{name}: the runs give no such file")
         elif PurePosixPath(name).suffix in READERS:
             count, found = _compare(folder / name, copy / name)

@@ -13,7 +13,7 @@ from stbench.files import write_gif
 from stbench.report.analysis.clips import Clips, shared_clips, to_error, to_image
 from stbench.report.analysis.table import Table
 from stbench.report.encode import picture
-from stbench.report.figures.style import COLUMN, new_figure, save, styled
+from stbench.report.figures.style import COLUMN, new_figure, pictures_wanted, save, styled
 
 FRAMES = 5
 CLIPS = 2
@@ -95,7 +95,7 @@ def _lines(clips: Clips, number: int) -> list[list[object]]:
 def draw_gif(table: Table, stem: Path) -> list[Path]:
     """Animate the input, then truth and every row's prediction of the first clip side by side."""
     clips = shared_clips(table)
-    if clips is None:
+    if clips is None or not pictures_wanted():
         return []
     from PIL import Image
 

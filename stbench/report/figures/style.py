@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's colours, with a darker yellow for white backgrounds."""
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
+
+_PICTURES: ContextVar[bool] = ContextVar("pictures", default=True)
 
 STYLE: dict[str, Any] = {
     "font.size": 8,
@@ -66,10 +69,26 @@ def look(index: int) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def numbers_only() -> Iterator[None]:
+    """Within this block, figures write their numbers and no picture, which takes most of the time."""
+    token = _PICTURES.set(False)
+    try:
+        yield
+    finally:
+        _PICTURES.reset(token)
+
+
+def pictures_wanted() -> bool:
+    """Return whether pictures are written; not within :func:`numbers_only`."""
+    return _PICTURES.get()
+
+
 def save(figure: Figure, path: Path, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> list[Path]:
     """Save the picture and, beside it, its numbers as CSV."""
-    with styled():
-        write_with(path, lambda temporary: figure.savefig(temporary, format="png"))
+    if pictures_wanted():
+        with styled():
+            write_with(path, lambda temporary: figure.savefig(temporary, format="png"))
     numbers = path.with_suffix(".csv")
     write_text(numbers, as_csv(columns, lines))
     return [path, numbers]

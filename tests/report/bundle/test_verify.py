@@ -118,6 +118,7 @@ TAMPERING = {
     "one value of a sequence": (one_value, f"{RUN}: result.json: mse_frame at lead time 3 is "),
     "one sequence less": (one_sequence_less, f"{RUN}: result.json: its scores cannot be made again"),
     "a run less": (lambda bundle: shutil.rmtree(bundle / "runs" / RUN), "report.md: .*the runs give"),
+    "another picture": (lambda bundle: (bundle / "x.png").touch(), "x.png: the runs give no such file"),
     "another file": (lambda bundle: (bundle / "extra.txt").touch(), "extra.txt: the runs give no such file"),
 }
 
