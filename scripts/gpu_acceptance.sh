@@ -11,9 +11,9 @@
 # --dry-run      tiny sizes on a CPU: a check of this script, under 5 minutes
 #
 # Stages: a  CUDA tests: reference tensors, bf16, compile and CUDA graphs, resume, memory counters
-#         b  stbench profile at the sizes of taxibj and mmnist: fp32 and bf16, eager and compiled
+#         b  stbench profile of every trained method at the sizes of taxibj and mmnist: fp32 and bf16, eager and compiled
 #         c  speed and memory against a plain eager module of each method, in one process per method
-#         d  TaxiNYC under protocol paper, all 50 epochs: as many methods and seeds as the time allows
+#         d  TaxiNYC under protocol paper, all 50 epochs: as many methods and seeds as the time allows, as a bundle
 # Each has a time limit and one summary line; a stage that fails does not stop the next. The exit code is 1 if one failed.
 #
 # Wheels are collected where there is a network, for the machine's Python (here 3.12):
@@ -39,7 +39,7 @@ while [[ $# -gt 0 ]]; do
   shift 2
 done
 
-STARTED=$(date +%s)
+STARTED=$(date +%s) MOST_BYTES=16000000
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 mkdir -p "$OUT"
@@ -97,8 +97,11 @@ summary() { grep -aE '^(RESULT|=+ .*(passed|failed|error|skipped).*=+$|[0-9]+ (p
 pack() { # pack NAME FOLDER: one archive of at most 16 MB
   [[ -d $2 && -n $(ls -A "$2") ]] || return 0
   tar -czf "$OUT/$1.tar.gz" -C "$(dirname "$2")" --exclude=checkpoints --exclude='*.lock' "$(basename "$2")"
-  if (($(stat -c %s "$OUT/$1.tar.gz") > 16000000)); then
-    tar -czf "$OUT/$1.tar.gz" -C "$(dirname "$2")" --exclude=checkpoints --exclude=samples.npz "$(basename "$2")"
+  (($(stat -c %s "$OUT/$1.tar.gz") <= MOST_BYTES)) && return
+  tar -czf "$OUT/$1.tar.gz" -C "$(dirname "$2")" --exclude=checkpoints --exclude=samples.npz "$(basename "$2")"
+  if (($(stat -c %s "$OUT/$1.tar.gz") > MOST_BYTES)); then
+    rm "$OUT/$1.tar.gz"; FAILED=1
+    say "$1.tar.gz: more than $MOST_BYTES bytes, left out"
   fi
 }
 export PYTHON WORK DEVICE DRY DATA
@@ -111,7 +114,15 @@ stage_a() {
   exec "$PYTHON" -m pytest tests/cuda "${options[@]}"
 }
 stage_b() {
-  local methods=tau,simvp:gsta,convlstm,predrnn,phydnet more=simvp,predrnnpp,predrnnv2,mim,mau done=0
+  local methods=tau,simvp:gsta,convlstm,predrnn,phydnet more done=0 bad=0
+  more=$("$PYTHON" - "$methods" <<'PY'
+import sys
+from stbench.nn import METHODS
+from stbench.sweep.plan import Request, make_plan
+others = [name for name in METHODS.names() if name not in sys.argv[1].split(",")]
+print(*dict.fromkeys(spec.method for spec in make_plan(Request(others, "taxibj")).specs if spec.training))
+PY
+  ) || return 1
   local options=(--device "$DEVICE" --precision 32,bf16 --train --no-growth --no-memory --budget 0.3)
   one() { # one DATASET METHODS OPTIONS...
     local dataset=$1 chosen=$2; shift 2
@@ -124,14 +135,15 @@ stage_b() {
     one taxibj tau,convlstm --batch-sizes 2
     return
   fi
-  local bad=0
   one taxibj $methods --batch-sizes 1,16 || bad=1
   one mmnist $methods --batch-sizes 1,4 || bad=1
   for method in ${methods//,/ }; do one taxibj "$method" --batch-sizes 16 --compile || bad=1; done
-  one taxibj $more --batch-sizes 1,16 || bad=1
-  one mmnist $more --batch-sizes 1,4 || bad=1
   for method in ${methods//,/ }; do one mmnist "$method" --batch-sizes 4 --compile || bad=1; done
-  for method in ${more//,/ }; do
+  for method in $more; do
+    one taxibj "$method" --batch-sizes 1,16 || bad=1
+    one mmnist "$method" --batch-sizes 1,4 || bad=1
+  done
+  for method in $more; do
     one taxibj "$method" --batch-sizes 16 --compile || bad=1
     one mmnist "$method" --batch-sizes 4 --compile || bad=1
   done
@@ -148,7 +160,8 @@ stage_c() {
   return $bad
 }
 stage_d() {
-  local dataset=taxinyc options=(--protocol paper) methods="tau convlstm predrnn phydnet simvp:gsta" seeds="0 1 2"
+  local dataset=taxinyc options=(--protocol paper) seeds="0 1 2" started=() at_once=5 bad=0
+  local methods="tau predrnn convlstm simvp:gsta phydnet predformer simvp:vit swinlstm"
   if [[ $DRY = 1 ]]; then
     dataset=moving_digits methods=tau seeds=0 options=(--protocol quick --epochs 1 --set train_clips=16)
   elif [[ ! -d $DATA ]]; then
@@ -156,24 +169,25 @@ stage_d() {
   else
     options+=(--data-dir "$DATA")
   fi
-  # Baselines first: every process would do them. Then one process per method: they share the GPU, and quality does
-  # not depend on time. SIGTERM lets each save its state.
+  # Baselines first: every process would do them. Then one process per run, a few at a time, all methods of a seed before
+  # the next seed: they share the GPU, and quality does not depend on time. SIGTERM lets each save its state.
   trap 'kill $(jobs -p) 2>/dev/null; wait; conclude; exit 124' TERM
   conclude() {
-    "$PYTHON" -m stbench report "$WORK/study" --out "$WORK/study/report" --format md,csv >/dev/null 2>&1
+    "$PYTHON" -m stbench report "$WORK/study" --bundle --out "$WORK/study/bundle" >/dev/null 2>&1
     echo "RESULT $(find "$WORK/study/runs" -name result.json | wc -l) runs finished"
     [[ -f $WORK/study/table.md ]] && cat "$WORK/study/table.md"
   }
   "$PYTHON" -m stbench run --methods persistence --dataset $dataset --device "$DEVICE" --out "$WORK/study" \
     "${options[@]}" || exit 1
-  for method in $methods; do
-    for seed in $seeds; do
+  for seed in $seeds; do
+    for method in $methods; do
+      if (($(jobs -pr | wc -l) >= at_once)); then wait -n; fi
       "$PYTHON" -m stbench run --methods "$method" --dataset $dataset --seeds "$seed" --device "$DEVICE" \
-        --out "$WORK/study" "${options[@]}" || exit
-    done &
+        --out "$WORK/study" "${options[@]}" &
+      started+=($!)
+    done
   done
-  local bad=0
-  for job in $(jobs -p); do wait "$job" || bad=1; done
+  for pid in "${started[@]}"; do wait "$pid" || bad=1; done
   conclude
   return $bad
 }
@@ -181,6 +195,8 @@ stage_d() {
 stage a 45 "tests on CUDA" stage_a
 stage b 40 "profiles" stage_b && pack profile "$WORK/profile"
 stage c 45 "speed against eager modules" stage_c && pack speed "$WORK/speed"
-stage d 92 "TaxiNYC, 50 epochs" stage_d && pack runs "$WORK/study"
+stage d 92 "TaxiNYC, 50 epochs" stage_d && {
+  [[ -d $WORK/study/bundle ]] && pack runs "$WORK/study/bundle" || pack runs "$WORK/study"
+}
 say "$(($(date +%s) - STARTED)) of $LIMIT s; results in $OUT"
 exit "$FAILED"
