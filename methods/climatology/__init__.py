@@ -29,13 +29,15 @@ class ClimatologyConfig(MethodConfig):
 class Climatology(Method):
     """Predict each future frame as the mean of the training frames of its group.
 
-    Without time stamps, or for a group without training frames, it is the mean of all training frames. Predictions are
-    NaN until :meth:`fit` or :meth:`fit_at` is called.
+    Without time stamps, or for a group without training frames, it is the mean of all training frames. Missing cells
+    do not count; a cell without any value gets the mean of its channel. Predictions are NaN until :meth:`fit` or
+    :meth:`fit_at` is called.
     """
 
     Config = ClimatologyConfig
     config: ClimatologyConfig
     summary = "mean training frame; by time of day and weekday or weekend if the data have dates"
+    leaves_out_missing = True
     presets = {
         "paper": {
             "moving_images": {"config": {"groups": "mean"}},  # the clips have no dates
@@ -58,17 +60,23 @@ class Climatology(Method):
     def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
         """Measure the means over batches (B, T, C, H, W) and their times in one pass, summed in float64."""
         sums_SCHW = torch.zeros(self.means.shape, dtype=torch.float64, device=self.means.device)
-        counts_S = torch.zeros(len(self.means), dtype=torch.float64, device=self.means.device)
+        counts = torch.zeros(len(self.means), 1, 1, 1, dtype=torch.float64, device=self.means.device)
         for clip, times in batches:
             frames = clip.to(self.means.device, torch.float64).flatten(0, 1)
             group = torch.zeros(len(frames), dtype=torch.int64) if times is None else self.group(times).flatten()
             group = group.to(self.means.device)
-            sums_SCHW.index_add_(0, group, frames)
-            counts_S += group.bincount(minlength=len(counts_S))
-        self.means.copy_(sums_SCHW.sum(dim=0) / counts_S.sum())
-        seen = counts_S > 0
+            known = ~frames.isnan()
+            if bool(known.all()):
+                counts = counts + group.bincount(minlength=len(counts)).view(-1, 1, 1, 1)
+            else:  # from now on every cell has a count of its own
+                counts = counts.expand(self.means.shape).index_add(0, group, known.double())
+            sums_SCHW.index_add_(0, group, frames.where(known, 0))
+        self.means.copy_(sums_SCHW.sum(dim=0) / counts.sum(dim=0))
+        seen = (counts > 0).expand(self.means.shape).clone()
         seen[0] = False  # row 0 holds the mean of all frames, not only of those without a time
-        self.means[seen] = (sums_SCHW[seen] / counts_S[seen, None, None, None]).to(self.means.dtype)
+        self.means.copy_(torch.where(seen, (sums_SCHW / counts).to(self.means.dtype), self.means))
+        if bool(self.means[0].isnan().any()):  # cells without any value
+            self.means.copy_(self.means.where(~self.means.isnan(), self.means[0].nanmean((-2, -1), keepdim=True)))
 
     def group(self, times: Times) -> Tensor:
         """Return the row of :attr:`means` for each time (int64 seconds since 1970-01-01 00:00, any shape)."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from stbench.nn import (
     EncoderConfig,
+    Known,
     Paper,
     PatchCodec,
     Progress,
@@ -22,6 +23,8 @@ from stbench.nn import (
     StridedCodec,
     depth_to_space,
     feed_mask,
+    mean_absolute_error,
+    mean_squared_error,
 )
 from stbench.nn.conv_recurrent import equal_widths
 from stbench.nn.infer import depth, known, size
@@ -85,6 +88,7 @@ class E3DLSTM(RecurrentForecaster):
         url="https://openreview.net/forum?id=B1lKS2AqtX",
     )
     summary = "recurrent cells with 3-D convolutions and attention to all earlier cell states"
+    leaves_out_missing = True
     presets = PRESETS
     small = {"hidden": (8, 8), "patch": 4}
     variants = {"carried": {"memory": "carried"}, "paper": {"memory": "carried", "recall": "channels"}}
@@ -194,8 +198,9 @@ class E3DLSTM(RecurrentForecaster):
         """Draw which inputs are true frames under the configured sampling: (B, T_in+T_out−1) bool."""
         return feed_mask(self.config.sampling, batch, self.shape.t_in, self.shape.t_out, progress)
 
-    def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
+    def rollout_losses(self, clip: Tensor, feed_true: Tensor, known: Known | None = None) -> dict[str, Tensor]:
         """Return MSE plus mean absolute error of all emissions (means, where the authors' code has sums)."""
         emissions, true = self.rollout(clip, feed_true), clip[:, 1:]
-        mse, mae = F.mse_loss(emissions, true), F.l1_loss(emissions, true)
+        mse = mean_squared_error(emissions, true, known)
+        mae = mean_absolute_error(emissions, true, known)
         return {"loss": mse + mae, "mse": mse, "mae": mae}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stbench.errors import UserError
-from stbench.nn import Method, MethodConfig, Paper, Progress, PublicLayout, check_divisible
+from stbench.nn import Method, MethodConfig, Paper, Progress, PublicLayout, check_divisible, mean_squared_error
 from stbench.nn.infer import depth, known, size
 from stbench.schema import Benchmark, ClipShape
 
@@ -111,6 +111,7 @@ class MMVP(Method):
     )
     summary = "predicts motion matrices between positions and applies them to past features"
     pads_frames = True
+    leaves_out_missing = True
     presets = PRESETS
     small = {
         "hid_s": 8,
@@ -223,10 +224,14 @@ class MMVP(Method):
         self.check_past(past)
         return self._predict(past, past)
 
-    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
+    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
         """Return the mean squared error; with ``trained_on`` "clip" the filters also see the future."""
-        clip = past if self.config.trained_on == "past" else torch.cat([past, future], dim=1)
-        mse = F.mse_loss(self._predict(past, clip), future)
+        known = progress.known_from(self.shape.t_in)
+        clip = past
+        if self.config.trained_on == "clip":
+            shown = future if known is None else torch.where(known.mask, future, past[:, -1:])
+            clip = torch.cat([past, shown], dim=1)
+        mse = mean_squared_error(self._predict(past, clip), future, known)
         return {"loss": mse, "mse": mse}
 
     def motion_matrices(self, high: Tensor, low: Tensor) -> tuple[Motion, Motion]:

@@ -13,17 +13,18 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stbench.errors import UserError
 from stbench.nn import (
     ConvChain,
     EncoderConfig,
+    Known,
     Paper,
     Progress,
     PublicLayout,
     RecurrentForecaster,
     StridedCodec,
+    mean_squared_error,
     recompute,
 )
 from stbench.nn.infer import known, size
@@ -139,6 +140,7 @@ class PhyDNet(RecurrentForecaster):
     )
     summary = "a PDE-constrained branch beside a ConvLSTM branch"
     small = {"hid_s": 32}
+    leaves_out_missing = True
     presets = PRESETS
     public_layout = PublicLayout(
         renames=(
@@ -241,9 +243,9 @@ class PhyDNet(RecurrentForecaster):
         basis: Tensor = self.moment_basis  # type: ignore[assignment]
         return moment_loss(self.cell.derivatives.conv1.weight, basis)  # type: ignore[union-attr, arg-type]
 
-    def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
+    def rollout_losses(self, clip: Tensor, feed_true: Tensor, known: Known | None = None) -> dict[str, Tensor]:
         """Return the sum over emissions of the MSE, plus the weighted moment loss."""
         emissions = self.rollout(clip, feed_true)
-        frames = F.mse_loss(emissions, clip[:, 1:]) * emissions.shape[1]
+        frames = mean_squared_error(emissions, clip[:, 1:], known) * emissions.shape[1]
         moments = self.moment_loss()
         return {"loss": frames + self.config.moment_weight * moments, "mse_sum": frames, "moment": moments}

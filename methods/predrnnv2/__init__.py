@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stbench.nn import Paper, PublicLayout, Sampling
+from stbench.nn import Known, Paper, PublicLayout, Sampling, mean_squared_error
 from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, equal_widths, gate_macs
 from stbench.schema import ClipShape
 
@@ -44,6 +44,7 @@ class PredRNNv2(ConvRecurrent):
         url="https://arxiv.org/abs/2103.09504",
     )
     summary = "PredRNN with a memory decoupling loss and reverse scheduled sampling"
+    leaves_out_missing = True
     presets = PRESETS
     public_layout = PublicLayout(renames=((r"^cells\.", "cell_list."), (r"^codec\.readout\.", "conv_last.")))
 
@@ -83,10 +84,10 @@ class PredRNNv2(ConvRecurrent):
         delta_c, delta_m = (self.adapter(delta).flatten(2).to(self.adapter.weight.dtype) for delta in increments)
         return F.cosine_similarity(delta_c, delta_m, dim=2).abs().mean()
 
-    def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
+    def rollout_losses(self, clip: Tensor, feed_true: Tensor, known: Known | None = None) -> dict[str, Tensor]:
         """Return the MSE of all emissions plus ``decouple_weight`` times the mean similarity of the memories."""
         start = self.initial_state(clip[:, 0])._replace(similarities=[])
         emissions, state = self.unroll(clip, feed_true, start)
-        mse = F.mse_loss(emissions, clip[:, 1:])
+        mse = mean_squared_error(emissions, clip[:, 1:], known)
         decouple = torch.stack(state.similarities).mean()
         return {"loss": mse + self.config.decouple_weight * decouple, "mse": mse, "decouple": decouple}

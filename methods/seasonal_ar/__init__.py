@@ -42,6 +42,7 @@ class SeasonalAR(Method):
 
     Config = SeasonalARConfig
     config: SeasonalARConfig
+    leaves_out_missing = True
     summary = "linear regression of each pixel on its past, with intercepts by time of day and weekday or weekend"
     coefficients: Tensor
     """(T_out, T_in, C, H, W): weight of each past frame in each future frame."""

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stbench.nn import EncoderConfig, Paper, Progress, PublicLayout
+from stbench.nn import EncoderConfig, Known, Paper, Progress, PublicLayout, mean_squared_error
 from stbench.nn.gated_stack import DecomposedConv, GatedStack
 from stbench.nn.infer import gated_config
 from stbench.nn.stacked import GATED_STACK_RENAMES, STRIDED_RENAMES, StackedForecaster
@@ -63,7 +63,9 @@ class TemporalAttention(nn.Module):
         return gated if weights is None else weights[:, :, None, None] * gated
 
 
-def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:
+def differential_divergence(
+    pred: Tensor, true: Tensor, temperature: float = 0.1, eps: float = 1e-12, known: Known | None = None
+) -> Tensor:
     """Return the differential divergence between predicted and true changes of frames (§3.3).
 
     It is the mean over (B, T−1, C·H·W) of p·log(p/(q+ε)+ε), with p and q the softmax over C·H·W of predicted and true
@@ -71,15 +73,21 @@ def differential_divergence(pred: Tensor, true: Tensor, temperature: float = 0.1
 
     Args:
         pred, true: (B, T, C, H, W).
+        known: cells with a value; the softmax is over changes between two of them, others add 0. None: all.
 
     Returns:
         A scalar, 0 when T ≤ 2.
     """
     if pred.shape[1] <= 2:
         return pred.new_zeros(())
-    p = F.softmax(pred.diff(dim=1).flatten(2) / temperature, dim=-1)
-    q = F.softmax(true.diff(dim=1).flatten(2) / temperature, dim=-1)
-    return (p * torch.log(p / (q + eps) + eps)).mean()
+    changes = [x.diff(dim=1).flatten(2) / temperature for x in (pred, true)]
+    if known is None:
+        p, q = (F.softmax(change, dim=-1) for change in changes)
+        return (p * torch.log(p / (q + eps) + eps)).mean()
+    both = (known.mask[:, 1:] & known.mask[:, :-1]).flatten(2)
+    p, q = (F.softmax(x.masked_fill(~both, torch.finfo(x.dtype).min), dim=-1) for x in changes)
+    divergence = (p * torch.log(p / (q + eps) + eps)).where(both, 0.0)
+    return known.frames(1).mean(divergence.view_as(pred[:, 1:]))
 
 
 class TAU(StackedForecaster):
@@ -99,6 +107,7 @@ class TAU(StackedForecaster):
         "no_da": {"dynamical_attention": False},
         "no_ddr": {"ddr_weight": 0.0},
     }
+    leaves_out_missing = True
     presets = PRESETS
     public_layout = PublicLayout(
         renames=(
@@ -135,11 +144,12 @@ class TAU(StackedForecaster):
         )
         super().__init__(shape, config, temporal)
 
-    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
+    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
         """Return MSE + ``ddr_weight`` · differential divergence (eq. 8)."""
         pred = self(past)
-        mse = F.mse_loss(pred, future)
+        known = progress.known_from(self.shape.t_in)
+        mse = mean_squared_error(pred, future, known)
         if self.config.ddr_weight == 0:
             return {"loss": mse, "mse": mse}
-        ddr = differential_divergence(pred, future, self.config.ddr_temperature)
+        ddr = differential_divergence(pred, future, self.config.ddr_temperature, known=known)
         return {"loss": mse + self.config.ddr_weight * ddr, "mse": mse, "ddr": ddr}

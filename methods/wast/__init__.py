@@ -8,10 +8,17 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stbench.errors import UserError
-from stbench.nn import MethodConfig, Paper, ParallelForecaster, Progress, PublicLayout, check_divisible
+from stbench.nn import (
+    MethodConfig,
+    Paper,
+    ParallelForecaster,
+    Progress,
+    PublicLayout,
+    check_divisible,
+    mean_squared_error,
+)
 from stbench.nn.infer import depth, known, size
 from stbench.schema import Benchmark, ClipShape
 
@@ -99,6 +106,7 @@ class WaST(ParallelForecaster):
         url="https://doi.org/10.1609/aaai.v38i5.28230",
     )
     summary = "3-D wavelets in place of an encoder, large kernels, a high-frequency loss"
+    leaves_out_missing = True
     presets = PRESETS
     small = {"encoder_dim": 4, "blocks": (1, 1, 1)}
     public_layout = PublicLayout(
@@ -181,10 +189,13 @@ class WaST(ParallelForecaster):
         """Return MSE + ``hffl_weight`` · high focal frequency loss; sets the epoch's stochastic depth first."""
         set_drop_path((self.outer_1, self.inner, self.outer_2), self.drop_path_rate(progress.epoch))
         pred = self(past)
-        mse = F.mse_loss(pred, future)
+        known = progress.known_from(self.shape.t_in)
+        mse = mean_squared_error(pred, future, known)
         if self.config.hffl_weight == 0:
             return {"loss": mse, "mse": mse}
         config = self.config
+        if known is not None:
+            pred = torch.where(known.mask, pred, future)  # spectra need every cell: no error where none is known
         frames = self.pad(pred), self.pad(future)  # wavelets halve the frame; mirror images add no error of their own
         hffl = high_focal_frequency_loss(
             *frames, alpha=config.hffl_alpha, tau=config.hffl_tau, levels=config.hffl_levels

@@ -35,7 +35,8 @@ Layout = Annotated[
 ]
 Level = Annotated[float | None, _option("Which level of a variable with levels, as its coordinate names it.")]
 Fill = Annotated[
-    float | None, _option("Put this in place of missing values (scored like data); else they are refused.")
+    float | None,
+    _option("Put this in place of missing values, scored like data; else these cells do not count."),
 ]
 Scale = Annotated[str | None, _option("unit (bytes), minmax or zscore, learned from the training frames.")]
 

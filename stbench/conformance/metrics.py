@@ -137,4 +137,26 @@ def undefined_shows(subject: MetricSubject) -> None:
         raise ViolationError("NaN at frame [1, 0] only", f"NaN at {undefined.nonzero().tolist()}", cause)
 
 
-CHECKS: tuple[Check, ...] = (declaration, statistics, frames_are_independent, pooling, direction, undefined_shows)
+@check(crash_cause="a true NaN is not handled")
+def missing_cells(subject: MetricSubject) -> None:
+    """Cells whose true value is NaN do not count, whatever is predicted there, and the frame still has a value."""
+    if not subject.metric.leaves_out_missing:
+        raise NotApplicableError("needs every cell of a frame: it is not measured on data that lack values")
+    pred, true = subject.frames()
+    true[0, 1, :, 3:9, 2:20] = float("nan")
+    other = pred.where(~true.isnan(), 0.9)
+    seen = [subject.measure(frame_values, p, true) for p in (pred, other)]
+    if not bool(seen[0].isfinite().all()) or not torch.allclose(*seen, rtol=1e-6, atol=1e-9):
+        cause = "statistics() reads cells outside frames.known"
+        raise ViolationError("the same finite values", f"{seen[0].tolist()} and {seen[1].tolist()}", cause)
+
+
+CHECKS: tuple[Check, ...] = (
+    declaration,
+    statistics,
+    frames_are_independent,
+    pooling,
+    direction,
+    undefined_shows,
+    missing_cells,
+)

@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     training.gradients,
     training.seed_determinism,
     training.loss_depends_on_target,
+    training.missing_cells,
     training.overfits_one_batch,
     execution.autocast,
     execution.data_parallel,

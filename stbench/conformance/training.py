@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from stbench.conformance.outcome import ViolationError, check
+from stbench.conformance.outcome import NotApplicableError, ViolationError, check
 from stbench.conformance.subject import Subject, gap, predict, progress
-from stbench.nn import Method
+from stbench.nn import Known, Method
+from stbench.nn.missing import why_not_missing
 from stbench.schema import Parameters
 from stbench.train.engine import Engine
 from stbench.train.optimizers import Adam
@@ -154,6 +157,33 @@ def loss_depends_on_target(subject: Subject) -> None:
             f"a loss that every one of the {subject.shape.t_out} future frames enters",
             f"frames {ignored} of the future do not change it",
             "the loss compares the prediction with the past or with itself, or slices the future one off",
+        )
+
+
+@check(crash_cause="training_losses fails where progress.known is given", needs_training=True)
+def missing_cells(subject: Subject) -> None:
+    """The loss is finite and does not depend on the values at missing cells of the last frame."""
+    reason = why_not_missing(subject.method_class)
+    if reason is not None:
+        raise NotApplicableError(reason)
+    method = subject.build().train()
+    past, future = subject.clip(2)
+    clip = torch.cat([past, future], dim=1)
+    clip[:, -1, :, :3] = torch.nan
+    known = Known.of(clip, lambda counts: counts)
+    losses = []
+    for value in (0.0, 10.0):
+        target = future.clone()
+        target[:, -1, :, :3] = value
+        torch.manual_seed(0)
+        moment = replace(progress(late=True), known=known)
+        losses.append(float(method.training_losses(past, target, moment)["loss"].detach()))
+    if not math.isfinite(losses[0]) or abs(losses[0] - losses[1]) > 1e-5 * max(1.0, abs(losses[0])):
+        raise ViolationError(
+            "the same finite loss whatever stands in missing cells",
+            f"{losses[0]:.6g} and {losses[1]:.6g}",
+            "leaves_out_missing is declared, but a loss term does not use progress.known "
+            "(stbench.nn.mean_squared_error does)",
         )
 
 

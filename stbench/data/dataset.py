@@ -70,6 +70,7 @@ class Splits:
         frame_cache: folder of the decoded frames; None if the reader keeps none.
         understood: what was understood of the files (axes, times, missing values, units …), a name and a text each.
         calendar: of the times.
+        incomplete: whether clips may be NaN where nothing was measured. Losses and metrics leave these cells out.
     """
 
     train: Split
@@ -81,6 +82,7 @@ class Splits:
     frame_cache: Path | None = None
     understood: tuple[tuple[str, str], ...] = ()
     calendar: str = "standard"
+    incomplete: bool = False
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Convert model space (…, C, H, W) to physical units, as :attr:`scaling` says."""

@@ -35,9 +35,12 @@ def learn_scaling(
         where: the benchmark's name, for messages.
         per_channel: False gives all channels one range (``minmax`` only).
 
+    Frames without a value (NaN) do not count.
+
     Raises:
-        UserError: a channel (or everything) is constant.
+        UserError: a channel (or everything) is constant, or has no value at all.
     """
+    statistics_FC4 = _with_values(statistics_FC4, where)
     if scale == "unit":
         return Scaling(scale=(BYTES,))
     if scale == "bytes":
@@ -54,3 +57,19 @@ def learn_scaling(
         return Scaling(offset=tuple(low), scale=tuple(high - low))
     means, variances = statistics_FC4[..., 2], statistics_FC4[..., 3]
     return Scaling(offset=tuple(means.mean(0)), scale=tuple(np.sqrt(variances.mean(0) + means.var(0))))
+
+
+def _with_values(statistics_FC4: npt.NDArray[np.float64], where: str) -> npt.NDArray[np.float64]:
+    """Return the statistics with those of frames without a value replaced by such as change no result."""
+    missing_FC = np.isnan(statistics_FC4[..., 0])
+    if not missing_FC.any():
+        return statistics_FC4
+    if missing_FC.all(axis=0).any():
+        channel = int(np.argmax(missing_FC.all(axis=0)))
+        raise UserError(f"{where}: channel {channel} has no value in any training frame; there is nothing to learn.")
+    found = statistics_FC4.copy()
+    for channel, missing_F in enumerate(missing_FC.T):
+        known = statistics_FC4[~missing_F, channel]
+        means = known[:, 2]
+        found[missing_F, channel] = known[:, 0].min(), known[:, 1].max(), means.mean(), known[:, 3].mean() + means.var()
+    return found

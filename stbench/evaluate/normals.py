@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 31
 class Normals:
     """Means of the training frames within 30 days of each day of the year, at each time of day, in physical units.
 
-    Every training frame counts once, however many clips hold it.
+    Every training frame counts once, however many clips hold it. Missing cells do not count.
 
     Raises:
         UserError: the data have no dates, or the table would not fit in memory.
@@ -43,17 +43,17 @@ class Normals:
         if size > MOST_BYTES:
             raise UserError(f"the climatology by hour and day of the year would take {size / 1e9:.0f} GB")
         sums_SDCHW = torch.zeros(len(self.slots_S), DAYS, *frame, dtype=torch.float64)
-        counts_SD = torch.zeros(len(self.slots_S), DAYS, dtype=torch.float64)
+        cells = frame if dataset.incomplete else (1, 1, 1)
+        counts = torch.zeros(len(self.slots_S), DAYS, *cells, dtype=torch.float64)
         for clips, fresh_BT, times_BT in _fresh(train, seconds, batch_size):
             chosen = torch.from_numpy(fresh_BT)
             slot, day = self._place(times_BT[fresh_BT])
             frames = dataset.to_physical(clips)[chosen].double()
-            sums_SDCHW.flatten(0, 1).index_add_(0, torch.from_numpy(slot * DAYS + day), frames)
-            counts_SD.flatten().index_add_(
-                0, torch.from_numpy(slot * DAYS + day), torch.ones(len(frames), dtype=torch.float64)
-            )
-        counts = _within_window(counts_SD)
-        self._means_SDCHW = (_within_window(sums_SDCHW) / counts.view(*counts.shape, 1, 1, 1)).float()
+            known = ~frames.isnan() if dataset.incomplete else torch.ones(len(frames), 1, 1, 1)
+            place = torch.from_numpy(slot * DAYS + day)
+            sums_SDCHW.flatten(0, 1).index_add_(0, place, frames.nan_to_num() if dataset.incomplete else frames)
+            counts.flatten(0, 1).index_add_(0, place, known.double())
+        self._means_SDCHW = (_within_window(sums_SDCHW) / _within_window(counts)).float()
 
     def at(self, seconds_BT: Tensor) -> Tensor:
         """What is normal at times (B, T), int64 seconds since 1970 -> (B, T, C, H, W); NaN where none is known."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from stbench.metrics import (
     with_companions,
 )
 from stbench.metrics.ensembles import rank_histogram
+from stbench.nn.missing import fill_past
 from stbench.schema import Evaluation, Score
 from stbench.schema.folder import RunFolder, write_with
 
@@ -53,7 +54,8 @@ class Scores:
     """Result of a pass: scores by metric, number of clips, metrics not computed with the reason, and duration.
 
     ``rank_histogram`` counts the cells with 0 … M members below the truth; empty where there is one prediction.
-    ``outside`` is the share of true values outside [0, data_range], which some metrics clip.
+    ``outside`` is the share of true values outside [0, data_range], which some metrics clip. ``missing`` is the share
+    of true values that are missing and left out; None where the data lack none.
     """
 
     metrics: dict[str, Score]
@@ -63,6 +65,7 @@ class Scores:
     skimage_difference: float | None
     seconds: float
     rank_histogram: tuple[int, ...] = ()
+    missing: float | None = None
 
 
 class Scorer:
@@ -98,42 +101,49 @@ class Scorer:
         """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there.
 
         Raises:
-            NotFiniteError: a prediction or a true frame holds NaN or infinite values, or a score is NaN.
+            NotFiniteError: a prediction or a true frame holds NaN or infinite values, or a score is NaN. In data that
+                lack values, NaN in a true frame is a missing cell.
         """
         method.eval()
         started = time.monotonic()
         listed = with_companions(self.evaluation.metrics)
-        missing = unavailable(listed, frame=method.shape.frame) | self._without_climatology()
+        missing = unavailable(listed, frame=method.shape.frame) | self._without_climatology() | self._incomplete(listed)
         names = [name for name in listed if name not in missing]
         totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
         batches = self.loader.steps_per_epoch
         checked = set(np.linspace(0, batches - 1, CHECKED_BATCHES, dtype=int).tolist())
         samples = _Samples()
-        values = _Values(self.data_range, self.engine)
+        values = _Values(self.data_range, self.engine, incomplete=self.dataset.incomplete)
         worst: list[float] = []
         ranks: Tensor | int = 0
         with SequenceWriter(folder, names, self.engine) as sequences:
             for number, (indices, batch, times) in enumerate(self.loader.dated_epoch(0)):
                 clip = self.engine.to_device(batch)
                 past, future = clip[:, : method.shape.t_in], clip[:, method.shape.t_in :]
+                scored = None
+                if self.dataset.incomplete:
+                    past, scored = fill_past(past), (~future.isnan()).flatten(2).any(-1)
                 pred, members = self.engine.predict_members(method, past, times)
                 statistics = self._statistics(names, pred, future, times, members)
                 if members is not None:
                     ranks = ranks + rank_histogram(members, future)
-                totals.update(statistics)
-                sequences.write(indices, statistics)
+                totals.update(statistics, scored)
+                sequences.write(indices, statistics, scored)
                 samples.take(indices, past, future, pred)
                 values.look(pred, future)
                 if number in checked and self.data_range is not None:
                     worst.append(
                         check_against_skimage(
-                            pred, future, data_range=self.data_range, sample=CHECKED_FRAMES, seed=number
+                            *_whole(pred, future, incomplete=self.dataset.incomplete),
+                            data_range=self.data_range,
+                            sample=CHECKED_FRAMES,
+                            seed=number,
                         )
                     )
-            outside = values.check()
+            seen = values.check()
             state = self.engine.sum(totals.state())
             scores = totals.load(state).compute()
-            missing |= self._hidden(names, outside)
+            missing |= self._hidden(names, seen.outside)
             scores = {name: score for name, score in scores.items() if name not in missing}
             _refuse_nan(scores)
             sequences.leave_out(set(names) & set(missing))
@@ -141,10 +151,11 @@ class Scorer:
             samples.save(folder)
         return Scores(
             metrics=scores,
-            clips=int(state[-1, 0]),
+            clips=seen.clips,
             unavailable=missing,
             rank_histogram=self._summed(ranks),
-            outside=outside,
+            outside=seen.outside,
+            missing=seen.missing if self.dataset.incomplete else None,
             skimage_difference=max(worst, default=None),
             seconds=time.monotonic() - started,
         )
@@ -158,6 +169,12 @@ class Scorer:
             "training data, and it would clip them"
         )
         return {name: reason for name in names if get_metric(name).clips}
+
+    def _incomplete(self, names: Sequence[str]) -> dict[str, str]:
+        """Metrics that need every cell of a frame, with the reason, where the data lack values."""
+        reason = "the data lack values, and it needs every cell of a frame"
+        needy = [name for name in names if not get_metric(name).leaves_out_missing]
+        return dict.fromkeys(needy, reason) if self.dataset.incomplete else {}
 
     def _statistics(
         self, names: Sequence[str], pred: Tensor, future: Tensor, times: Tensor | None, members: Tensor | None
@@ -202,35 +219,52 @@ def _refuse_nan(scores: Mapping[str, Score]) -> None:
         raise NotFiniteError(f"{', '.join(wrong)} of the test split {'is' if len(wrong) == 1 else 'are'} NaN")
 
 
+def _whole(pred: Tensor, true: Tensor, *, incomplete: bool) -> tuple[Tensor, Tensor]:
+    """Return the pair of frames, both 0 where the truth is missing."""
+    if not incomplete:
+        return pred, true
+    return pred.where(~true.isnan(), 0.0), true.nan_to_num(0.0)
+
+
+class _Seen(NamedTuple):
+    """Clips of a pass, and the shares of true values that are missing, and of the others outside the data range."""
+
+    clips: int
+    missing: float
+    outside: float
+
+
 class _Values:
     """What all values of a pass say about it: clips that are not finite, true values outside the data range."""
 
-    def __init__(self, data_range: float | None, engine: Engine) -> None:
-        self._range, self._engine = data_range, engine
-        self._counts = torch.zeros(5, dtype=torch.float64, device=engine.device)
-        """Clips, those whose prediction and whose truth are not finite, true values, those outside the range."""
+    def __init__(self, data_range: float | None, engine: Engine, *, incomplete: bool) -> None:
+        self._range, self._engine, self._incomplete = data_range, engine, incomplete
+        self._counts = torch.zeros(6, dtype=torch.float64, device=engine.device)
+        """Clips, those whose prediction and whose truth are not finite, true values, those outside the range, those
+        that are missing."""
 
     def look(self, pred: Tensor, true: Tensor) -> None:
         """Count one batch."""
-        bad = [(~x.isfinite()).flatten(1).any(1).sum() for x in (pred, true)]
+        missing = true.isnan() if self._incomplete else torch.zeros((), dtype=torch.bool, device=true.device)
+        bad = [(~x).flatten(1).any(1).sum() for x in (pred.isfinite(), true.isfinite() | missing)]
         outside = torch.zeros((), device=true.device)
         if self._range is not None:
             slack = ROUNDING * self._range
             outside = ((true < -slack) | (true > self._range + slack)).sum()
-        counts = [len(pred), *bad, true.numel(), outside]
+        counts = [len(pred), *bad, true.numel(), outside, missing.sum()]
         self._counts += torch.stack([torch.as_tensor(count, device=self._counts.device) for count in counts])
 
-    def check(self) -> float:
-        """Share of true values outside the data range, over all processes.
+    def check(self) -> _Seen:
+        """What was seen, over all processes.
 
         Raises:
             NotFiniteError: a clip of some process is not finite.
         """
-        clips, bad_pred, bad_true, seen, outside = self._engine.sum(self._counts).tolist()
+        clips, bad_pred, bad_true, values, outside, missing = self._engine.sum(self._counts).tolist()
         for what, bad in (("true frames", bad_true), ("prediction", bad_pred)):
             if bad:
                 raise NotFiniteError(f"the {what} of {bad:.0f} of {clips:.0f} test clips hold NaN or infinite values")
-        return float(outside / seen) if seen else 0.0
+        return _Seen(round(clips), missing / max(values, 1), outside / max(values - missing, 1))
 
 
 class _Samples:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from torch import Tensor
 
 from stbench.data.dataset import Indices
@@ -34,7 +35,7 @@ class SequenceWriter:
 
     Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric whose
     score is finished from other statistics also has columns ``metric.part``, whose means give its score over any
-    frames.
+    frames. In data that lack values, a frame without any true value is NaN in all columns and enters no mean.
     """
 
     def __init__(self, folder: RunFolder | None, metrics: Sequence[str], engine: Engine) -> None:
@@ -54,11 +55,16 @@ class SequenceWriter:
             self._writer = pq.ParquetWriter(self._part(self.engine.rank), self.schema)
         return self
 
-    def write(self, indices: Indices, statistics: Mapping[str, Sequence[Tensor]]) -> None:
-        """Add a batch: clip numbers (B,) and the statistics of every metric, (B, T) per part."""
+    def write(self, indices: Indices, statistics: Mapping[str, Sequence[Tensor]], scored: Tensor | None = None) -> None:
+        """Add a batch: clip numbers (B,) and the statistics of every metric, (B, T) per part.
+
+        ``scored``: (B, T) bool, False for frames without any true value, all of whose numbers become NaN.
+        """
         if self._writer is None:
             return
         lead_times = next(iter(statistics.values()))[0].shape[1]
+        if scored is not None:
+            statistics = {n: [x.where(scored, torch.nan) for x in parts] for n, parts in statistics.items()}
         values = {name: [finish_frames(name, parts)] for name, parts in statistics.items()}
         for name in values:
             if get_metric(name).reduction == "parts":

@@ -44,14 +44,19 @@ class MetricAccumulator:
         rows = sum(len(metric.parts) for metric in self.metrics)
         self._state = torch.zeros(rows + len(self.metrics) + 1, t_out, dtype=torch.float64, device=device)
 
-    def update(self, statistics: Mapping[str, Sequence[Tensor]]) -> None:
-        """Add a batch: the statistics of every metric, (B, T) per part (:func:`stbench.metrics.frame_statistics`)."""
-        parts = [part.double().sum(0) for name in self.names for part in statistics[name]]
-        undefined = [
-            metric.finish([p.double() for p in statistics[metric.name]]).isnan().sum(0) for metric in self.metrics
-        ]
+    def update(self, statistics: Mapping[str, Sequence[Tensor]], scored: Tensor | None = None) -> None:
+        """Add a batch: the statistics of every metric, (B, T) per part (:func:`stbench.metrics.frame_statistics`).
+
+        ``scored``: (B, T) bool, False for frames that are left out because they have no true value at all.
+        """
+        taken = [[part.double() for part in statistics[name]] for name in self.names]
+        if scored is not None:
+            taken = [[part.where(scored, 0.0) for part in parts] for parts in taken]
+        parts = [part.sum(0) for own in taken for part in own]
+        undefined = [metric.finish(own).isnan() for metric, own in zip(self.metrics, taken, strict=True)]
+        undefined = [frames.sum(0) if scored is None else (frames & scored).sum(0) for frames in undefined]
         batch = len(statistics[self.names[0]][0]) if self.names else 0
-        count = torch.full((self.t_out,), batch)
+        count = torch.full((self.t_out,), batch) if scored is None else scored.sum(0)
         self._state += torch.stack([row.to(self._state) for row in (*parts, *undefined, count)])
 
     def merge(self, other: MetricAccumulator) -> None:
@@ -78,11 +83,11 @@ class MetricAccumulator:
         """Return the total and per-lead-time score of each metric.
 
         Raises:
-            UserError: no frame was scored.
+            UserError: no frame was scored. A lead time without a scored frame is NaN.
         """
         state = self._state.cpu()
         counts = state[-1]
-        if not bool((counts > 0).all()):
+        if not bool(counts.sum() > 0):
             raise UserError("No frame was scored: the split has no clips.")
         undefined = state[-1 - len(self.metrics) : -1].sum(1)
         scores, row = {}, 0

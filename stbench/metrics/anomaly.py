@@ -32,8 +32,11 @@ def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _is_known(frames: Frames) -> Tensor:
-    """Return which channels of a frame have a climatology in every cell, (B, T, C) bool."""
-    return frames.normals.isfinite().all(-1).all(-1)
+    """Return which channels of a frame have a climatology in every cell with a true value, (B, T, C) bool."""
+    is_known = frames.normals.isfinite()
+    if frames.known is not None:
+        is_known = is_known | ~frames.known
+    return is_known.all(-1).all(-1)
 
 
 def _of_each_field(frames: Frames) -> tuple[Tensor, ...]:

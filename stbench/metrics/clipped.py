@@ -28,6 +28,8 @@ def _snr(frames: Frames) -> Tensor:
 class PooledPsnr(Metric):
     """PSNR of the mean squared error of all frames, for data on which single frames can be perfect."""
 
+    leaves_out_missing: bool = True
+
     @property
     def reduction(self) -> Reduction:
         """The score of the mean of a statistic that is not the score of a frame."""

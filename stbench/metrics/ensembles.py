@@ -47,9 +47,11 @@ def crps(members_Mx: Tensor, true_x: Tensor, *, fair: bool) -> Tensor:
 def rank_histogram(members_Mx: Tensor, true_x: Tensor) -> Tensor:
     """Count the cells with k members below the truth, k = 0 … M: (M+1,) int64; flat for a calibrated ensemble.
 
-    A member equal to the truth is not below it: if ties are common (no rain), the histogram is skewed to 0.
+    Cells without a true value do not count. A member equal to the truth is not below it: if ties are common (no rain),
+    the histogram is skewed to 0.
     """
-    return (members_Mx < true_x).sum(0).flatten().bincount(minlength=len(members_Mx) + 1)
+    known = ~true_x.isnan()
+    return (members_Mx < true_x).sum(0)[known].bincount(minlength=len(members_Mx) + 1)
 
 
 def _crps(frames: Frames, *, fair: bool) -> Tensor:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MeanOfFrames(Metric):
-    """Mean over frames of a value computed from shared statistics."""
+    """Mean over frames of a value computed from shared statistics; the value must leave out missing cells."""
 
+    leaves_out_missing: bool = True
     value: Callable[[Frames], Tensor]
 
     def statistics(self, frames: Frames) -> Tensor:

@@ -67,9 +67,17 @@ class Frames:
         self._row_weights, self._row_areas = row_weights, row_areas
         self._normals = normals
         self.members: Tensor = self.pred_BTCHW[None] if members is None else members
-        found = shared_statistics(shared, pred_BTCHW.flatten(0, 1), true_BTCHW.flatten(0, 1), data_range)
-        self.shared: Mapping[str, Tensor] = {name: x.view(pred_BTCHW.shape[:2]) for name, x in found.items()}
-        """Shared statistics of each frame, (B, T) float64."""
+        self.shared: Mapping[str, Tensor] = self._shared(shared)
+        """Shared statistics of each frame, (B, T) float64; sums over known cells are scaled to the whole frame."""
+
+    def _shared(self, names: Collection[str]) -> dict[str, Tensor]:
+        size = self.pred_BTCHW.shape[:2]
+        pred, true = (self.over_known(x).flatten(0, 1) for x in (self.pred_BTCHW, self.true_BTCHW))
+        found = {name: x.view(size) for name, x in shared_statistics(names, pred, true, self.data_range).items()}
+        if self.known is None or not found:
+            return found
+        whole = self.pixels / self.known.sum((2, 3, 4)).double()  # infinite without a known cell: 0 · inf is NaN
+        return {name: x * whole for name, x in found.items()}
 
     @property
     def peak(self) -> float:
@@ -130,11 +138,12 @@ class Frames:
             return self.physical[0][None]
         return self.scaling.to_physical(self.members)
 
-    def mean_over_known(self, values_BTCHW: Tensor) -> Tensor:
-        """Mean of each frame over the cells with a true value, (B, T); NaN where there is none."""
+    def mean_over_known(self, values_BTCHW: Tensor, weights_H: Tensor | None = None) -> Tensor:
+        """Mean of each frame over the cells with a true value, (B, T), rows weighted; NaN where there is none."""
         if self.known is None:
-            return values_BTCHW.mean((2, 3, 4))
-        return self.over_known(values_BTCHW).sum((2, 3, 4)) / self.known.sum((2, 3, 4))
+            return (values_BTCHW if weights_H is None else values_BTCHW * weights_H[:, None]).mean((2, 3, 4))
+        weights = self.known.double() * (1 if weights_H is None else weights_H[:, None])
+        return (self.over_known(values_BTCHW) * weights).sum((2, 3, 4)) / weights.sum((2, 3, 4))
 
     def over_known(self, values_BTCHW: Tensor) -> Tensor:
         """The values where the truth is known, 0 elsewhere."""
@@ -211,8 +220,8 @@ def frame_statistics(
         members: (M, B, T, C, H, W) of an ensemble in the space of ``pred_BTCHW``; None for one prediction.
 
     Returns:
-        By name, one (B, T) float64 tensor for each part of the metric, on the frames' device. A frame with a NaN scores
-        NaN; other frames are unaffected.
+        By name, one (B, T) float64 tensor for each part of the metric, on the frames' device. A predicted frame with a
+        NaN scores NaN; other frames are unaffected. A true NaN is a missing cell: metrics that can, leave it out.
 
     Raises:
         UserError: a metric is unknown, shapes differ, the data range or weights are missing, frames are too small for a

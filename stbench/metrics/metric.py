@@ -52,6 +52,8 @@ class Metric(ABC):
         clips: whether true frames are clipped to [0, R] too. On a split whose true values leave that range such a
             metric would hide errors, so it is left out of the scores (:mod:`stbench.evaluate.score`).
         beside: metrics that are always measured with this one.
+        leaves_out_missing: whether it leaves out cells whose true value is NaN (``frames.known``). Other metrics are
+            not measured on data that lack values.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Metric(ABC):
     parts: tuple[str, ...] = ("value",)
     clips: bool = False
     beside: tuple[str, ...] = ()
+    leaves_out_missing: bool = False
     by_lead_time: bool = False
     argument: str = ""
 

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stbench.metrics.errors import MeanOfFrames, RootOfMean
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
 _BY_LATITUDE = "with rows weighted by the cosine of their latitude (weights of mean 1)"
-
-
-def _mean(values_BTCHW: Tensor) -> Tensor:
-    return values_BTCHW.mean((2, 3, 4))
-
-
-def _by_row(values_BTCHW: Tensor, weights_H: Tensor) -> Tensor:
-    return _mean(values_BTCHW * weights_H[:, None])
 
 
 MSE_PHYSICAL = MeanOfFrames(
@@ -26,35 +12,35 @@ MSE_PHYSICAL = MeanOfFrames(
     formula="mean of (ŷ−y)² over C, H, W in physical units; mean of frames",
     unit="physical²",
     needs=frozenset({"physical"}),
-    value=lambda frames: _mean(frames.physical_error.square()),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.square()),
 )
 MAE_PHYSICAL = MeanOfFrames(
     name="mae_physical",
     formula="mean of |ŷ−y| over C, H, W in physical units; mean of frames",
     unit="physical",
     needs=frozenset({"physical"}),
-    value=lambda frames: _mean(frames.physical_error.abs()),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.abs()),
 )
 RMSE_PHYSICAL = RootOfMean(
     name="rmse_physical",
     formula="root of the mean of (ŷ−y)² over C, H, W and frames in physical units",
     unit="physical",
     needs=frozenset({"physical"}),
-    value=lambda frames: _mean(frames.physical_error.square()).sqrt(),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.square()).sqrt(),
 )
 MAE_LATITUDE = MeanOfFrames(
     name="mae_latitude",
     formula=f"mae_physical {_BY_LATITUDE}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_row(frames.physical_error.abs(), frames.row_weights),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.abs(), frames.row_weights),
 )
 RMSE_LATITUDE = RootOfMean(
     name="rmse_latitude",
     formula=f"rmse_physical {_BY_LATITUDE}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_row(frames.physical_error.square(), frames.row_weights).sqrt(),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.square(), frames.row_weights).sqrt(),
 )
 
 
@@ -65,14 +51,14 @@ MAE_AREA = MeanOfFrames(
     formula=f"mae_physical {_AREAS}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_row(frames.physical_error.abs(), frames.row_areas),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.abs(), frames.row_areas),
 )
 RMSE_AREA = RootOfMean(
     name="rmse_area",
     formula=f"rmse_physical {_AREAS}",
     unit="physical",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_row(frames.physical_error.square(), frames.row_areas).sqrt(),
+    value=lambda frames: frames.mean_over_known(frames.physical_error.square(), frames.row_areas).sqrt(),
 )
 BIAS_PHYSICAL = MeanOfFrames(
     name="bias_physical",
@@ -80,7 +66,7 @@ BIAS_PHYSICAL = MeanOfFrames(
     unit="physical",
     best=0.0,
     needs=frozenset({"physical"}),
-    value=lambda frames: _mean(frames.physical_error),
+    value=lambda frames: frames.mean_over_known(frames.physical_error),
 )
 BIAS_AREA = MeanOfFrames(
     name="bias_area",
@@ -88,5 +74,5 @@ BIAS_AREA = MeanOfFrames(
     unit="physical",
     best=0.0,
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: _by_row(frames.physical_error, frames.row_areas),
+    value=lambda frames: frames.mean_over_known(frames.physical_error, frames.row_areas),
 )

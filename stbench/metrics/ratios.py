@@ -34,6 +34,7 @@ def ratio(above: Any, below: Any) -> Any:
 class FromSums(Metric):
     """A score of summed statistics: ``measure`` returns them for each frame, ``score`` uses their means."""
 
+    leaves_out_missing: bool = True
     measure: Callable[[Frames], tuple[Tensor, ...]]
     score: Callable[..., Any] = ratio
 
@@ -53,6 +54,7 @@ class AboveThreshold(Metric):
     ``setting`` names the key of the evaluation that states it; the name of a column ends in ``@`` and the value.
     """
 
+    leaves_out_missing: bool = True
     argument: str = "THRESHOLD"
     setting: str = "thresholds"
     threshold: float = float("nan")

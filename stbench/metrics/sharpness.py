@@ -1,4 +1,4 @@
-"""Sharpness from gradients of predicted and true frames. Axes: B, T, C, H, W."""
+"""Sharpness from gradients of predicted and true frames, which need every cell. Axes: B, T, C, H, W."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ GDL = MeanOfFrames(
     formula="mean of ||∂y| − |∂ŷ|| over C, H, W, forward differences, both directions added (α = 1); mean of frames",
     unit="model",
     reference=_REFERENCE,
+    leaves_out_missing=False,
     value=_gdl,
 )
 SHARPNESS_RATIO = FromSums(
@@ -60,6 +61,7 @@ SHARPNESS_RATIO = FromSums(
     unit="",
     best=1.0,
     reference=_REFERENCE,
+    leaves_out_missing=False,
     parts=("predicted", "observed"),
     measure=_strength,
     score=ratio,
@@ -70,6 +72,7 @@ SHARPNESS_DIFF = MeanOfFrames(
     unit="dB",
     lower_is_better=False,
     reference=_REFERENCE,
+    leaves_out_missing=False,
     needs=frozenset({"data_range"}),
     value=_sharpness_difference,
 )

@@ -11,7 +11,9 @@ WINDOW = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity(MeanOfFrames):
-    """A mean over windows, of which a frame must hold at least one."""
+    """A mean over windows, of which a frame must hold at least one; a missing cell would spoil all that hold it."""
+
+    leaves_out_missing: bool = False
 
     def unavailable(self, frame: tuple[int, int, int]) -> str | None:
         """Frames smaller than the window."""

@@ -4,6 +4,7 @@ from stbench.nn.chain import ConvActivation, ConvChain, convolve_chain, run_chai
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec
 from stbench.nn.lookup import METHODS, create_method, list_methods, variant_settings
 from stbench.nn.method import EncoderConfig, Method, MethodConfig, Paper, Progress, Times
+from stbench.nn.missing import Known, mean_absolute_error, mean_squared_error
 from stbench.nn.names import split_name
 from stbench.nn.padding import check_divisible
 from stbench.nn.parallel import ParallelForecaster
@@ -21,6 +22,7 @@ __all__ = [
     "ConvActivation",
     "ConvChain",
     "EncoderConfig",
+    "Known",
     "Method",
     "MethodConfig",
     "Paper",
@@ -43,6 +45,8 @@ __all__ = [
     "downsampling",
     "feed_mask",
     "list_methods",
+    "mean_absolute_error",
+    "mean_squared_error",
     "prediction_mask",
     "protocol_layers",
     "recompute",

@@ -14,6 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from stbench.errors import UserError, is_out_of_memory
+from stbench.nn.missing import Known, mean_squared_error
 from stbench.nn.padding import IndivisibleError, is_too_large, mirror, next_shape
 from stbench.nn.public import PublicLayout
 from stbench.schema import Benchmark, ClipShape, Record
@@ -33,6 +34,7 @@ class Progress:
         generator: CPU generator for all random draws of a method; None means torch's default one. All processes of a
             run have the same one.
         rank, world_size: which share of a global batch this process has.
+        known: cells of the clip, past and future, that have a value; None where all have one.
     """
 
     step: int = 0
@@ -42,6 +44,11 @@ class Progress:
     generator: torch.Generator | None = None
     rank: int = 0
     world_size: int = 1
+    known: Known | None = None
+
+    def known_from(self, start: int) -> Known | None:
+        """Return the known cells of a clip from frame ``start`` on; None where all have a value."""
+        return None if self.known is None else self.known.frames(start)
 
     def rand(self, batch: int, *sizes: int) -> Tensor:
         """Draw uniform numbers (batch, *sizes) for the samples of this process.
@@ -112,6 +119,12 @@ class Method(nn.Module):
     benchmark, the origin of each value says that none were published for it.
     """
 
+    leaves_out_missing: ClassVar[bool] = True
+    """Whether losses leave out cells without a value (``progress.known``), and a fit those that are NaN.
+
+    A subclass with its own ``training_losses``, ``fit`` or ``fit_at`` declares it again, or is refused on such data.
+    Inputs never hold NaN: the harness fills them (:mod:`stbench.nn.missing`).
+    """
     pads_frames: ClassVar[bool] = False
     """Whether it goes through :meth:`pad` and :meth:`crop`, so that frames need not divide; forecasters do."""
 
@@ -144,7 +157,7 @@ class Method(nn.Module):
     def fit(self, clips: Iterable[Tensor]) -> None:
         """Fit to training clips (B, T, C, H, W), read once; called only for methods without trained parameters.
 
-        Store results in buffers, which are saved with the weights.
+        Store results in buffers, which are saved with the weights. Cells without a value are NaN.
         """
 
     def fit_at(self, batches: Iterable[tuple[Tensor, Times | None]]) -> None:
@@ -226,9 +239,9 @@ class Method(nn.Module):
         """
         return None
 
-    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:  # noqa: ARG002
+    def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
         """Return named scalar loss terms, with the total under ``"loss"``; by default the MSE of the prediction."""
-        mse = nn.functional.mse_loss(self(past), future)
+        mse = mean_squared_error(self(past), future, progress.known_from(self.shape.t_in))
         return {"loss": mse, "mse": mse}
 
     @classmethod

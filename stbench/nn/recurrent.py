@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from stbench.errors import UserError
 from stbench.nn.method import Method, Progress
+from stbench.nn.missing import Known, mean_squared_error
 from stbench.nn.recompute import recompute
 from stbench.nn.sampling import prediction_mask
 from stbench.schema import ClipShape
@@ -28,6 +29,7 @@ class RecurrentForecaster(Method):
     """
 
     pads_frames = True
+    leaves_out_missing = True
 
     def __init__(self, shape: ClipShape, config: Any) -> None:
         super().__init__(shape, config)
@@ -113,11 +115,15 @@ class RecurrentForecaster(Method):
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
         """Return :meth:`rollout_losses` with the mask from :meth:`draw_feed`."""
         clip = torch.cat([past, future], dim=1)
-        return self.rollout_losses(clip, self.draw_feed(clip.shape[0], progress))
+        feed, known = self.draw_feed(clip.shape[0], progress), progress.known_from(1)
+        return self.rollout_losses(clip, feed) if known is None else self.rollout_losses(clip, feed, known)
 
-    def rollout_losses(self, clip: Tensor, feed_true: Tensor) -> dict[str, Tensor]:
-        """Return the MSE of all emissions against the frames that they predict; arguments as in :meth:`rollout`."""
-        mse = nn.functional.mse_loss(self.rollout(clip, feed_true), clip[:, 1:])
+    def rollout_losses(self, clip: Tensor, feed_true: Tensor, known: Known | None = None) -> dict[str, Tensor]:
+        """Return the MSE of all emissions against the frames that they predict; arguments as in :meth:`rollout`.
+
+        ``known``: cells of the frames after the first that have a value; None where all have one.
+        """
+        mse = mean_squared_error(self.rollout(clip, feed_true), clip[:, 1:], known)
         return {"loss": mse, "mse": mse}
 
     def _checked_feed(self, clip: Tensor, feed_true: Tensor) -> Tensor:

@@ -89,6 +89,7 @@ class RunResult(Record):
     prediction over the whole horizon; None if they cannot be counted. ``test_overlap``: scored test sequences share
     frames only with neighbours fewer than this number of places away; 1 means that they share none.
     ``clipped_truth``: share of true test values outside [0, data_range]. ``world_size``: processes that trained it.
+    ``missing_truth``: share of true test values that are missing and left out; None where the data lack none.
     ``padded_to``: (height, width) of the mirrored frames that the method computed on; None for the data's own.
     """
 
@@ -104,6 +105,7 @@ class RunResult(Record):
     test_overlap: PositiveInt = 1
     unavailable: dict[str, str] = {}
     clipped_truth: float = 0.0
+    missing_truth: float | None = None
     world_size: PositiveInt = 1
     validation_mse_frame: float | None = None
     best_epoch: int | None = None

@@ -20,6 +20,7 @@ from stbench.evaluate.overlap import overlap
 from stbench.evaluate.score import NotFiniteError, Scorer, Scores, parameter_count
 from stbench.events import RunListener, SweepListener
 from stbench.nn import METHODS, Method
+from stbench.nn.missing import why_not_missing
 from stbench.schema import Failure, RunResult, RunSpec
 from stbench.schema.folder import RunFolder, write_text
 from stbench.sweep.environment import describe_environment, source_hash
@@ -29,6 +30,10 @@ from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
 from stbench.train.loop import DivergedError, Trainer
 from stbench.train.seeding import derive
+
+
+class UnsupportedError(RuntimeError):
+    """A method cannot be trained on these data; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ class Run:
     def finish(self, listener: RunListener, stop: StopRequest) -> RunResult:
         """Train, score and return the result; exceptions are not caught."""
         method = self.build()
+        reason = why_not_missing(type(method)) if self.dataset.incomplete else None
+        if reason is not None:
+            raise UnsupportedError(reason)
         state = self._train(method, listener, stop)
         listener.on_evaluate()
         scorer = self.scorer()
@@ -167,6 +175,7 @@ class Run:
                 batch_size=self.spec.training.batch_size,
                 world_size=self.engine.world_size,
             ),
+            incomplete=self.dataset.incomplete,
             macs_per_step=None if self._macs is None else TRAINING_FACTOR * self._macs * self.spec.training.batch_size,
         )
         return trainer.run()
@@ -251,6 +260,7 @@ class Run:
             test_overlap=overlap(test, evenly_spaced(len(test), self.spec.evaluation.test_clips)),
             unavailable=scores.unavailable,
             clipped_truth=scores.outside,
+            missing_truth=scores.missing,
             padded_to=None if method.net_shape == method.shape else (method.net_shape.height, method.net_shape.width),
             parameters=parameter_count(method),
             macs=self._macs,
@@ -266,6 +276,8 @@ def describe_failure(error: Exception) -> Failure:
     text = f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, DivergedError | NotFiniteError):
         return Failure(kind="diverged", reason=str(error))
+    if isinstance(error, UnsupportedError):
+        return Failure(kind="unsupported", reason=str(error))
     if is_out_of_memory(error):
         return Failure(kind="out_of_memory", reason=text)
     return Failure(kind="crashed", reason=text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.nn import Method, Progress, RecurrentForecaster, Times
+from stbench.nn import Known, Method, Progress, RecurrentForecaster, Times
+from stbench.nn.missing import fill_clip
 from stbench.train.heap import keep_large_blocks, release_unused
 from stbench.train.one_batch import act_as_one
 
@@ -133,8 +135,11 @@ class Engine:
         if self.device.type == "cpu":
             release_unused()
 
-    def wrap(self, method: Method, optimizer: torch.optim.Optimizer) -> TrainingModule:
-        """Set up a method for training: autocast, data-parallel gradients, accumulation."""
+    def wrap(self, method: Method, optimizer: torch.optim.Optimizer, *, incomplete: bool = False) -> TrainingModule:
+        """Set up a method for training: autocast, data-parallel gradients, accumulation.
+
+        ``incomplete``: clips may be NaN where nothing was measured.
+        """
         self.release_unused()
         if self.world_size > 1:
             act_as_one(method)
@@ -142,7 +147,7 @@ class Engine:
         module.mark_forward_method("training_losses")
         if isinstance(method, RecurrentForecaster):
             method.register_rollout_hook(self.release_unused)
-        return TrainingModule(self, self._fabric, module, wrapped)
+        return TrainingModule(self, self._fabric, module, wrapped, incomplete=incomplete)
 
     @torch.inference_mode()
     def predict(self, method: Method, past: Tensor, times: Times | None = None) -> Tensor:
@@ -194,23 +199,32 @@ class Engine:
 class TrainingModule:
     """A method that is set up for training on an engine."""
 
-    def __init__(self, engine: Engine, fabric: Fabric, module: Any, optimizer: Any) -> None:
+    def __init__(self, engine: Engine, fabric: Fabric, module: Any, optimizer: Any, *, incomplete: bool) -> None:
         self._engine = engine
         self._fabric = fabric
         self._module = module
         self._optimizer = optimizer
+        self._incomplete = incomplete
 
     def step(self, clip: Tensor, progress: Progress, *, accumulate: int, clip_norm: float | None) -> dict[str, Tensor]:
         """Do one optimiser step on clips (B, T, C, H, W); return the detached loss terms, averaged over the batch."""
         terms: dict[str, Tensor] = {}
+        known = None
+        if self._incomplete:
+            known = Known.of(clip, self._engine.sum)
+            clip = fill_clip(clip, self._module.shape.t_in)
+        first = 0
         parts = clip.chunk(accumulate)
         for number, part in enumerate(parts):
             share = part.shape[0] / clip.shape[0]
             last = number == len(parts) - 1
             with self._fabric.no_backward_sync(self._module, enabled=not last):
                 self._engine.new_iteration()
+                if known is not None:
+                    progress = replace(progress, known=known.rows(first, first + len(part)))
                 losses = self._losses(part, progress)
                 self._fabric.backward(losses["loss"] * share)
+            first += len(part)
             for name, value in losses.items():
                 terms[name] = terms.get(name, torch.zeros_like(value)) + value.detach() * share
         if clip_norm is not None:

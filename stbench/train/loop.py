@@ -66,6 +66,7 @@ class Trainer:
         stop: request to save and stop.
         macs_per_step: multiply-adds of one optimiser step, for the history, or None.
         origin: what the run is made from; training resumes only from a resume point made from the same.
+        incomplete: whether clips may hold NaN where nothing was measured.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Trainer:
         stop: StopRequest,
         macs_per_step: int | None = None,
         origin: Origin | None = None,
+        incomplete: bool = False,
     ) -> None:
         self.method = method
         self.training = training
@@ -91,6 +93,7 @@ class Trainer:
         self.listener = listener
         self.stop = stop
         self.macs_per_step = macs_per_step
+        self.incomplete = incomplete
         self.origin = origin or Origin(batch_size=training.batch_size, world_size=engine.world_size)
         self.steps = self.train_loader.steps_per_epoch
         method.activation_checkpointing = training.activation_checkpointing
@@ -106,7 +109,7 @@ class Trainer:
                     "fast_conv=true: processes could choose different algorithms. Use one process, or leave it out."
                 )
             choose_convolutions(method, self.state.convolutions)
-        self.module = engine.wrap(method, self.optimizer)
+        self.module = engine.wrap(method, self.optimizer, incomplete=incomplete)
         self._saved_at = time.monotonic()
 
     def run(self) -> TrainState:
@@ -254,7 +257,7 @@ class Trainer:
         state = self.state
         started = time.monotonic()
         with self._selectable():
-            score = validation_mse(self.method, self.val_loader, self.engine)
+            score = validation_mse(self.method, self.val_loader, self.engine, incomplete=self.incomplete)
         if not math.isfinite(score):
             raise DivergedError(f"the validation MSE is {score} after epoch {state.epoch + 1}")
         seconds = self._mean_over_processes(state.epoch_seconds)

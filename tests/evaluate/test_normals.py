@@ -1,5 +1,6 @@
 """The climatology that anomalies are measured against: training frames alone, by hour and day of the year."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,26 @@ def test_mean_of_the_hour_within_30_days(date: str) -> None:
     found = Normals(splits(Hours()), 16).at(torch.tensor([[int(moment.astype("M8[s]").astype(int))]]))
     assert found.shape == (1, 1, 1, 2, 2)
     assert found.flatten().tolist() == pytest.approx([100 + hours[same].mean()] * 4, rel=1e-6)
+
+
+class SomeHours(Hours):
+    """The first cell is missing on odd days, the last one always."""
+
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        clips = super().clips(indices, epoch).clone()
+        clips[..., 0, 0][clips[..., 0, 0] // 24 % 2 == 1] = torch.nan
+        clips[..., 1, 1] = torch.nan
+        return clips
+
+
+def test_missing_cells_do_not_count() -> None:
+    moment = torch.tensor([[START + 3600]])
+    complete = Normals(splits(Hours()), 64).at(moment).flatten()
+    found = Normals(replace(splits(SomeHours()), incomplete=True), 64).at(moment).flatten()
+    even_days = np.arange(1, HOURS, 48)[:16]
+    assert float(found[0]) == pytest.approx(100 + even_days.mean(), rel=1e-6)
+    assert torch.equal(found[1:3], complete[1:3])
+    assert found[3].isnan()
 
 
 def test_a_time_that_training_never_saw_has_none() -> None:

@@ -1,6 +1,8 @@
 """One test pass: totals, per-sequence values, samples, and the second opinion, against brute force."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +11,11 @@ import torch
 from torch import Tensor
 
 from stbench.data import ClipLoader, Indices, Split, Splits
-from stbench.evaluate.score import SAMPLES, NotFiniteError, Scorer
+from stbench.evaluate.score import SAMPLES, NotFiniteError, Scorer, Scores
+from stbench.metrics import get_metric
 from stbench.nn import Method, MethodConfig
+from stbench.nn.missing import fill_past
+from stbench.report.analysis.compare import by_sequence, frame_statistics, total_of
 from stbench.schema import ClipShape, Evaluation, Scaling
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
@@ -223,3 +228,80 @@ def test_frames_too_small_for_a_metric_are_said() -> None:
     scores = scorer.score(LastPlus(shape, MethodConfig()))
     assert list(scores.metrics) == ["psnr", "psnr_pooled"]
     assert "at least 7×7" in scores.unavailable["ssim"]
+
+
+class Holes(Noise):
+    """Noise clips that lack a corner, scattered cells and, in clip 4, the whole last frame."""
+
+    def clips(self, indices: Indices, epoch: int) -> Tensor:
+        clips = super().clips(indices, epoch)
+        clips = clips.masked_fill(clips < 0.1, torch.nan)
+        clips[..., :2, :3] = torch.nan
+        for row in np.flatnonzero(indices == 4):
+            clips[row, -1] = torch.nan
+        return clips
+
+
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Scores]:
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    data = replace(noise_data(), test=Holes(), incomplete=True)
+    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=METRICS[:6]), 1.0, Engine("cpu"))
+    return folder, scorer.score(LastPlus(SHAPE, MethodConfig()), folder)
+
+
+def test_missing_cells_are_left_out_and_their_share_is_kept(holed: tuple[RunFolder, Scores]) -> None:
+    clips = Holes().clips(np.arange(CLIPS), 0)
+    pred = fill_past(clips[:, :2])[:, 1:2].double().numpy() + 0.1 * np.arange(1, 4)[None, :, None, None, None]
+    true = clips[:, 2:].double().numpy()
+    error = pred - true
+    scored = [(b, t) for b in range(CLIPS) for t in range(3) if (b, t) != (4, 2)]
+    frames = [np.nanmean(np.square(error[b, t])) for b, t in scored]
+    scores = holed[1]
+    assert scores.metrics["mse_pixel"].total == pytest.approx(np.mean(frames), rel=1e-6)
+    assert scores.metrics["mse_frame"].total == pytest.approx(72 * np.mean(frames), rel=1e-6)
+    assert scores.metrics["rmse_physical"].total == pytest.approx(100 * np.sqrt(np.mean(frames)), rel=1e-6)
+    assert scores.missing == pytest.approx(np.isnan(true).mean())
+    assert scores.unavailable["ssim"] == "the data lack values, and it needs every cell of a frame"
+    assert scores.clips == CLIPS
+    assert scores.skimage_difference < 1e-6
+
+
+def test_a_frame_without_truth_is_nan_in_the_file_and_leaves_the_paired_bootstrap_intact(
+    holed: tuple[RunFolder, Scores],
+) -> None:
+    folder, scores = holed
+    table = pd.read_parquet(folder.file("per_sequence.parquet"))
+    empty = table[table["mse_frame"].isna()]
+    assert empty[["sequence", "lead_time"]].to_numpy().tolist() == [[4, 3]]
+    spec = SimpleNamespace(shape=SHAPE)
+    for name in ("mse_frame", "rmse_physical", "psnr_pooled"):
+        contract = get_metric(name)
+        columns = [f"{name}.{part}" for part in contract.parts] if contract.reduction == "parts" else [name]
+        record = SimpleNamespace(
+            frame_values=lambda column: table[column].to_numpy().reshape(CLIPS, 3),
+            result=SimpleNamespace(missing_truth=scores.missing),
+            spec=spec,
+        )
+        values_JNT = frame_statistics(record, name)
+        assert values_JNT.shape == (len(columns) + 1, CLIPS, 3)
+        total = total_of(name, weighted=True)(by_sequence(values_JNT, name).mean(axis=1))
+        assert total == pytest.approx(scores.metrics[name].total, rel=1e-9)
+
+
+def test_nan_fails_the_pass_where_the_data_lack_nothing() -> None:
+    data = replace(noise_data(), test=Holes())
+    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=METRICS[:3]), 1.0, Engine("cpu"))
+    with pytest.raises(NotFiniteError, match="true frames of 11 of 11 test clips"):
+        scorer.score(LastPlus(SHAPE, MethodConfig()))
+
+
+def test_a_nan_prediction_fails_the_pass_on_incomplete_data_too() -> None:
+    class Broken(LastPlus):
+        def forward(self, past: Tensor) -> Tensor:
+            return super().forward(past).where(past[:, -1:] < 0.9, torch.nan)
+
+    data = replace(noise_data(), test=Holes(), incomplete=True)
+    scorer = Scorer(data, ClipLoader(data.test, 4, shuffle=False), Evaluation(metrics=METRICS[:3]), 1.0, Engine("cpu"))
+    with pytest.raises(NotFiniteError, match="the prediction of"):
+        scorer.score(Broken(SHAPE, MethodConfig()))

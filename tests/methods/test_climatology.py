@@ -141,3 +141,23 @@ def test_weights_keep_every_mean_at_another_horizon_too(groups: str, tmp_path: P
 def test_slots_must_divide_the_day(slots: int) -> None:
     with pytest.raises(UserError, match=f"slots = {slots}"):
         create_method("climatology", SHAPE, slots=slots)
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+def test_missing_cells_do_not_count(groups: str) -> None:
+    clips, dates = clips_of(CLIPS), stamps("2019-01-01", CLIPS)
+    clips = clips.masked_fill(clips < 0.3, torch.nan)
+    clips[..., 0, 0] = torch.nan
+    method = create_method("climatology", SHAPE, groups=groups)
+    half = CLIPS // 2
+    method.fit_at([(clips[:half], seconds(dates[:half])), (clips[half:], seconds(dates[half:]))])
+    frames = clips.double().flatten(0, 1).numpy()
+    everything = np.nanmean(frames[..., 1:, :], axis=0)
+    torch.testing.assert_close(method.means[0, :, 1:].double(), torch.from_numpy(everything))
+    assert method.means.isfinite().all()
+    rows = method.group(seconds(dates)).flatten().numpy()
+    for row in set(rows.tolist()):
+        own = frames[rows == row][:, :, 1]
+        known = ~np.isnan(own).all(axis=0)
+        expected = np.nanmean(own[:, known], axis=0)
+        np.testing.assert_allclose(method.means[row, :, 1].numpy()[known], expected, rtol=1e-5)

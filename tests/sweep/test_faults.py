@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from stbench.errors import MachineError, UserError
+from stbench.nn import METHODS
 from stbench.schema import RunSpec
 from stbench.settings import parse_override
 from stbench.sweep import execute as execute_module
@@ -158,3 +159,19 @@ def test_what_another_process_works_on_is_not_set_aside(specs: tuple[RunSpec, ..
     with place.folder(specs[0]).locked():
         set_aside(specs, place.root)
     assert [place.folder(spec).is_complete for spec in specs] == [True, False]
+
+
+def test_a_method_that_cannot_leave_out_missing_cells_is_a_failed_run(
+    specs: tuple[RunSpec, ...], place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = execute_module.splits_of
+    monkeypatch.setattr(
+        "stbench.sweep.sweep.splits_of", lambda *args: replace(real(*args), incomplete=True), raising=False
+    )
+    plugin = METHODS.get(specs[0].plugin)
+    monkeypatch.setattr(plugin, "leaves_out_missing", False)
+    (ended, *_) = sweep(specs[:1], place)
+    assert ended.outcome == "failed"
+    failure = place.folder(specs[0]).result().failure
+    assert failure is not None
+    assert (failure.kind, failure.reason) == ("unsupported", "Persistence cannot leave out missing cells")

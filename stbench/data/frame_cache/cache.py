@@ -38,6 +38,7 @@ class CachedRecording(Record):
         length: number of its frames.
         calendar: of its times.
         filled: how many of its values were filled in.
+        missing: how many of its values are missing, before frames are resized; they are NaN.
         sums: CRC-32 of its part of each file.
     """
 
@@ -46,6 +47,7 @@ class CachedRecording(Record):
     length: int
     calendar: str = STANDARD
     filled: int = 0
+    missing: int = 0
     sums: tuple[int, ...] = ()
 
 

@@ -34,7 +34,7 @@ from stbench.data.frame_cache.cache import (
     is_intact,
 )
 from stbench.data.frame_cache.content import content_hash, stamp
-from stbench.data.frame_cache.missing import filled_in
+from stbench.data.frame_cache.missing import Fill, filled_in, refused
 from stbench.data.frame_cache.resize import FrameSize, fit_frames
 from stbench.data.frame_cache.statistics import frame_statistics
 from stbench.errors import UserError
@@ -60,7 +60,7 @@ def decode_once(
     size: FrameSize,
     *,
     keep: Keep = everything,
-    fill: float | None = None,
+    fill: Fill = None,
     on_decoded: OnDecoded = lambda _done, _total: None,
 ) -> FrameCache:
     """Return the decoded frames of these recordings; decode them now unless they were before.
@@ -70,7 +70,7 @@ def decode_once(
         recordings: what to decode.
         size: what frames are brought to.
         keep: which frames of a recording are kept (every third, say).
-        fill: what stands in for missing values; None refuses data that lack any.
+        fill: what stands in for missing values; "leave" keeps them as NaN, None refuses data that lack any.
         on_decoded: called with the number of recordings decoded so far and in all.
 
     Raises:
@@ -83,7 +83,7 @@ def decode_once(
         raise UserError(f"{error.filename} cannot be read: {error.strerror or error}. Fetch it again.") from error
     folder = cache_dir() / f"{name}-{_key(source, recordings, size, keep, fill)}"
     if (folder / INDEX).is_file():
-        return FrameCache(folder)
+        return _checked(FrameCache(folder), recordings, size, fill)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(_beside(folder, "lock")):
@@ -95,7 +95,16 @@ def decode_once(
                 work.finish(folder, source)
     except OSError as error:
         raise _explained(error, folder) from error
-    return FrameCache(folder)
+    return _checked(FrameCache(folder), recordings, size, fill)
+
+
+def _checked(cache: FrameCache, recordings: Sequence[Recording], size: FrameSize, fill: Fill) -> FrameCache:
+    """Return the cache unless it lacks values that must be there; complete frames are the same under both rules."""
+    if fill is None:
+        for recording, cached in zip(recordings, cache.index.recordings, strict=True):
+            if cached.missing:
+                raise refused(recording, size)
+    return cache
 
 
 def _beside(folder: Path, suffix: str) -> Path:
@@ -109,9 +118,10 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _key(source: str, recordings: Sequence[Recording], size: FrameSize, keep: Keep, fill: float | None) -> str:
+def _key(source: str, recordings: Sequence[Recording], size: FrameSize, keep: Keep, fill: Fill) -> str:
     """Name the frames by what they follow from: the files' content, their sizes, and the options."""
-    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()} {fill} {source}".encode())
+    said = None if fill == "leave" else fill
+    digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()} {said} {source}".encode())
     for path in _sources(recordings):
         digest.update(f"{path.stat().st_size}\n".encode())
     for recording in recordings:
@@ -140,7 +150,7 @@ class _Work:
         recordings: Sequence[Recording],
         size: FrameSize,
         keep: Keep,
-        fill: float | None,
+        fill: Fill,
         on_decoded: OnDecoded,
     ) -> None:
         self.folder = folder
@@ -255,7 +265,8 @@ class _Work:
             first=first,
             length=length,
             calendar=recording.calendar,
-            filled=filled,
+            filled=0 if self.fill == "leave" else filled,
+            missing=filled if self.fill == "leave" else 0,
             sums=tuple(sums.values()),
         )
 

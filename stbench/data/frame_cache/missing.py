@@ -1,14 +1,18 @@
-"""Cells without a value: NaN, infinity and the fill values that files use. They are refused, or filled in on demand.
+"""Cells without a value: NaN, infinity and the fill values that files use. They stay NaN, are filled in, or refused.
 
 Axes: T time, H height, W width, C channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from stbench.data.formats.recording import Frames, Recording
+from stbench.data.frame_cache.cache import CachedRecording
 from stbench.data.frame_cache.resize import FrameSize, middle
 from stbench.errors import UserError
 
@@ -25,8 +29,12 @@ FILLS = np.array(
 """Values that stand for "nothing measured" where no attribute says so; they count only far from all other values."""
 
 
-def filled_in(frames_THWC: Frames, size: FrameSize, recording: Recording, fill: float | None) -> tuple[Frames, int]:
-    """Return frames without a missing value, and how many of them were filled in; what a crop cuts off is left aside.
+Fill = float | Literal["leave"] | None
+"""What becomes of a missing value: a number in its place, NaN, or a refusal."""
+
+
+def filled_in(frames_THWC: Frames, size: FrameSize, recording: Recording, fill: Fill) -> tuple[Frames, int]:
+    """Return frames whose missing values are filled in or NaN, and how many they are; a crop is made first.
 
     Raises:
         UserError: values are missing and ``fill`` is None.
@@ -37,8 +45,9 @@ def filled_in(frames_THWC: Frames, size: FrameSize, recording: Recording, fill: 
     if missing is None:
         return frames_THWC, 0
     if fill is None:
-        raise _refused(recording, size)
-    return np.where(missing, np.asarray(fill, frames_THWC.dtype), frames_THWC), int(missing.sum())
+        raise refused(recording, size)
+    value = np.nan if fill == "leave" else fill
+    return np.where(missing, np.asarray(value, frames_THWC.dtype), frames_THWC), int(missing.sum())
 
 
 def missing_cells(frames_THWC: Frames) -> npt.NDArray[np.bool_] | None:
@@ -68,7 +77,18 @@ def _stands_apart(values: Frames, value: float) -> bool:
     return not rest.size or bool(np.abs(rest - value).min() > rest.max() - rest.min())
 
 
-def _refused(recording: Recording, size: FrameSize) -> UserError:
+def lacking(cached: Sequence[CachedRecording], recordings: Sequence[Recording]) -> str:
+    """Say which share of the values is missing and what is done about it; empty if none is."""
+    values = sum(recording.length * int(np.prod(recording.frame)) for recording in recordings)
+    filled, missing = (sum(getattr(one, name) for one in cached) for name in ("filled", "missing"))
+    if filled:
+        return f"{100 * filled / values:.3g} % of the values were missing and are filled in as asked"
+    if missing:
+        return f"{100 * missing / values:.3g} % of the values are missing and left out of losses and metrics"
+    return ""
+
+
+def refused(recording: Recording, size: FrameSize) -> UserError:
     """Read the whole recording to say which share of it is missing and where."""
     count = total = frames = position = 0
     first: int | None = None
@@ -91,7 +111,7 @@ def _refused(recording: Recording, size: FrameSize) -> UserError:
     place = f"in {frames} of {position} frames" + (f", {fixed} cells in every frame" if fixed else "")
     return UserError(
         f"{recording.paths[0]}: recording {recording.name!r} holds {what}: {100 * count / max(1, total):.3g} % of the "
-        f"values are missing, first near frame {first}, {place}. Nothing is filled in unasked: fill them in before, "
-        "cut out a part without any, or give the value that shall stand for them, which then is scored like data: "
-        "--fill 0."
+        f"values are missing, first near frame {first}, {place}. This benchmark expects complete data: get the file "
+        "again, or let the benchmark's reader leave missing cells out of losses and metrics (dataset.options.missing: "
+        "mask)."
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from stbench.errors import UserError
 from stbench.fetch.archives import contents_file, missing_members
 from stbench.fetch.ledger import read_ledger
 from stbench.schema import Benchmark
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLE = 256  # clips of a split whose values and frames are looked at where windows are not numbered
 
@@ -82,18 +86,29 @@ def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[
     observed += _cached(dataset)
     for name, split in splits.items():
         clips = split.clips(evenly_spaced(len(split), SAMPLE // 4), 0)
-        finite = bool(clips.isfinite().all())
-        physical = dataset.to_physical(clips)
-        text = (
-            f"{len(split)} clips (T, C, H, W) = {tuple(clips.shape[1:])}, values {physical.min():.5g} to "
-            f"{physical.max():.5g} {benchmark.units}, model space {clips.min():.4g} to {clips.max():.4g}"
-        )
-        observed.append(Observation(name, finite, text + ("" if finite else "; NaN or infinity")))
+        observed.append(_values(name, split, clips, dataset, benchmark.units))
         dates = _dates(split, dataset.calendar)
         if dates:
             observed.append(Observation(f"{name} dates", True, dates))
     pairs = [pair for pair in combinations(splits, 2) if hold_out or pair == ("train", "test")]
     return observed + [_leakage(pair, splits) for pair in pairs] + _copies(pairs, splits)
+
+
+def _values(name: str, split: Split, clips: Tensor, dataset: Splits, units: str) -> Observation:
+    """Check whether values are finite, or missing where the data may lack some, and say their range."""
+    head = f"{len(split)} clips (T, C, H, W) = {tuple(clips.shape[1:])}"
+    missing = clips.isnan()
+    share = float(missing.double().mean()) if dataset.incomplete else 0.0
+    if share == 1:
+        return Observation(name, False, f"{head}; all values are missing")
+    physical, known = (x[~missing] if share else x for x in (dataset.to_physical(clips), clips))
+    finite = bool(known.isfinite().all())
+    text = (
+        f"{head}, values {physical.min():.5g} to {physical.max():.5g} {units}, model space {known.min():.4g} to "
+        f"{known.max():.4g}"
+    )
+    text += f"; {100 * share:.3g} % of the values are missing" if share else ""
+    return Observation(name, finite, text + ("" if finite else "; NaN or infinity"))
 
 
 def _cached(dataset: Splits) -> list[Observation]:

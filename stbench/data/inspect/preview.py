@@ -87,7 +87,7 @@ def preview_rows(dataset: Splits, benchmark: Benchmark) -> list[Row]:
         for row, index in enumerate(indices):
             seen = physical[row] if channels == 3 else physical[row, :, 0]
             begins = "" if times is None else f" from {np.datetime64(int(times[row, 0]), 's').item():%Y-%m-%d %H:%M}"
-            low, high = (_number(float(edge)) for edge in (seen.min(), seen.max()))
+            low, high = (_number(float(edge)) for edge in (np.nanmin(seen.numpy()), np.nanmax(seen.numpy())))
             label = f"{name} clip {index}{begins}: {low} to {high} {benchmark.units}{shown}"
             rows.append(Row(_pictures(clips[row].numpy(), dataset.scaling in PICTURES), name, label))
     return rows
@@ -163,6 +163,8 @@ def _font() -> ImageFont.FreeTypeFont:
 
 def _pictures(clip_TCHW: npt.NDArray[np.float32], light: bool) -> Pixels:
     """RGB pictures (T, H, W, 3) of handy size: colour and light as they are, else the first channel by its range."""
+    if np.isnan(clip_TCHW).any():  # missing cells are drawn as the lowest value
+        clip_TCHW = np.nan_to_num(clip_TCHW, nan=float(np.nan_to_num(np.nanmin(clip_TCHW))))
     if clip_TCHW.shape[1] == 3:
         shown = np.clip(clip_TCHW, 0, 1).transpose(0, 2, 3, 1)
     elif light:

@@ -23,6 +23,7 @@ from stbench.data.formats.open import holding
 from stbench.data.formats.series import join_within
 from stbench.data.frame_cache.cache import FrameCache
 from stbench.data.frame_cache.decode import decode_once
+from stbench.data.frame_cache.missing import Fill, lacking
 from stbench.data.frame_cache.resize import Fit, FrameSize, adapted
 from stbench.data.readers.chosen_files import chosen_paths, find_folder
 from stbench.data.readers.forms import in_the_form_here, numbered_spans
@@ -48,7 +49,9 @@ class RecordedOptions(ReaderOptions):
         layout: a letter for each axis of an array; ``auto`` tells them apart, or refuses.
         level: of an array with levels: a value of their coordinate, ``last``, or None, which refuses several.
         series: dated files that follow each other are one series.
-        fill: what stands in for missing values, in the files' units; None refuses data that lack any.
+        fill: what stands in for missing values, in the files' units, and is then scored like data.
+        missing: what ``fill`` does not replace: ``mask`` leaves these cells out of losses and metrics and fills inputs
+            (:mod:`stbench.nn.missing`), ``refuse`` stops. By default only a user's own data are masked.
         fit: how frames are brought to the benchmark's size.
         split: which recordings, frames or windows are train, validation and test.
         scale: how values are taken to model space, learned from the training frames.
@@ -70,6 +73,7 @@ class RecordedOptions(ReaderOptions):
     level: Level = "last"
     series: bool = False
     fill: float | None = None
+    missing: Literal["mask", "refuse"] | None = None
     fit: Fit = "cover"
     split: SplitRule
     scale: Scale = "unit"
@@ -156,8 +160,10 @@ def decode_to_size(recordings: Sequence[Recording], options: RecordedOptions, co
         step, first = (rule.step, rule.first) if rule is not None else (1, None)
         return slice(step - 1 if first is None else first, recording.length, step)
 
+    masked = options.missing == "mask" or (options.missing is None and options.path is not None)
+    fill: Fill = "leave" if masked and options.fill is None else options.fill
     size, told = frame_size(options, context.shape), context.on_decoded
-    return decode_once(context.name, recordings, size, keep=kept, fill=options.fill, on_decoded=told)
+    return decode_once(context.name, recordings, size, keep=kept, fill=fill, on_decoded=told)
 
 
 def splits_of(
@@ -198,8 +204,9 @@ def splits_of(
         fingerprint=cache.index.source,
         scaling=scaling,
         frame_cache=cache.path,
-        understood=understood(recordings, size, f"; {_filled(cache, recordings) or 'none found'}"),
+        understood=understood(recordings, size, f"; {lacking(cache.index.recordings, recordings) or 'none found'}"),
         calendar=cache.index.recordings[0].calendar,
+        incomplete=any(recording.missing for recording in cache.index.recordings),
     )
 
 
@@ -241,17 +248,11 @@ def _read(cache: FrameCache, recordings: Sequence[Recording]) -> str:
         for name in ("axes", "frames", "variable", "level")
         if name in recording.facts
     )
-    said = [text for text in (*list(facts)[:3], times_said(recordings), _filled(cache, recordings)) if text]
+    further = (times_said(recordings), lacking(index.recordings, recordings))
+    said = [text for text in (*list(facts)[:3], *further) if text]
     return f"read {cache.count} frames of {counted(len(index.recordings), 'recording')} from " + (
         f"{counted(index.files, 'file')} ({'; '.join(said)})"
     )
-
-
-def _filled(cache: FrameCache, recordings: Sequence[Recording]) -> str:
-    """Which share of the values was filled in; empty if none was missing."""
-    filled = sum(recording.filled for recording in cache.index.recordings)
-    values = sum(recording.length * int(np.prod(recording.frame)) for recording in recordings)
-    return f"{100 * filled / values:.3g} % of the values were missing and are filled in as asked" if filled else ""
 
 
 def _doubts(options: RecordedOptions, cache: FrameCache, windows: SplitWindows, scaling: Scaling) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -45,7 +46,8 @@ class Transfer(Scenario):
         other = open_dataset(self.target, options, shape, run.data_dirs, spec.selection == "validation")
         chosen = evenly_spaced(len(other.test), spec.evaluation.test_clips)
         moved = View(other.test, chosen, change=_rescaled(other, run.dataset))
-        return [own, Case("target", None, with_test(run.dataset, moved), shape.t_out)]
+        data = replace(with_test(run.dataset, moved), incomplete=run.dataset.incomplete or other.incomplete)
+        return [own, Case("target", None, data, shape.t_out)]
 
 
 def _rescaled(target: Splits, source: Splits) -> Change | None:

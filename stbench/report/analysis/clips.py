@@ -42,10 +42,14 @@ def shared_clips(table: Table) -> Clips | None:
     same = [
         (row, arrays)
         for row, arrays in kept
-        if np.array_equal(arrays["index"], first["index"]) and np.array_equal(arrays["future"], first["future"])
+        if np.array_equal(arrays["index"], first["index"])
+        and np.array_equal(arrays["future"], first["future"], equal_nan=True)
     ]
-    low, high = table.spec.value_range or (float(first["future"].min()), float(first["future"].max()))
-    brightest = float(max(first["past"].max(), first["future"].max()))
+    low, high = table.spec.value_range or (
+        float(np.nanmin(first["future"])),
+        float(np.nanmax(first["future"])),
+    )
+    brightest = float(max(np.nanmax(first["past"]), np.nanmax(first["future"])))
     return Clips(
         first["index"],
         first["past"],
@@ -58,7 +62,10 @@ def shared_clips(table: Table) -> Clips | None:
 
 
 def to_image(frame_CHW: Array, low: float, high: float) -> NDArray[np.uint8]:
-    """Convert a frame to 8-bit values: (H, W, 3) for three channels, else channels side by side, (H, C·W)."""
+    """Convert a frame to 8-bit values: (H, W, 3) for three channels, else channels side by side, (H, C·W).
+
+    A missing cell is black.
+    """
     scaled = np.nan_to_num((frame_CHW - low) / max(high - low, 1e-12)).clip(0, 1)
     bytes_CHW = np.rint(255 * scaled).astype(np.uint8)
     return np.moveaxis(bytes_CHW, 0, -1) if len(bytes_CHW) == 3 else np.concatenate(list(bytes_CHW), axis=1)

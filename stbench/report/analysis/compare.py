@@ -94,7 +94,8 @@ class Entry:
             if one_JNT is None:
                 return None
             known.append(by_sequence(one_JNT, metric))
-        return RowValues(np.stack(known, axis=1), total_of(metric), self.trained)
+        total = total_of(metric, weighted=is_weighted(self.records))
+        return RowValues(np.stack(known, axis=1), total, self.trained)
 
 
 def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: str) -> Column:
@@ -168,17 +169,23 @@ def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
 def frame_statistics(record: RunRecord, metric: str) -> Array | None:
     """Return the statistics (J, N, T) of each sequence and lead time; None unless all are recorded and finite.
 
-    :meth:`Metric.finish` turns their means into the run's score. A metric that is a ratio of sums has J > 1.
+    :meth:`Metric.finish` turns their means into the run's score. A metric that is a ratio of sums has J > 1. In data
+    that lack values, frames without any true value have statistics of 0, and one more statistic, last, is 1 for the
+    other frames: means are divided by its mean.
     """
     contract = get_metric(metric)
     parts = [f"{metric}.{part}" for part in contract.parts] if contract.reduction == "parts" else [metric]
     found = []
     for name in parts:
         values_NT = record.frame_values(name)
-        if values_NT is None or not np.isfinite(values_NT).all():
+        if values_NT is None:
             return None
         found.append(np.square(values_NT) if contract.reduction == "rms" else values_NT)
-    return np.stack(found)
+    all_JNT = np.stack(found)
+    if record.result.missing_truth is not None:
+        scored_NT = ~np.isnan(all_JNT).all(axis=0)
+        all_JNT = np.concatenate([np.where(scored_NT, all_JNT, 0.0), scored_NT[None]])
+    return all_JNT if np.isfinite(all_JNT).all() else None
 
 
 def by_sequence(one_JNT: Array, metric: str) -> Array:
@@ -188,12 +195,12 @@ def by_sequence(one_JNT: Array, metric: str) -> Array:
     return one_JNT.transpose(0, 2, 1).reshape(-1, one_JNT.shape[1])
 
 
-def total_of(metric: str) -> Finish:
+def total_of(metric: str, *, weighted: bool = False) -> Finish:
     """What makes a total of the means of what :func:`by_sequence` gives: a score, or the mean of lead times' scores."""
-    finish = finish_of(metric)
+    finish = finish_of(metric, weighted=weighted)
     if not get_metric(metric).by_lead_time:
         return finish
-    parts = len(get_metric(metric).parts)
+    parts = len(get_metric(metric).parts) + weighted
 
     def mean_of_lead_times(means_Jx: Array) -> Array:
         return np.asarray(finish(means_Jx.reshape(parts, -1, *means_Jx.shape[1:])).mean(axis=0))
@@ -201,14 +208,23 @@ def total_of(metric: str) -> Finish:
     return mean_of_lead_times
 
 
-def finish_of(metric: str) -> Finish:
-    """Return the function from the means of a metric's statistics to its score, at one lead time or over all."""
+def is_weighted(records: Sequence[RunRecord]) -> bool:
+    """Return whether the data lack values, so that statistics come with the share of scored frames."""
+    return any(record.result.missing_truth is not None for record in records)
+
+
+def finish_of(metric: str, *, weighted: bool = False) -> Finish:
+    """Return the function from the means of a metric's statistics to its score, at one lead time or over all.
+
+    ``weighted``: the last statistic is the share of scored frames (:func:`frame_statistics`).
+    """
     contract = get_metric(metric)
-    if contract.reduction == "mean":
+    if contract.reduction == "mean" and not weighted:
         return mean_of_one
 
     def finish(means_Jx: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(contract.finish(list(means_Jx)))
+            means = means_Jx[:-1] / means_Jx[-1] if weighted else means_Jx
+            return np.asarray(contract.finish(list(means)))
 
     return finish

@@ -40,7 +40,7 @@ def _strip(clips: Clips, number: int) -> Figure:
     shown = _evenly(len(future), FRAMES)
     seen = _evenly(len(past), len(shown))
     errors = {name: [to_error(p[number][t], future[t]) for t in shown] for name, p in clips.predictions.items()}
-    worst = max((float(error.max()) for row in errors.values() for error in row), default=1.0) or 1.0
+    worst = max((float(np.nanmax(error)) for row in errors.values() for error in row), default=1.0) or 1.0
     image = to_image(past[0], clips.low, clips.high)
     ratio = image.shape[0] / image.shape[1]
     rows = 2 + 2 * len(errors)
@@ -87,7 +87,9 @@ def _lines(clips: Clips, number: int) -> list[list[object]]:
     for name, prediction in clips.predictions.items():
         error = (prediction[number] - clips.future[number]).astype(np.float64)
         for step, frame in enumerate(error):
-            mse, most = float((frame**2).sum()), float(abs(frame).max())
+            known = frame[~np.isnan(frame)]  # a sum over known cells is scaled to the frame, as in the metric
+            mse = float((known**2).sum()) * frame.size / max(1, known.size)
+            most = float(abs(known).max(initial=0.0))
             lines.append([name, int(clips.index[number]), step + 1, repr(mse), repr(most)])
     return lines
 

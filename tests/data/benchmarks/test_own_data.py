@@ -188,9 +188,14 @@ def test_radar_files(tmp_path):
             marks["calibration_formulas"] = np.bytes_("GEO=0.01*PV+0.0")
             marks["calibration_missing_data"] = np.array([65535])
     share = 100 * 4 / (12 * 16)
-    with pytest.raises(UserError, match=f"{share:.3g} % of the values are missing, .* 4 cells in every frame"):
-        opened(tmp_path, t_in=2, t_out=2)
+    _, dataset = opened(tmp_path, t_in=2, t_out=2)
+    assert dataset.incomplete
+    assert f"{share:.3g} % of the values are missing and left out of losses and metrics" in dataset.report
+    expected = np.where(raw == 65535, np.nan, raw * np.float32(0.01))[3:7, None]
+    seen = dataset.to_physical(dataset.train.clips(np.array([3]), 0))[0].numpy()
+    np.testing.assert_allclose(seen, expected, atol=1e-6)
     _, dataset = opened(tmp_path, t_in=2, t_out=2, fill=0)
+    assert not dataset.incomplete
     assert f"{share:.3g} % of the values were missing and are filled in as asked" in dataset.report
     physical = dataset.to_physical(dataset.train.clips(np.array([3]), 0))[0].numpy()
     expected = raw[3:7, None] * np.float32(0.01)
@@ -209,8 +214,7 @@ def test_odim_files(tmp_path, quantity, undetected):
             what = file.create_group("dataset1/data1/what").attrs
             what["gain"], what["offset"], what["nodata"], what["undetect"] = 0.5, -32.0, 63.0, 0.0
             what["quantity"] = quantity
-    with pytest.raises(UserError, match=r"1\.56 % of the values are missing"):
-        opened(tmp_path, t_in=2, t_out=2)
+    assert "1.56 % of the values are missing and left out" in opened(tmp_path, t_in=2, t_out=2)[1].report
     _, dataset = opened(tmp_path, t_in=2, t_out=2, fill=-40)
     expected = raw * 0.5 - 32
     expected[raw == 63], expected[raw == 0] = -40, undetected

@@ -209,3 +209,46 @@ def test_two_arrays_of_one_file_are_decoded_separately(place):
     for name, expected in (("one", 0), ("other", 1)):
         opened = open_recordings([place / "both.npz"], place, variable=name)
         assert (decode_once("toy", opened, SIZE).frames == expected).all()
+
+
+def with_holes(folder):
+    values = truth(folder)
+    values[3, 0, :2, :5] = np.nan
+    values[12] = np.nan
+    np.save(folder / "series0.npy", values[:10, 0])
+    np.save(folder / "series1.npy", values[10:21, 0])
+    return values
+
+
+def test_missing_values_stay_nan_and_statistics_are_of_the_others(place):
+    values = with_holes(place)
+    cache = decode_once("toy", recordings(place), SIZE, fill="leave")
+    np.testing.assert_array_equal(cache.frames, values)
+    assert [(r.missing, r.filled) for r in cache.index.recordings] == [(10, 0), (96, 0), (0, 0)]
+    known = np.delete(values, 12, axis=0).astype(np.float64)
+    expected = np.stack([f(known, axis=(2, 3)) for f in (np.nanmin, np.nanmax, np.nanmean, np.nanvar)], axis=-1)
+    np.testing.assert_allclose(np.delete(cache.statistics, 12, axis=0), expected)
+    assert np.isnan(cache.statistics[12]).all()
+
+
+def test_frames_left_with_holes_are_refused_where_data_must_be_complete(place):
+    with_holes(place)
+    decode_once("toy", recordings(place), SIZE, fill="leave")
+    with pytest.raises(UserError, match=r"series0.*1\.04 % of the values are missing.*missing: mask"):
+        decode_once("toy", recordings(place), SIZE)
+    filled = decode_once("toy", recordings(place), SIZE, fill=7.0)
+    assert [(r.missing, r.filled) for r in filled.index.recordings] == [(0, 10), (0, 96), (0, 0)]
+
+
+def test_complete_frames_are_decoded_once_for_both_rules(place):
+    assert (
+        decode_once("toy", recordings(place), SIZE, fill="leave").path
+        == decode_once("toy", recordings(place), SIZE).path
+    )
+
+
+def test_a_resized_pixel_is_missing_if_a_source_pixel_is(place):
+    with_holes(place)
+    small = decode_once("toy", recordings(place), FrameSize(height=4, width=6, channels=1), fill="leave").frames[3, 0]
+    assert np.isnan(small[0, :2]).all()
+    assert np.isfinite(small[2:]).all()
