@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
+from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, load_template
 from stbench.errors import UserError
 from stbench.metrics import get_metric
-from stbench.report.analysis.compare import finish_of, frame_statistics, shared_stretches
+from stbench.report.analysis.compare import finish_of, frame_statistics, is_weighted, shared_stretches
 from stbench.report.analysis.family import CONFIDENCE
 from stbench.report.analysis.resampling import RowValues
 from stbench.report.analysis.table import Row, Table
@@ -61,7 +61,7 @@ def _series(row: Row, metric: str) -> Series | None:
         return Series(mean)
     values_JSNT = np.stack(known, axis=1)
     overlap = max(record.result.test_overlap for record in row.finished)
-    finish = finish_of(metric)
+    finish = finish_of(metric, weighted=is_weighted(row.finished))
     stretches = shared_stretches([RowValues(values_JSNT.mean(axis=3), finish, row.trained)], overlap)
     if not stretches.enough:
         return Series(mean)
@@ -76,11 +76,17 @@ def _series(row: Row, metric: str) -> Series | None:
 
 def reference_row(table: Table) -> Row | None:
     """Return the reference row of skill: the first baseline of the protocol, else the first untrained row."""
-    for name in _baselines(table):
-        for row in table.rows:
-            if row.spec.method == name and row.finished:
-                return row
+    for row in baselines_of(table):
+        return row
     return next((row for row in table.rows if not row.trained and row.finished and row.parameters == 0), None)
+
+
+def baselines_of(table: Table) -> list[Row]:
+    """Return the rows of the protocol's baselines, in its order, the first of each name."""
+    found = []
+    for name in _baselines(table):
+        found += [row for row in table.rows if row.spec.method == name and row.finished][:1]
+    return found
 
 
 def skill(row: Row, reference: Row, metric: str) -> Array | None:
@@ -95,10 +101,9 @@ def skill(row: Row, reference: Row, metric: str) -> Array | None:
 
 
 def _baselines(table: Table) -> tuple[str, ...]:
-    if table.spec.benchmark not in BENCHMARKS.names():
-        return ()
     try:
-        protocols = load_benchmark(table.spec.benchmark).protocols
+        is_known = table.spec.benchmark in BENCHMARKS.names()
+        protocols = (load_benchmark(table.spec.benchmark) if is_known else load_template()).protocols
     except UserError:
         return ()
     protocol = protocols.get(table.spec.protocol)

@@ -17,26 +17,15 @@ from numpy.typing import NDArray
 
 from stbench.evaluate.scenarios.record import ScenarioResult
 from stbench.metrics import get_metric
-from stbench.report.analysis.compare import by_sequence, frame_statistics, shared_stretches, total_of
-from stbench.report.analysis.family import CONFIDENCE
+from stbench.report.analysis.compare import by_sequence, frame_statistics, is_weighted, total_of
+from stbench.report.analysis.intervals import Interval, interval_of, ratio_of
 from stbench.report.analysis.lead_time import Series, reference_row, series
-from stbench.report.analysis.resampling import Finish, RowValues
 from stbench.report.analysis.table import Row, Table
-from stbench.report.analysis.uncertainty import measure
 from stbench.report.collect.records import RunRecord
 
 Array = NDArray[np.floating[Any]]
 MOST_METRICS = 4
 """Metrics of a table that get a sheet for each scenario; every one is in the CSV."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number and its 95 % interval; ``low`` and ``high`` are None where too few sequences are known."""
-
-    centre: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,11 +122,11 @@ def _row(row: Row, name: str, metric: str, columns: Sequence[ColumnOf]) -> Scena
     if not records or not all(fits):
         return None
     known = [_statistics(records, name, metric, column) for column in columns]
-    finish = total_of(metric)
+    finish = total_of(metric, weighted=is_weighted(records))
     overlap = max(case.overlap for own in cases for case in own)
-    scores = tuple(_interval(values, finish, row.trained, overlap) for values in known)
+    scores = tuple(interval_of(values, finish, row.trained, overlap) for values in known)
     first = known[0]
-    ratios = tuple(_ratio(first, values, finish, row.trained, overlap) for values in known)
+    ratios = tuple(ratio_of(first, values, finish, row.trained, overlap) for values in known)
     if any(values is None for values in known):
         scores = tuple(_plain(cases, metric, column) for column in columns)
         ratios = tuple(Interval(score.centre / scores[0].centre if scores[0].centre else np.nan) for score in scores)
@@ -161,28 +150,3 @@ def _plain(cases: Sequence[Any], metric: str, column: ColumnOf) -> Interval:
     if column.leads is None:
         return Interval(float(np.mean([score.total for score in scores])))
     return Interval(float(np.mean([np.mean(score.lead_times[slice(*column.leads)]) for score in scores])))
-
-
-def _interval(statistics_JSN: Array | None, finish: Finish, trained: bool, overlap: int) -> Interval:
-    if statistics_JSN is None:
-        return Interval(np.nan)
-    row = RowValues(statistics_JSN, finish, trained)
-    stretches = shared_stretches([row], overlap)
-    centre = float(row.scores.mean())
-    if not stretches.enough:
-        return Interval(centre)
-    margin = measure([row], stretches).margin(0, CONFIDENCE)
-    return Interval(centre, centre - margin, centre + margin)
-
-
-def _ratio(first: Array | None, other: Array | None, finish: Finish, trained: bool, overlap: int) -> Interval:
-    """The other column's score over the first one's, on the same sequences: their noise is shared."""
-    if first is None or other is None or first.shape[1:] != other.shape[1:]:
-        return Interval(np.nan)
-    split = len(first)
-
-    def quotient(means_Jx: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(finish(means_Jx[split:]) / finish(means_Jx[:split]))
-
-    return _interval(np.concatenate([first, other]), quotient, trained, overlap)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from stbench.errors import counted
 from stbench.metrics import get_metric
-from stbench.report.analysis.columns import cost_columns, cost_notes
+from stbench.report.analysis.columns import Column, cost_columns, cost_notes
 from stbench.report.analysis.compare import Standing
+from stbench.report.analysis.skill import SkillColumn, skill_columns, skill_notes
 from stbench.report.analysis.table import Row, Table
 from stbench.report.collect.published import PublishedRow
 from stbench.report.numbers import arrow, format_count, format_printed
@@ -39,8 +40,13 @@ class Sheet:
 
 def headings(table: Table) -> list[str]:
     """Return column names with arrows for the direction of improvement."""
-    costs = [column.heading for column in cost_columns(table)]
-    return ["method", *(f"{name} {arrow(name)}" for name in table.metrics), *costs]
+    further = [column.heading for column in further_columns(table)]
+    return ["method", *(f"{name} {arrow(name)}" for name in table.metrics), *further]
+
+
+def further_columns(table: Table) -> list[SkillColumn | Column]:
+    """Return the columns after the metrics: skill, then costs."""
+    return [*skill_columns(table), *cost_columns(table)]
 
 
 def value_text(row: Row, metric: str, markup: Markup) -> str:
@@ -65,7 +71,7 @@ def mark(standing: Standing | None) -> str:
 def cells_of(table: Table, row: Row, markup: Markup) -> list[str]:
     """Format a row without its name."""
     values = [value_text(row, metric, markup) for metric in table.metrics]
-    return [*values, *(markup.text(column.text(row)) for column in cost_columns(table))]
+    return [*values, *(markup.text(column.text(row)) for column in further_columns(table))]
 
 
 def footnotes(table: Table) -> list[str]:
@@ -85,10 +91,12 @@ def footnotes(table: Table) -> list[str]:
     if reasons:
         told = "; ".join(text.removeprefix("not tested: ") for text in reasons)
         notes.append(f"{UNTESTED} not tested against the best: {told}.")
+    notes.extend(skill_notes(skill_columns(table)))
     notes.extend(cost_notes(table))
     notes.extend(f"{row.label}: method source {row.code_differences}." for row in table.rows if row.code_differences)
     notes.extend(f"{row.label}: {failure}." for row in table.rows for failure in row.failures)
     notes.extend(_padding(table))
+    notes.extend(_missing(table))
     clipped = max((record.result.clipped_truth for record in table.records), default=0.0)
     clipping = [name for name in table.metrics if get_metric(name).clips]
     if clipped and clipping and table.spec.selection == "test":
@@ -112,6 +120,19 @@ def _padding(table: Table) -> list[str]:
         f"{', '.join(labels)}: computed on frames mirrored at the bottom and right to {height}×{width}; losses and "
         f"scores are of the data's {shape.height}×{shape.width} cells."
         for (height, width), labels in rows.items()
+    ]
+
+
+def _missing(table: Table) -> list[str]:
+    """Which share of the true test values is missing, and what was done about it; empty if the data lack none."""
+    shares = [r.result.missing_truth for r in table.records if r.result.missing_truth is not None]
+    if not shares:
+        return []
+    from stbench.nn.missing import FILL_RULE  # it imports torch, which most tables need not wait for
+
+    return [
+        f"{100 * max(shares):.3g} % of the true test values are missing: these cells are left out of losses and "
+        f"metrics. A missing input is filled: {FILL_RULE}."
     ]
 
 

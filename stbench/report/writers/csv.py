@@ -9,6 +9,7 @@ from typing import Any
 
 from stbench.report.analysis.columns import hardware, latency, profiles_of, throughput
 from stbench.report.analysis.section import Section
+from stbench.report.analysis.skill import skill_columns
 from stbench.report.collect.records import RunRecord
 from stbench.report.encode import csv_cell
 
@@ -51,7 +52,7 @@ def _run_lines(record: RunRecord) -> Iterable[list[Any]]:
 
 def summary_csv(sections: Sequence[Section]) -> str:
     """Write one line per row and metric: mean over seeds, place, difference to the best; also published rows."""
-    parts = (part(section) for section in sections for part in (_measured, _profiled, _published))
+    parts = (part(section) for section in sections for part in (_measured, _skill, _profiled, _published))
     lines = [line for part in parts for line in part]
     return as_csv(ROW_COLUMNS, lines)
 
@@ -75,6 +76,19 @@ def _measured(section: Section) -> Iterable[list[Any]]:
             test.append("" if place is None or place.p is None or stretch is None else stretch.length)
             note = "; ".join(row.failures) or (place.reason if place is not None else "")
             yield [*head, *values, *test, row.parameters, macs, *seconds, "", note, runs]
+
+
+def _skill(section: Section) -> Iterable[list[Any]]:
+    """Skill against each baseline; ``low`` and ``high`` are the bounds of the skill itself."""
+    table = section.table
+    for column in skill_columns(table):
+        for row in table.rows:
+            cell, found = column.cell(row), column.interval(row)
+            if cell is not None:
+                head = ["skill", table.spec.benchmark, table.spec.protocol, row.label, column.key]
+                numbers = [repr(cell.mean), _number(cell.std), cell.n, "", "", _number(found.low), _number(found.high)]
+                runs = " ".join(run.name for run in row.runs)
+                yield [*head, *numbers, *[""] * 9, runs]
 
 
 def _profiled(section: Section) -> Iterable[list[Any]]:

@@ -10,14 +10,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup as Safe
 
-from stbench.report.analysis.columns import cost_columns
 from stbench.report.analysis.lead_time import reference_row, series, skill
 from stbench.report.analysis.provenance import run_provenance
 from stbench.report.analysis.section import Report, Section
 from stbench.report.analysis.table import Row, Table
 from stbench.report.encode import run_link, visible
 from stbench.report.numbers import arrow, format_count, format_value
-from stbench.report.writers.cells import TIED, UNTESTED, footnotes, published_sheet
+from stbench.report.writers.cells import TIED, UNTESTED, footnotes, further_columns, published_sheet
 from stbench.report.writers.html_clips import encode_clips
 from stbench.report.writers.scenarios import scenario_sheets
 
@@ -55,7 +54,7 @@ def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str
         "id": f"s{number}",
         "table": table,
         "rows": rows,
-        "costs": cost_columns(table),
+        "costs": further_columns(table),
         "notes": footnotes(table),
         "section": section,
         "published": published_sheet(table.spec.benchmark, section.published),

@@ -31,9 +31,10 @@ def to_rich(table: Table, width: int = PLAIN_WIDTH) -> RenderableType:
 
     Hidden columns are named below it; ``table.md`` and reports show all columns.
     """
-    heads, metrics = [terminal(head) for head in headings(table)], len(table.metrics)
+    heads = [terminal(head) for head in headings(table)]
     rows = [[terminal(row.label), *cells_of(table, row, RICH)] for row in table.rows]
-    wanted = [0, 1, metrics + 1, *range(2, metrics + 1), *range(metrics + 2, len(heads))]
+    count = next((place for place, head in enumerate(heads) if head == "n"), 0)
+    wanted = [0, 1, count, *(place for place in range(2, len(heads)) if place != count)]
     made, left_out = fit(heads, rows, wanted, width, title=terminal(table.title), caption_justify="left")
     notes = footnotes(table)
     if left_out:
