@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from stbench.data import ClipLoader, Indices, Split, Splits
 from stbench.errors import UserError
+from stbench.evaluate.scenarios import transfer
 from stbench.evaluate.scenarios.corrupt import DAMAGES
 from stbench.evaluate.scenarios.record import FILE, case_folder, folder_of, read_scenarios
 from stbench.evaluate.scenarios.rollout import Rolled
@@ -20,7 +22,7 @@ from stbench.evaluate.scenarios.score import score_scenario
 from stbench.evaluate.scenarios.views import lengthened
 from stbench.evaluate.score import Scorer
 from stbench.nn import Method, MethodConfig, Times
-from stbench.schema import ClipShape, Evaluation, RunSpec, Scaling
+from stbench.schema import ClipShape, DatasetSpec, Evaluation, RunSpec, Scaling
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
 from tests.report.runs import make_spec
@@ -94,6 +96,23 @@ def test_no_change_gives_the_ordinary_score_bit_for_bit(tmp_path: Path, text: st
     result = scored(tmp_path, text, Drift(SHAPE, MethodConfig()), test_clips=clips)
     assert result.cases[0].metrics == ordinary(Drift(SHAPE, MethodConfig()), test_clips=clips)
     assert result.cases[0].clips == result.cases[0].of_clips == (clips or len(STARTS))
+
+
+@pytest.mark.parametrize("clips", [None, 7])
+def test_transfer_to_itself_gives_the_ordinary_score_bit_for_bit(
+    tmp_path: Path, clips: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both cases of the run's own benchmark, and the target where it is opened anew as another benchmark."""
+    benchmark = SimpleNamespace(units="mm", shape=SHAPE, dataset=DatasetSpec(reader="toy"))
+    protocol = SimpleNamespace(shape=None, dataset={})
+    monkeypatch.setattr(transfer, "load_benchmark", lambda _: benchmark)
+    monkeypatch.setattr(transfer, "get_protocol", lambda *_: protocol)
+    monkeypatch.setattr(transfer, "open_dataset", lambda *_: data())
+    expected = ordinary(Drift(SHAPE, MethodConfig()), test_clips=clips)
+    for target in (spec_of().benchmark, "twin"):
+        result = scored(tmp_path, f"transfer:target={target}", Drift(SHAPE, MethodConfig()), test_clips=clips)
+        assert [case.label for case in result.cases] == ["source", "target"]
+        assert [case.metrics for case in result.cases] == [expected, expected]
 
 
 def test_rollout_reads_its_own_predictions_and_cuts_the_surplus(tmp_path: Path) -> None:
