@@ -20,6 +20,7 @@ from stbench.metrics import (
     get_metric,
     latitude_weights,
 )
+from stbench.metrics.frechet import FrechetDistance
 from stbench.schema import ClipShape, Evaluation, Scaling
 
 SHAPE = ClipShape(t_in=1, t_out=2, channels=1, height=40, width=36)
@@ -49,6 +50,8 @@ class MetricSubject:
 
     def measure(self, function: Callable[..., Any], pred: Tensor, true: Tensor, members: int = 2) -> Any:
         """Statistics or values of the metric, given all that it may need; with one member, of the prediction alone."""
+        if isinstance(self.metric, FrechetDistance):
+            raise NotApplicableError("compares sets of frames; no single frame has a value")
         reason = get_metric(self.column).unavailable(SHAPE.frame)
         if reason is not None:
             raise NotApplicableError(reason)

@@ -17,6 +17,7 @@ from torch import Tensor, float64
 
 from stbench.data import ClipLoader, Splits
 from stbench.errors import UserError
+from stbench.evaluate.distances import Distances, too_short
 from stbench.evaluate.normals import Normals
 from stbench.evaluate.sequences import SequenceWriter
 from stbench.metrics import (
@@ -106,13 +107,15 @@ class Scorer:
         """
         method.eval()
         started = time.monotonic()
-        listed = with_companions(self.evaluation.metrics)
+        listed = with_companions(self.evaluation.listed)
         missing = unavailable(listed, frame=method.shape.frame) | self._without_climatology() | self._incomplete(listed)
+        missing |= too_short(listed, method.shape.t_out)
         names = [name for name in listed if name not in missing]
         totals = MetricAccumulator(names, method.shape.t_out, self.data_range, device=self.engine.device)
         batches = self.loader.steps_per_epoch
         checked = set(np.linspace(0, batches - 1, CHECKED_BATCHES, dtype=int).tolist())
         samples = _Samples()
+        distances = Distances(names, method.shape.t_out, self.data_range, self.engine)
         values = _Values(self.data_range, self.engine, incomplete=self.dataset.incomplete)
         worst: list[float] = []
         ranks: Tensor | int = 0
@@ -128,6 +131,7 @@ class Scorer:
                 if members is not None:
                     ranks = ranks + rank_histogram(members, future)
                 totals.update(statistics, scored)
+                distances.update(pred, future)
                 sequences.write(indices, statistics, scored)
                 samples.take(indices, past, future, pred)
                 values.look(pred, future)
@@ -142,7 +146,9 @@ class Scorer:
                     )
             seen = values.check()
             state = self.engine.sum(totals.state())
-            scores = totals.load(state).compute()
+            found, impossible = distances.finish()
+            scores = totals.load(state).compute() | found
+            missing |= impossible
             missing |= self._hidden(names, seen.outside)
             scores = {name: score for name, score in scores.items() if name not in missing}
             _refuse_nan(scores)
@@ -197,7 +203,7 @@ class Scorer:
 
     def _without_climatology(self) -> dict[str, str]:
         """The metrics that need a climatology, with the reason, where none can be made."""
-        needy = [name for name in self.evaluation.metrics if "normals" in get_metric(name).needs]
+        needy = [name for name in self.evaluation.listed if "normals" in get_metric(name).needs]
         if not needy:
             return {}
         try:

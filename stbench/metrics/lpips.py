@@ -39,6 +39,7 @@ def _with_trunk(net: str, trunk: str) -> Perceptual:
         formula=f"learned perceptual distance v0.1, {trunk} trunk, frames in [-1, 1], grey as three channels; "
         "mean of frames",
         unit="",
+        reference="Zhang et al. 2018",
         needs=frozenset({"data_range"}),
         clips=True,
         net=net,

@@ -75,6 +75,21 @@ def _undefined(net: str, frame: tuple[int, int, int]) -> str | None:
     return None
 
 
+def trunk_features(net: str, x_FCHW: Tensor, data_range: float) -> Tensor:
+    """Return the spatial means of the trunk's last layer, (F, D) float64; frames as in :func:`lpips_frames`.
+
+    Raises:
+        UnavailableError: undefined for such frames, or the trunk's weights are not available.
+    """
+    network = _network(net, x_FCHW)
+    parts = []
+    with torch.no_grad(), torch.autocast(x_FCHW.device.type, enabled=False), _exact():
+        for frames in torch.split(x_FCHW, _chunk(x_FCHW)):
+            layers = network.package.net(network.package.scaling_layer(_to_rgb(frames, data_range)))
+            parts.append(layers[-1].mean((2, 3)).double())
+    return torch.cat(parts)
+
+
 def lpips_frames(net: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: float) -> Tensor:
     """Return the distance of each pair of frames, (F,) float64, after clipping and mapping to [−1, 1].
 
@@ -87,21 +102,35 @@ def lpips_frames(net: str, pred_FCHW: Tensor, true_FCHW: Tensor, data_range: flo
     Raises:
         UnavailableError: undefined for such frames, or the trunk's weights are not available.
     """
-    channels, height, width = pred_FCHW.shape[1:]
-    if reason := _undefined(net, (channels, height, width)):
-        raise UnavailableError(reason)
-    network = _load(net, pred_FCHW.device)
-    if isinstance(network, str):
-        raise UnavailableError(f"lpips_{net}: {network}")
-    budget = CHUNK_PIXELS_CPU if pred_FCHW.device.type == "cpu" else CHUNK_PIXELS_DEVICE
-    size = max(1, budget // (height * width))
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    with torch.no_grad(), torch.autocast(pred_FCHW.device.type, enabled=False), exact:
+    network = _network(net, pred_FCHW)
+    size = _chunk(pred_FCHW)
+    with torch.no_grad(), torch.autocast(pred_FCHW.device.type, enabled=False), _exact():
         parts = [
             network(_to_rgb(pred, data_range), _to_rgb(true, data_range)).double()
             for pred, true in zip(torch.split(pred_FCHW, size), torch.split(true_FCHW, size), strict=True)
         ]
     return torch.cat(parts)
+
+
+def _network(net: str, x_FCHW: Tensor) -> Lpips:
+    channels, height, width = x_FCHW.shape[1:]
+    if reason := _undefined(net, (channels, height, width)):
+        raise UnavailableError(reason)
+    network = _load(net, x_FCHW.device)
+    if isinstance(network, str):
+        raise UnavailableError(f"lpips_{net}: {network}")
+    return network
+
+
+def _chunk(x_FCHW: Tensor) -> int:
+    """Return the number of frames that pass the network at once."""
+    budget = CHUNK_PIXELS_CPU if x_FCHW.device.type == "cpu" else CHUNK_PIXELS_DEVICE
+    return max(1, budget // (x_FCHW.shape[-2] * x_FCHW.shape[-1]))
+
+
+def _exact() -> Any:
+    """Keep convolutions from rounding to TF32 within a block."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _to_rgb(x_FCHW: Tensor, data_range: float) -> Tensor:

@@ -16,7 +16,7 @@ SUMS = {"mse_frame": 1.0, "mae_frame": 1.0, "rmse_frame": 0.5}
 """Sums over a frame grow with its cells by this power: known cells stand for the whole frame."""
 ABLE = [name for name in METRICS.names() if get_metric(name).leaves_out_missing]
 COMPLETE = {"ssim", "ssim_legacy", "lpips_alex", "lpips_vgg", "lpips_squeeze", "gdl", "sharpness_ratio"}
-COMPLETE |= {"sharpness_diff", "lsd"}
+COMPLETE |= {"sharpness_diff", "lsd", "fd_lpips_alex", "fvd"}
 
 
 def fields() -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import torch
 from stbench.metrics import area_weights, frame_values, latitude_weights
 from stbench.metrics.contingency import largest
 from stbench.metrics.ensembles import crps
+from stbench.schema import Scaling
 from tests.metrics.scoring import frame, totals
 from tests.metrics.test_events import FCT, OBS
 from tests.metrics.test_fields import NORMAL, PRED, SMOOTH, TRUE, WAVES
@@ -69,14 +70,9 @@ def test_spread_and_skill_before_the_ratio() -> None:
     spread = members.var(0).mean().sqrt()
     error = (members.mean(0) - true).square().mean().sqrt()
     assert [float(spread), float(error)] == pytest.approx([2.260777, 1.158703], abs=5e-7)
-    found = totals(
-        ["spread_skill"],
-        members.mean(0).view(1, 1, 1, 1, 3),
-        true.view(1, 1, 1, 1, 3),
-        members=members.view(3, 1, 1, 1, 1, 3),
-        scaling=None,
-        physical=(members.mean(0).view(1, 1, 1, 1, 3), true.view(1, 1, 1, 1, 3)),
-    )
+    pred = members.mean(0).view(1, 1, 1, 1, 3)
+    given = {"members": members.view(3, 1, 1, 1, 1, 3), "scaling": Scaling()}
+    found = totals(["spread_skill"], pred, true.view(1, 1, 1, 1, 3), **given)
     assert found["spread_skill"] / (4 / 3) ** 0.5 == pytest.approx(1.951127, abs=5e-7)
 
 
