@@ -48,6 +48,7 @@ MSE_FRAME = MeanOfFrames(
     name="mse_frame",
     formula="Σ(ŷ−y)² over C, H, W; mean of frames (the field's table unit)",
     unit="model²",
+    reference="Wang et al. 2017 (PredRNN: sums over a frame)",
     shared=("squared",),
     value=lambda frames: frames.shared["squared"],
 )
@@ -55,6 +56,7 @@ MAE_FRAME = MeanOfFrames(
     name="mae_frame",
     formula="Σ|ŷ−y| over C, H, W; mean of frames (the field's table unit)",
     unit="model",
+    reference="Wang et al. 2017 (PredRNN: sums over a frame)",
     shared=("absolute",),
     value=lambda frames: frames.shared["absolute"],
 )
@@ -62,6 +64,7 @@ RMSE_FRAME = RootOfMean(
     name="rmse_frame",
     formula="root of mse_frame",
     unit="model",
+    reference="Wang et al. 2017 (PredRNN: sums over a frame)",
     shared=("squared",),
     value=lambda frames: frames.shared["squared"].sqrt(),
 )
@@ -69,6 +72,7 @@ MSE_PIXEL = MeanOfFrames(
     name="mse_pixel",
     formula="mean of (ŷ−y)² over C, H, W; mean of frames",
     unit="model²",
+    reference="Wang & Bovik 2009",
     shared=("squared",),
     value=lambda frames: frames.shared["squared"] / frames.pixels,
 )
@@ -76,6 +80,7 @@ MAE_PIXEL = MeanOfFrames(
     name="mae_pixel",
     formula="mean of |ŷ−y| over C, H, W; mean of frames",
     unit="model",
+    reference="Wang & Bovik 2009",
     shared=("absolute",),
     value=lambda frames: frames.shared["absolute"] / frames.pixels,
 )
@@ -83,6 +88,7 @@ RMSE_PIXEL = RootOfMean(
     name="rmse_pixel",
     formula="root of mse_pixel",
     unit="model",
+    reference="Wang & Bovik 2009",
     shared=("squared",),
     value=lambda frames: (frames.shared["squared"] / frames.pixels).sqrt(),
 )

@@ -146,14 +146,14 @@ def get_metric(name: str) -> Metric:
     return metric.with_argument(argument) if has_argument else metric
 
 
-def expand(evaluation: Evaluation, shape: ClipShape) -> tuple[str, ...]:
-    """Columns of the evaluation's metrics: ``csi`` becomes ``csi@16``, ``csi@74`` … by its thresholds.
+def expand(evaluation: Evaluation, shape: ClipShape, names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Columns of the evaluation's metrics (or ``names``): ``csi`` becomes ``csi@16``, ``csi@74`` … by its thresholds.
 
     Raises:
         UserError: an unknown metric, or a setting that one needs is not stated.
     """
     found: list[str] = []
-    for name in evaluation.metrics:
+    for name in evaluation.metrics if names is None else names:
         metric = get_metric(name)
         found += [metric.name] if ARGUMENT in name else metric.columns(evaluation, shape)
     return tuple(found)

@@ -11,6 +11,7 @@ MSE_PHYSICAL = MeanOfFrames(
     name="mse_physical",
     formula="mean of (ŷ−y)² over C, H, W in physical units; mean of frames",
     unit="physical²",
+    reference="Zhang et al. 2017 (ST-ResNet)",
     needs=frozenset({"physical"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.square()),
 )
@@ -18,6 +19,7 @@ MAE_PHYSICAL = MeanOfFrames(
     name="mae_physical",
     formula="mean of |ŷ−y| over C, H, W in physical units; mean of frames",
     unit="physical",
+    reference="Zhang et al. 2017 (ST-ResNet)",
     needs=frozenset({"physical"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.abs()),
 )
@@ -25,6 +27,7 @@ RMSE_PHYSICAL = RootOfMean(
     name="rmse_physical",
     formula="root of the mean of (ŷ−y)² over C, H, W and frames in physical units",
     unit="physical",
+    reference="Zhang et al. 2017 (ST-ResNet)",
     needs=frozenset({"physical"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.square()).sqrt(),
 )
@@ -32,6 +35,7 @@ MAE_LATITUDE = MeanOfFrames(
     name="mae_latitude",
     formula=f"mae_physical {_BY_LATITUDE}",
     unit="physical",
+    reference="Rasp et al. 2020 (WeatherBench)",
     needs=frozenset({"physical", "latitudes"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.abs(), frames.row_weights),
 )
@@ -39,6 +43,7 @@ RMSE_LATITUDE = RootOfMean(
     name="rmse_latitude",
     formula=f"rmse_physical {_BY_LATITUDE}",
     unit="physical",
+    reference="Rasp et al. 2020 (WeatherBench)",
     needs=frozenset({"physical", "latitudes"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.square(), frames.row_weights).sqrt(),
 )
@@ -50,6 +55,7 @@ MAE_AREA = MeanOfFrames(
     name="mae_area",
     formula=f"mae_physical {_AREAS}",
     unit="physical",
+    reference="Rasp et al. 2024 (WeatherBench 2)",
     needs=frozenset({"physical", "latitudes"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.abs(), frames.row_areas),
 )
@@ -57,6 +63,7 @@ RMSE_AREA = RootOfMean(
     name="rmse_area",
     formula=f"rmse_physical {_AREAS}",
     unit="physical",
+    reference="Rasp et al. 2024 (WeatherBench 2)",
     needs=frozenset({"physical", "latitudes"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error.square(), frames.row_areas).sqrt(),
 )
@@ -64,6 +71,7 @@ BIAS_PHYSICAL = MeanOfFrames(
     name="bias_physical",
     formula="mean of ŷ−y over C, H, W in physical units; mean of frames",
     unit="physical",
+    reference="Jolliffe & Stephenson 2012",
     best=0.0,
     needs=frozenset({"physical"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error),
@@ -72,6 +80,7 @@ BIAS_AREA = MeanOfFrames(
     name="bias_area",
     formula=f"bias_physical {_AREAS}",
     unit="physical",
+    reference="Rasp et al. 2024 (WeatherBench 2)",
     best=0.0,
     needs=frozenset({"physical", "latitudes"}),
     value=lambda frames: frames.mean_over_known(frames.physical_error, frames.row_areas),

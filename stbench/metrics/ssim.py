@@ -28,6 +28,7 @@ SSIM = Similarity(
     formula="structural similarity, 7×7 uniform window, sample covariance, data_range R, after clip; "
     "channels averaged; mean of frames",
     unit="",
+    reference="Wang et al. 2004",
     lower_is_better=False,
     needs=frozenset({"data_range"}),
     shared=("ssim",),
@@ -38,6 +39,7 @@ SSIM_LEGACY = Similarity(
     name="ssim_legacy",
     formula="as ssim with data_range 2R, the inflated value of older tables",
     unit="",
+    reference="Wang et al. 2004",
     lower_is_better=False,
     needs=frozenset({"data_range"}),
     shared=("ssim_legacy",),

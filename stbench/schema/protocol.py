@@ -115,6 +115,8 @@ class Evaluation(Record):
 
     ``val_clips``, ``test_clips``: maximum number of clips of a split, evenly spaced. ``latitudes``: of a frame's first
     and last row in degrees, for metrics that weight rows.
+    ``beside``: further metrics, measured and shown after ``metrics``. They do not enter the run id, so adding one
+    leaves finished runs what they are; a run from before shows it as not available.
     ``thresholds`` of event scores, the ``windows`` (odd, in cells) of the fractions skill score and the
     ``flow_threshold`` above which traffic counts, are in the benchmark's units; ``threshold_unit`` repeats these.
     """
@@ -128,13 +130,19 @@ class Evaluation(Record):
     threshold_unit: str | None = None
     windows: tuple[Window, ...] | None = None
     flow_threshold: float | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """All metrics, those beside last."""
+        return tuple(dict.fromkeys((*self.metrics, *self.beside)))
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out unset options, so that run ids without them do not change."""
-        optional = {"latitudes", "thresholds", "threshold_unit", "windows", "flow_threshold"}
+        optional = {"latitudes", "thresholds", "threshold_unit", "windows", "flow_threshold", "beside"}
         values: dict[str, Any] = dump(self)
-        return {key: value for key, value in values.items() if value is not None or key not in optional}
+        return {key: value for key, value in values.items() if value not in (None, (), []) or key not in optional}
 
 
 class MethodSettings(Record):

@@ -49,9 +49,10 @@ class RunSpec(Record):
 
     @property
     def run_id(self) -> str:
-        """Hash of all values that decide the numbers; ``origins`` is not one of them."""
+        """Hash of all values that decide the numbers; ``origins`` and metrics listed beside are none of them."""
         left_out = {"origins"} if self.weights is not None else {"origins", "weights"}
-        text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
+        plain = self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"beside": ()})})
+        text = json.dumps(plain.model_dump(mode="json", exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
     @property

@@ -56,7 +56,7 @@ def plugin_packages(spec: RunSpec, helpers: Mapping[str, Sequence[str]]) -> dict
         (BENCHMARKS, [spec.benchmark]),
         (OPTIMIZERS, [] if training is None else [training.optimizer.kind]),
         (SCHEDULES, [] if training is None else [training.schedule.kind]),
-        (METRICS, spec.evaluation.metrics),
+        (METRICS, spec.evaluation.listed),
         (LOGGERS, helpers.get("logger", ())),
         (EXECUTORS, helpers.get("executor", ())),
     ]

@@ -129,9 +129,11 @@ class Resolver:
                 f"{self.benchmark.units!r}. State the thresholds in the units of the data."
             )
         columns = expand(evaluation, self.benchmark.shape)
-        evaluation = evaluation.model_copy(update={"metrics": columns})
+        beside = expand(evaluation, self.benchmark.shape, evaluation.beside)
+        further = tuple(name for name in dict.fromkeys(beside) if name not in columns)
+        evaluation = evaluation.model_copy(update={"metrics": columns, "beside": further})
         known = evaluation.latitudes is not None
-        check_metrics(evaluation.metrics, data_range=self.benchmark.data_range, latitudes_known=known)
+        check_metrics((*columns, *further), data_range=self.benchmark.data_range, latitudes_known=known)
         return evaluation
 
     def _dataset(self) -> DatasetSpec:

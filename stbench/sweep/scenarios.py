@@ -104,7 +104,7 @@ def _ensemble(folders: Sequence[RunFolder], data_dirs: tuple[Path, ...], engine:
     dataset = splits_of(spec, data_dirs)
     wanted = [*ENSEMBLE_METRICS, *(("brier",) if spec.evaluation.thresholds is not None else ())]
     further = spec.evaluation.model_copy(update={"metrics": tuple(wanted)})
-    names = dict.fromkeys((*spec.evaluation.metrics, *expand(further, spec.shape)))
+    names = dict.fromkeys((*spec.evaluation.listed, *expand(further, spec.shape)))
     spec = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"metrics": tuple(names)})})
     methods = [_best(folder, dataset, engine) for folder in folders]
     ensemble = Ensemble(methods).eval()

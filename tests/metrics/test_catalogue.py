@@ -11,6 +11,7 @@ from stbench.metrics.errors import RootOfMean
 def test_every_metric_is_described_under_its_name() -> None:
     metrics = {name: get_metric(name) for name in METRICS.names()}
     assert all(metric.formula and metric.name == name for name, metric in metrics.items())
+    assert all(metric.reference and metric.averaging and metric.direction for metric in metrics.values())
     roots = {name for name, metric in metrics.items() if metric.reduction == "rms"}
     assert roots == {name for name in metrics if name.startswith("rmse")} - {"rmse_mask"}  # one mean of all cells
     assert all(isinstance(metrics[name], RootOfMean) for name in roots)

@@ -1,10 +1,14 @@
 """Records reject unknown keys with a useful message."""
 
+from pathlib import Path
+
 import pytest
 
 from stbench.errors import UserError, did_you_mean
 from stbench.schema import Benchmark, ClipShape, RunResult, Training
+from stbench.schema.folder import RunFolder
 from stbench.train.schedules import Cosine, OneCycle
+from tests.report.runs import make_spec
 
 TRAINING = {"epochs": 1, "batch_size": 4, "lr": 0.1, "schedule": {"kind": "cosine"}}
 
@@ -104,3 +108,16 @@ def test_benchmark_needs_protocols() -> None:
 )
 def test_near_misses(seen: str, expected: str) -> None:
     assert did_you_mean(seen, ["tau", "convlstm"]) == expected
+
+
+def test_metrics_beside_enter_no_run_id_and_survive_the_file(tmp_path: Path) -> None:
+    plain = make_spec()
+    evaluation = plain.evaluation.model_copy(update={"beside": ("wmape", "mse_frame")})
+    listed = plain.model_copy(update={"evaluation": evaluation})
+    assert listed.run_id == plain.run_id
+    assert "beside" not in plain.model_dump(mode="json")["evaluation"]
+    folder = RunFolder(tmp_path / listed.folder)
+    folder.create(listed)
+    assert folder.spec().evaluation.listed == (*plain.evaluation.metrics, "wmape")
+    other = plain.model_copy(update={"evaluation": plain.evaluation.model_copy(update={"metrics": ("wmape",)})})
+    assert other.run_id != plain.run_id

@@ -90,7 +90,7 @@ def _score(case: Case, spec: RunSpec, method: Method, engine: Engine, folder: Ru
     try:
         scores = scorer.score(case.wrap(method), folder)
     except NotFiniteError as error:
-        missing = dict.fromkeys(spec.evaluation.metrics, str(error))
+        missing = dict.fromkeys(spec.evaluation.listed, str(error))
         scores = Scores({}, len(case.dataset.test), missing, outside=0.0, skimage_difference=None, seconds=0.0)
     return CaseResult(
         label=case.label,

@@ -182,7 +182,7 @@ def _table(records: Sequence[RunRecord], profiles: Sequence[Profile]) -> Table:
         groups[row_key(record.spec)].append(record)
     rows = [sorted(group, key=lambda record: record.spec.seed) for group in groups.values()]
     known = {name for record in records for name in record.metrics}
-    listed = dict.fromkeys(name for record in records for name in record.spec.evaluation.metrics)
+    listed = dict.fromkeys(name for record in records for name in record.spec.evaluation.listed)
     metrics = tuple(name for name in with_companions(listed) if name in known)
     cells = [_cells(group) for group in rows]
     entries = [Entry([r for r in group if r.finished], group[0].spec.trained) for group in rows]

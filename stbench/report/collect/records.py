@@ -68,7 +68,7 @@ class RunRecord:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics that the run was to measure, and those beside them that it did (earlier versions did not)."""
-        listed = self.spec.evaluation.metrics
+        listed = self.spec.evaluation.listed
         return tuple(name for name in with_companions(listed) if name in listed or name in self.result.test)
 
     @cached_property
@@ -296,7 +296,7 @@ def _check(record: RunRecord) -> None:
             raise UserError(
                 f"result.json has {len(score.lead_times)} lead times of {name}, its spec {spec.shape.t_out}"
             )
-    for name in {*spec.evaluation.metrics, *result.test}:
+    for name in {*spec.evaluation.listed, *result.test}:
         get_metric(name)
 
 
