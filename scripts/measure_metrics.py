@@ -8,6 +8,8 @@ Prints ratios, each the median over repeats in which the two sides alternate in 
 
 * MSE, MAE, PSNR and SSIM of 64×64 frames together (one thread, whatever --threads says), against a loop of
   scikit-image's SSIM alone, and against one of all four;
+* all metrics but LPIPS and the Fréchet distances together, relative to TAU's inference at TaxiBJ's shapes (target: at
+  most 3 %); alone with --only-share, on small models with --tiny;
 * LPIPS (AlexNet) of 64×64 grey frames, against a loop of the ``lpips`` package's module, with the same weights
   (skipped with a reason if weights are missing; ``STBENCH_LPIPS_WEIGHTS`` names them).
 """
@@ -21,6 +23,9 @@ from collections.abc import Callable
 
 import torch
 from skimage import metrics as skimage_metrics
+from speed.overheads import EVALUATION_TARGET, evaluation
+from speed.task import Task
+from speed.worker import spec_of
 from torch import Tensor
 
 from stbench.metrics import frame_values, unavailable
@@ -36,8 +41,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--frames", type=int, default=320)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--budget", type=float, default=6.0, help="seconds per timing of the share of inference")
+    parser.add_argument("--only-share", action="store_true", help="only the share of inference")
+    parser.add_argument("--tiny", action="store_true", help="small models: a check of the script")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    report_share(options)
+    if options.only_share:
+        return
     pred, true = noisy_frames(options.frames)
     print(f"{options.frames} frames of 64×64, {options.threads} threads, median of {options.repeats} repeats")
 
@@ -88,6 +99,26 @@ def loop_lpips(module: torch.nn.Module, pred: Tensor, true: Tensor) -> None:
     with torch.no_grad():
         for p, t in zip(pred.clamp(0, 1), true, strict=True):
             module(p.expand(1, 3, -1, -1) * 2 - 1, t.expand(1, 3, -1, -1) * 2 - 1)
+
+
+def report_share(options: argparse.Namespace) -> None:
+    """Print the time of all metrics but the perceptual ones, relative to a prediction of TAU."""
+    task = Task(
+        benchmark="taxibj",
+        protocol="quick" if options.tiny else "paper",
+        method="tau",
+        batch=2 if options.tiny else 16,
+        side="stbench",
+        threads=options.threads,
+        budget=options.budget,
+        repeats=options.repeats,
+    )
+    share = evaluation(spec_of(task), task.batch, task.budget)
+    verdict = "met" if share.met else "missed"
+    print(
+        f"{len(share.detail['metrics'])} metrics / inference of tau, taxibj, batch {task.batch}: "
+        f"{100 * share.value:.2f} % (target {100 * EVALUATION_TARGET:.0f} %: {verdict})"
+    )
 
 
 def report(
