@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stbench.errors import UserError
 from stbench.metrics.metric import Metric, check_metrics, get_metric
-from stbench.metrics.statistics import shared_statistics
+from stbench.metrics.statistics import WINDOWED, shared_statistics
 from stbench.schema import Scaling
 
 
@@ -77,7 +77,8 @@ class Frames:
         if self.known is None or not found:
             return found
         whole = self.pixels / self.known.sum((2, 3, 4)).double()  # infinite without a known cell: 0 · inf is NaN
-        return {name: x * whole for name, x in found.items()}
+        spoilt = (whole != 1).double().masked_fill(whole != 1, torch.nan)
+        return {name: x + spoilt if name in WINDOWED else x * whole for name, x in found.items()}
 
     @property
     def peak(self) -> float:

@@ -23,7 +23,8 @@ CHUNK_DEVICE = 1 << 22
 
 
 _CLIPPED = {"clipped", "signal", "ssim", "ssim_legacy"}
-_WINDOWED = {"ssim", "ssim_legacy"}
+WINDOWED = {"ssim", "ssim_legacy"}
+"""Statistics of windows, which need every cell of a frame."""
 
 
 def shared_statistics(
@@ -36,7 +37,7 @@ def shared_statistics(
     """
     if not names:
         return {}
-    if _WINDOWED & set(names):
+    if WINDOWED & set(names):
         check_window(*pred_FCHW.shape[-2:])
     job = _Job(frozenset(names), data_range or float("nan"))
     return job.on_cpu(pred_FCHW, true_FCHW) if pred_FCHW.is_cpu else job.on_device(pred_FCHW, true_FCHW)
@@ -85,7 +86,7 @@ class _Job:
             xp.clip(true, 0, self.peak, out=true)
         if "signal" in self.needs:
             found["signal"] = _plane_sums(xp.multiply(true, true, out=scratch))
-        if self.needs & _WINDOWED:
+        if self.needs & WINDOWED:
             sums = WindowSums(pred, true, workspace)
             found["clipped"] = sums.squared_difference
             peaks = {"ssim": self.peak, "ssim_legacy": 2 * self.peak}
@@ -97,7 +98,7 @@ class _Job:
 
     def _over_channels(self, name: str, values: Array, channels: int) -> Array:
         by_frame = values.reshape(-1, channels)
-        return by_frame.mean(1) if name in _WINDOWED else by_frame.sum(1)
+        return by_frame.mean(1) if name in WINDOWED else by_frame.sum(1)
 
 
 def _workspace(like_FCHW: Array) -> Array:

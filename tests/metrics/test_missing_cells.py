@@ -94,6 +94,14 @@ def test_a_nan_in_a_prediction_still_shows() -> None:
         assert first.isnan().nonzero().tolist() == [[0, 0]]
 
 
+def test_windows_that_hold_a_missing_cell_have_no_value() -> None:
+    pred, true = fields()
+    true[0, 1, 0, 3, 3] = NAN
+    found = frame_statistics(["ssim", "gdl"], pred, true, data_range=1.0)
+    for (values,) in found.values():
+        assert values.isnan().nonzero().tolist() == [[0, 1]]
+
+
 def test_ranks_of_missing_cells_are_not_counted() -> None:
     members = torch.tensor([[1.0, 1.0], [3.0, 3.0]])
     assert rank_histogram(members, torch.tensor([2.0, NAN])).tolist() == [0, 1, 0]
