@@ -149,7 +149,7 @@ def missing_cells(subject: MetricSubject) -> None:
     true[0, 1, :, 3:9, 2:20] = float("nan")
     other = pred.where(~true.isnan(), 0.9)
     seen = [subject.measure(frame_values, p, true) for p in (pred, other)]
-    if not bool(seen[0].isfinite().all()) or not torch.allclose(*seen, rtol=1e-6, atol=1e-9):
+    if not bool(seen[0].isfinite().all()) or not torch.allclose(seen[0], seen[1], rtol=1e-6, atol=1e-9):
         cause = "statistics() reads cells outside frames.known"
         raise ViolationError("the same finite values", f"{seen[0].tolist()} and {seen[1].tolist()}", cause)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stbench.report.analysis.scenarios import Interval, ScenarioTable
+from stbench.report.analysis.intervals import Interval
+from stbench.report.analysis.scenarios import ScenarioTable
 from stbench.report.analysis.table import Table
 from stbench.report.numbers import arrow, format_value
 from stbench.report.writers.cells import Sheet
