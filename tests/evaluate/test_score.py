@@ -16,6 +16,7 @@ from stbench.metrics import get_metric
 from stbench.nn import Method, MethodConfig
 from stbench.nn.missing import fill_past
 from stbench.report.analysis.compare import by_sequence, frame_statistics, total_of
+from stbench.report.bundle.scores import score_again
 from stbench.schema import ClipShape, Evaluation, Scaling
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
@@ -287,6 +288,10 @@ def test_a_frame_without_truth_is_nan_in_the_file_and_leaves_the_paired_bootstra
         assert values_JNT.shape == (len(columns) + 1, CLIPS, 3)
         total = total_of(name, weighted=True)(by_sequence(values_JNT, name).mean(axis=1))
         assert total == pytest.approx(scores.metrics[name].total, rel=1e-9)
+        columns_NT = {column: table[column].to_numpy().reshape(CLIPS, 3) for column in columns}
+        again, by_lead_time = score_again(columns_NT, name, incomplete=True)
+        assert again == pytest.approx(scores.metrics[name].total, rel=1e-9)
+        assert by_lead_time == pytest.approx(scores.metrics[name].lead_times, rel=1e-9)
 
 
 def test_nan_fails_the_pass_where_the_data_lack_nothing() -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from stbench.errors import first_line
 from stbench.metrics import get_metric
-from stbench.report.analysis.compare import finish_of
+from stbench.metrics.frechet import FrechetDistance
+from stbench.report.analysis.compare import finish_of, is_weighted
 from stbench.report.collect.records import RunRecord
 from stbench.schema import Score
 
@@ -29,34 +30,46 @@ ROUNDING = 1e-9
 
 
 def wrong_scores(record: RunRecord) -> Iterator[str]:
-    """Yield one line per recorded score of a run that its values per sequence do not give; also of its scenarios."""
+    """Yield one line per recorded score of a run that its values per sequence do not give; also of its scenarios.
+
+    Distances of whole sets (Fréchet) have no values per sequence and are not compared.
+    """
+    incomplete = is_weighted([record])
     if record.finished:
-        yield from _wrong(record.folder.file(VALUES), record.result.test, record.result.test_clips, "result.json")
-    for name, result in record.scenarios.items():
-        for number, case in enumerate(result.cases):
+        result = record.result
+        yield from _wrong(record.folder.file(VALUES), result.test, result.test_clips, "result.json", incomplete)
+    for name, scenario in record.scenarios.items():
+        for number, case in enumerate(scenario.cases):
             file = record.case(name, number).folder.file(VALUES)
-            yield from _wrong(file, case.metrics, case.clips, f"{name}, {case.label}")
+            yield from _wrong(file, case.metrics, case.clips, f"{name}, {case.label}", incomplete)
 
 
-def score_again(columns: Mapping[str, Array], metric: str) -> tuple[float, Array]:
-    """Return total and score per lead time (T,) of a metric from its columns (N, T)."""
+def score_again(columns: Mapping[str, Array], metric: str, *, incomplete: bool = False) -> tuple[float, Array]:
+    """Return total and score per lead time (T,) of a metric from its columns (N, T).
+
+    ``incomplete``: frames without any true value are NaN in all columns and do not count.
+    """
     contract = get_metric(metric)
     names = [f"{metric}.{part}" for part in contract.parts] if contract.reduction == "parts" else [metric]
     values_JNT = np.stack([np.square(columns[n]) if contract.reduction == "rms" else columns[n] for n in names])
-    finish = finish_of(metric)
+    if incomplete:
+        scored_NT = ~np.isnan(values_JNT).all(axis=0)
+        values_JNT = np.concatenate([np.where(scored_NT, values_JNT, 0.0), scored_NT[None]])
+    finish = finish_of(metric, weighted=incomplete)
     by_lead_time_T = np.asarray(finish(values_JNT.mean(axis=1)), dtype=np.float64)
     total = by_lead_time_T.mean() if contract.by_lead_time else finish(values_JNT.mean(axis=(1, 2)))
     return float(total), by_lead_time_T
 
 
-def _wrong(file: Path, scores: Mapping[str, Score], clips: int, where: str) -> Iterator[str]:
+def _wrong(file: Path, scores: Mapping[str, Score], clips: int, where: str, incomplete: bool) -> Iterator[str]:
+    scores = {name: score for name, score in scores.items() if not isinstance(get_metric(name), FrechetDistance)}
     if not scores:
         return
     lead_times = len(next(iter(scores.values())).lead_times)
     try:
         columns = _columns(file, clips, lead_times)
         for metric, score in scores.items():
-            total, by_lead_time = score_again(columns, metric)
+            total, by_lead_time = score_again(columns, metric, incomplete=incomplete)
             if not _same(total, score.total):
                 yield f"{where}: {metric} is {score.total!r}, the values per sequence give {total!r}"
             for step, (now, recorded) in enumerate(zip(by_lead_time.tolist(), score.lead_times, strict=True), start=1):
