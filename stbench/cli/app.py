@@ -17,6 +17,7 @@ from stbench.cli.profile import profile_command
 from stbench.cli.report import report_command
 from stbench.cli.run import run_command
 from stbench.cli.verify import verify_command
+from stbench.cli.weights import app as weights_app
 
 app = typer.Typer(
     name="stbench",
@@ -52,3 +53,4 @@ app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
 app.command("new-method")(new_method_command)
 app.add_typer(data_app, name="data")
+app.add_typer(weights_app, name="weights")

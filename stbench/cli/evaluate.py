@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stbench.cli.getting import AllowHttp, Yes
 from stbench.cli.run import Device
+from stbench.cli.scoring import Place, score_public, score_released
 from stbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,17 +35,28 @@ def evaluate_command(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Public .pth or .ckpt file; needs --method and --dataset.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Released weights, fetched if they are not here, e.g. openstl/taxibj/tau."),
+    ] = None,
     method: Annotated[str | None, typer.Option("--method", "-m", help="Name, e.g. tau or simvp:gsta.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Benchmark name.")] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol for settings that the file does not show.")] = "paper",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Protocol for settings that the file does not show; default: paper, or that of --weights."),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. phydnet.patch=2.")] = None,
     device: Annotated[Device, typer.Option(help="auto uses CUDA if available.")] = Device.AUTO,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; default: $STBENCH_DATA.")] = None,
     out: Annotated[Path, typer.Option(help="Output folder for the result of a checkpoint (OUT/runs/).")] = Path(
         "results"
     ),
+    yes: Yes = False,
+    allow_http: AllowHttp = False,
 ) -> None:
-    """Score weights on the test split without training: a public checkpoint, or a finished run.
+    """Score weights on the test split without training: released weights, a public checkpoint, or a finished run.
+
+    Scores of released weights are shown beside those of their training log, or of the printed table without it.
 
     A finished run is compared with its recorded scores; exit code 1 if they differ. --scenario and --ensemble score
     finished runs in other ways.
@@ -55,14 +68,18 @@ def evaluate_command(
             )
         _beyond(runs, scenario or [], ensemble, device.value, data_dir)
         return
-    if (run is None) == (checkpoint is None):
-        raise UserError("Give either --run DIR, or --checkpoint FILE with --method and --dataset.")
+    if [run, checkpoint, weights].count(None) != 2:
+        raise UserError("Give either --run DIR, or --weights NAME, or --checkpoint FILE with --method and --dataset.")
+    place = Place(device.value, data_dir, out)
     if run is not None:
         _rescore(run, device.value, data_dir)
+    elif weights is not None:
+        asked = {"--dataset": dataset, "--method": method}
+        score_released(weights, asked, protocol, set_ or [], place, yes=yes, allow_http=allow_http)
     elif checkpoint is None or method is None or dataset is None:
         raise UserError("--checkpoint needs --method and --dataset, e.g. --method tau --dataset taxibj.")
     else:
-        _score(checkpoint, method, dataset, protocol, set_ or [], device.value, data_dir, out)
+        score_public(checkpoint, method, dataset, protocol or "paper", set_ or [], place)
 
 
 def _beyond(runs: list[Path], scenarios: list[str], ensemble: bool, device: str, data_dir: Path | None) -> None:
@@ -115,42 +132,3 @@ def _rescore(run: Path, device: str, data_dir: Path | None) -> None:
         console.print("The data files differ from those on which the run was scored (different fingerprint).")
     if not result.equal:
         raise typer.Exit(EXIT_DIFFERENT)
-
-
-def _score(
-    checkpoint: Path,
-    method: str,
-    dataset: str,
-    protocol: str,
-    overrides: list[str],
-    device: str,
-    data_dir: Path | None,
-    out: Path,
-) -> None:
-    from stbench.cli.display import SweepDisplay
-    from stbench.data.benchmarks.folders import data_dirs
-    from stbench.report.analysis.table import make_tables
-    from stbench.report.collect.records import records_of
-    from stbench.report.writers.terminal import to_rich
-    from stbench.settings import parse_overrides
-    from stbench.sweep.execute import Workplace, splits_of
-    from stbench.sweep.sweep import check_writable
-    from stbench.sweep.weights import plan_checkpoint, score_checkpoint
-    from stbench.train.engine import Engine
-
-    pairs = parse_overrides(overrides)
-    scored = plan_checkpoint(checkpoint, method, dataset, protocol, pairs)
-    display = SweepDisplay()
-    shown = ", ".join(f"{key}={value}" for key, value in scored.inferred.items()) or "nothing"
-    display.note(f"{checkpoint.name}: {len(scored.state)} tensors; their shapes show {shown}")
-    if scored.assumed:
-        taken = ", ".join(f"{key}={value} ({origin})" for key, (value, origin) in scored.assumed.items())
-        display.note(f"No shape shows {taken}; where the weights mean another, --set {method}.KEY=VALUE")
-    workplace = Workplace(out / "runs", data_dirs(data_dir), Engine(device))  # type: ignore[arg-type]
-    check_writable(workplace.root)
-    data = splits_of(scored.spec, workplace.data_dirs)
-    display.data_opened(data.report)
-    score_checkpoint(scored, data, workplace)
-    for table in make_tables(records_of([scored.spec], workplace.root)):
-        display.console.print(to_rich(table))
-    display.note(f"Written: {workplace.folder(scored.spec).path}")

@@ -40,7 +40,7 @@ def get(
     ``changes`` are dataset options set by the user.
     """
     from stbench.data.benchmarks.download_list import by_hand, downloads_of, of_source, stages
-    from stbench.data.benchmarks.downloads import fetch, is_folder
+    from stbench.data.benchmarks.downloads import is_folder
 
     chosen = of_source(downloads_of(benchmark.name), source)
     if is_folder(origin):
@@ -48,12 +48,19 @@ def get(
     elif origin is None:
         chosen = tuple(item for item in chosen if item.urls)
     for stage in stages(chosen, target):
-        if not is_folder(origin) and stage:
-            _agree(stage, target, origin, yes=yes)
-        with bars() as shown:
-            for line in fetch(stage, target, origin, _meter(shown), allow_http=allow_http):
-                print(line)
+        bring(stage, target, origin, yes=yes, allow_http=allow_http)
     return bool(chosen)
+
+
+def bring(items: Sequence[Download], target: Path, origin: str | None, *, yes: bool, allow_http: bool) -> None:
+    """Fetch files to ``target`` after showing their size; print what was done with each."""
+    from stbench.data.benchmarks.downloads import fetch, is_folder
+
+    if not is_folder(origin) and items:
+        _agree(items, target, origin, yes=yes)
+    with bars() as shown:
+        for line in fetch(items, target, origin, _meter(shown), allow_http=allow_http):
+            print(line)
 
 
 def _as_they_lie(downloads: Sequence[Download], read: Sequence[Download]) -> tuple[Download, ...]:
