@@ -17,7 +17,7 @@ from stbench.data.formats.arrays import pairs_hint
 from stbench.data.formats.axes import Layout
 from stbench.data.formats.channels import open_channels
 from stbench.data.formats.fields import Choice
-from stbench.data.formats.listing import expanded, files_below, regular_file
+from stbench.data.formats.listing import expanded, files_below, is_store, regular_file
 from stbench.data.formats.named_files import write_down
 from stbench.data.formats.open import holding
 from stbench.data.formats.recording import NO_TIME
@@ -93,7 +93,8 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     if not path.exists():
         raise UserError(f"--dataset {dataset}: there is no such file or folder (and no benchmark of that name).")
     path = path.resolve()
-    root = path if path.is_dir() else path.parent
+    folder = path.is_dir() and not is_store(path)
+    root = path if folder else path.parent
     files = _files(path)
     _refuse_pairs(files)
     recordings = _open(files, root, options)
@@ -101,7 +102,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     t_in, t_out = _lengths(recordings, split, options)
     channels = _common_channels(recordings)
     height, width = options.size or _common_size(recordings)
-    patterns = sorted({f"**/*{file.suffix}" for file in files}) if path.is_dir() else [path.name]
+    patterns = sorted({f"**/*{file.suffix}" for file in files}) if folder else [path.name]
     listing = write_down(root, files).model_dump(mode="json", exclude_defaults=True)
     scale = options.scale if options.scale != "auto" else _auto_scale(recordings)
     shape = ClipShape(t_in=t_in, t_out=t_out, channels=channels, height=height, width=width)
@@ -166,7 +167,7 @@ def _units(recordings: Sequence[Recording]) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not path.is_dir() or is_store(path):
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path} is of no known kind. Readable: {', '.join(SUFFIXES)}.")
         return [regular_file(path)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from stbench.errors import UserError
 
-EXTRAS = {"xarray": "weather", "cftime": "weather"}
+EXTRAS = {"xarray": "weather", "cftime": "weather", "zarr": "weather"}
 
 
 def needed(package: str, because: str) -> Any:

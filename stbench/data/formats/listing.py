@@ -18,6 +18,7 @@ from stbench.errors import UserError
 NO_DATA = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"})  # made by archives and servers
 OUTPUT_MARK = ".stbench"  # in a folder that stbench made for pictures
 ANY_DEPTH = "**"
+STORE = ".zarr"  # suffix of folders that hold one dataset in many files
 
 
 def expanded(path: Path | str) -> Path:
@@ -85,6 +86,16 @@ def regular_file(path: Path) -> Path:
     return _checked(path)
 
 
+def is_store(path: Path) -> bool:
+    """Tell whether a folder is one dataset, a zarr store, which stands in lists as a file does."""
+    return path.suffix.lower() == STORE and path.is_dir()
+
+
+def is_data_file(path: Path) -> bool:
+    """Tell whether a path is a file, or a folder that stands for one."""
+    return path.is_file() or is_store(path)
+
+
 def _walk(root: Path, depth: int | None = None) -> Iterator[Path]:
     """Yield what is no folder below ``root``: folders first, then links to folders that were not read yet."""
     seen: set[tuple[int, int]] = set()
@@ -103,7 +114,7 @@ def _walk(root: Path, depth: int | None = None) -> Iterator[Path]:
             if entry.name.startswith(".") or entry.name in NO_DATA:
                 continue
             path = Path(entry.path)
-            if not path.is_dir():
+            if not path.is_dir() or is_store(path):
                 yield path
             elif (depth is None or level < depth) and not _is_output(path):
                 (links if entry.is_symlink() else folders).append((path, level + 1))
@@ -122,7 +133,7 @@ def _checked(path: Path) -> Path:
         broken = path.is_symlink()
         what = f"links to {path.readlink()}, which is not there" if broken else f"cannot be read: {error.strerror}"
         raise UserError(f"{path} {what}. Put it right or remove it.") from error
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not is_store(path):
         raise UserError(f"{path} is no regular file (a folder, pipe or device). Remove it, or name the data files.")
     check_name(path)
     return path

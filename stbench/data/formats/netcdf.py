@@ -36,7 +36,7 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, choice: Choi
     wanted, at, level = (variable or "").partition("@")
     choice = replace(choice, level=float(level)) if at else choice
     with _items(path) as items:
-        chosen = _chosen(path, items, wanted or None)
+        chosen = choose_field(path, items, wanted or None)
         found = field_of(path, items, chosen, partial(_opened, path, chosen), floats=True)
         return recordings_of(found, name, choice)
 
@@ -44,7 +44,7 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, choice: Choi
 def variables_of(path: Path) -> list[str]:
     """Return the names of the fields that a file holds."""
     with _items(path) as items:
-        return _fields(items)
+        return fields_in(items)
 
 
 @contextmanager
@@ -74,7 +74,8 @@ def _opened(path: Path, key: str) -> Iterator[Any]:
         yield items[key].values
 
 
-def _fields(items: dict[str, Item]) -> list[str]:
+def fields_in(items: dict[str, Item]) -> list[str]:
+    """Return the names of the arrays that may be fields: numbers with a time and a grid, no edges of cells."""
     return [
         key
         for key, item in items.items()
@@ -82,8 +83,13 @@ def _fields(items: dict[str, Item]) -> list[str]:
     ]
 
 
-def _chosen(path: Path, items: dict[str, Item], variable: str | None) -> str:
-    fields = _fields(items)
+def choose_field(path: Path, items: dict[str, Item], variable: str | None) -> str:
+    """Return the name of the field to read.
+
+    Raises:
+        UserError: it is not there, or there are several and none is named.
+    """
+    fields = fields_in(items)
     if variable is not None and variable not in fields:
         raise UserError(f"{path} lacks the variable {variable!r}; it holds: {', '.join(fields) or 'none'}.")
     if variable is None and len(fields) != 1:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from stbench.data.formats import arrays, hdf5, hickle, images, netcdf, seq, tfrecord, video
+from stbench.data.formats import arrays, hdf5, hickle, images, netcdf, seq, tfrecord, video, zarr
 from stbench.data.formats.fields import AUTO, Choice
 from stbench.data.formats.guard import readable
 from stbench.data.formats.recording import Blocks, Recording, natural
@@ -49,6 +49,11 @@ FORMATS: dict[str, Format] = {
         lambda paths, name, key, choice: netcdf.open_netcdf(paths[0], name, key, choice),
         names=netcdf.variables_of,
     ),
+    "zarr": Format(
+        zarr.SUFFIXES,
+        lambda paths, name, key, choice: zarr.open_zarr(paths[0], name, key, choice),
+        names=zarr.variables_of,
+    ),
     "seq": Format((".seq",), lambda paths, name, *_: [seq.open_seq(paths[0], name)]),
     "hickle": Format(hickle.SUFFIXES, lambda paths, name, *_: hickle.open_hickle(paths, name), by_folder=True),
     "tfrecord": Format(tfrecord.SUFFIXES, lambda paths, name, *_: tfrecord.open_tfrecord(paths[0], name)),
@@ -69,7 +74,7 @@ def open_recordings(
     nameless = next((path for path in paths if FORMATS[format_of(path)].names is None), None)
     if variable is not None and nameless is not None:
         raise UserError(
-            f"--variable {variable}: {nameless} holds no named arrays (npz, HDF5 and NetCDF files do). Leave it out."
+            f"--variable {variable}: {nameless} holds no named arrays (npz, HDF5, NetCDF and zarr do). Leave it out."
         )
     found: list[Recording] = []
     ordered = sorted(paths, key=lambda path: natural(path.relative_to(root).as_posix()))

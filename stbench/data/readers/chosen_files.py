@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stbench.data.benchmarks.folders import candidate_folders, data_dirs, missing_files_error
 from stbench.data.formats import SUFFIXES
-from stbench.data.formats.listing import expanded, files_below, files_matching, holds_all
+from stbench.data.formats.listing import expanded, files_below, files_matching, holds_all, is_data_file
 from stbench.data.formats.named_files import every_name, look_up
 from stbench.errors import UserError
 
@@ -48,7 +48,7 @@ def _own_folder(options: RecordedOptions, planned: Path, dirs: Sequence[Path]) -
     """Return the folder of a user's own data: below ``--data-dir``, else the recorded one, else other data folders."""
     planned = expanded(planned)
     single = options.listing is not None and options.listing.names == (planned.name,)
-    home = planned.parent if single or planned.is_file() else planned
+    home = planned.parent if single or is_data_file(planned) else planned
     others = [place for directory in dirs for place in (directory / home.name, directory)]
     named = tuple(dirs) != data_dirs()  # not from the environment, which is meant for benchmarks
     for folder in (*others, home) if named else (home, *others):
@@ -67,7 +67,7 @@ def _holds(options: RecordedOptions, folder: Path) -> bool:
     """Tell whether a folder holds every file that was written down; where only a hash was, that is seen when read."""
     if options.listing is None or options.listing.sha256 is not None:
         return holds_all(folder, options.files)
-    return all((folder / name).is_file() for name in every_name(options.listing))
+    return all(is_data_file(folder / name) for name in every_name(options.listing))
 
 
 def _literal(pattern: str) -> tuple[str, ...]:
