@@ -68,18 +68,16 @@ def _methods() -> Listing:
 
 
 def _benchmarks() -> Listing:
-    from stbench.data.benchmarks.download_list import downloads_of
-    from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, needs_files
+    from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark
+    from stbench.data.benchmarks.overview import HEADINGS, overview
 
     def row(name: str) -> list[list[str]]:
-        benchmark = load_benchmark(name)
-        linked = any(item.urls for item in downloads_of(name))
-        how = "stbench data get" if linked else "by hand"
-        data = f"files needed ({how})" if needs_files(benchmark) else "embedded"
-        lengths, frame = f"{benchmark.shape.t_in} -> {benchmark.shape.t_out}", "×".join(map(str, benchmark.shape.frame))
-        return [[name, f"v{benchmark.version}", ", ".join(benchmark.protocols), lengths, frame, data, benchmark.title]]
+        benchmark, known = load_benchmark(name), overview(name)
+        facts = [known.frames, known.frame, known.size, known.obtained.replace("`", ""), known.tried]
+        return [[name, f"v{benchmark.version}", ", ".join(benchmark.protocols), *facts, benchmark.title]]
 
-    return ["benchmark", "version", "protocols", "frames", "C×H×W", "data", "what it is"], _each(BENCHMARKS, row, 6)
+    columns = [HEADINGS[0], "version", "protocols", *HEADINGS[1:], "what it is"]
+    return columns, _each(BENCHMARKS, row, len(columns) - 2)
 
 
 def _metrics() -> Listing:

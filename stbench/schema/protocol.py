@@ -232,16 +232,37 @@ class DatasetSpec(Record):
     options: dict[str, Any] = {}
 
 
+class Holdings(Record):
+    """A benchmark's files: their ``size`` on disk, and how much of the real files its reader was tried on."""
+
+    size: str = "unknown"
+    tried: Literal["all", "part", "none"] = "none"
+
+
+class PublishedLeak(Record):
+    """What the split behind published numbers shares: ``clips`` of its ``test_clips`` have frames that train."""
+
+    clips: PositiveInt
+    test_clips: PositiveInt
+
+    def __str__(self) -> str:
+        share = 100 * self.clips / self.test_clips
+        return f"{self.clips} of the {self.test_clips} test clips ({share:.1f} %) share frames with training clips"
+
+
 class Benchmark(Record):
     """A dataset under its protocols.
 
     ``value_range``: range of values in model space. ``data_range``: peak value for PSNR and SSIM. ``family``: name for
     benchmarks with shared settings (``traffic``, ``video``), by which methods key presets. It decides no number, so it
-    is not part of dumps and hashes.
+    is not part of dumps and hashes; nor are ``holdings`` (for listings) and
+    ``published_leak`` (set where the published split leaks).
     """
 
     name: str
     family: str | None = Field(default=None, exclude=True)
+    holdings: Holdings = Field(default=Holdings(), exclude=True)
+    published_leak: PublishedLeak | None = Field(default=None, exclude=True)
     version: PositiveInt
     title: str
     shape: ClipShape

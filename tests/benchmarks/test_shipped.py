@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from stbench.data import (
     published_table,
 )
 from stbench.data.benchmarks.lookup import TEMPLATE, load_template
+from stbench.data.benchmarks.overview import as_markdown
 from stbench.errors import UserError
 from stbench.nn import METHODS, check_presets, protocol_layers
 from stbench.schema import Benchmark
@@ -154,6 +157,17 @@ def test_card_says_what_a_user_needs(name):
     assert benchmark.units in text
     for file in benchmark.dataset.options.get("files", []):
         assert file in text or file[:2] in text or "*" in file
+
+
+def test_the_readme_lists_every_benchmark_as_its_files_say():
+    """``python scripts/benchmark_table.py`` prints the table anew."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    assert as_markdown(sorted(EVERY)) in readme
+    assert set(EVERY) == {
+        entry.name
+        for entry in entry_points(group="stbench.benchmarks")
+        if entry.value.startswith("stbench_benchmarks.") and entry.name not in BENCHMARKS.hidden
+    }
 
 
 def test_published_rows_name_source_and_convention():

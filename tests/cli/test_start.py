@@ -39,7 +39,7 @@ def test_no_torch(arguments: list[str]) -> None:
     ("kind", "expected"),
     [
         ("methods", ["tau", "Tan et al., CVPR 2023", "no_sa, no_da, no_ddr", "persistence", "every future frame"]),
-        ("benchmarks", ["taxibj", "files needed", "moving_digits", "embedded", "paper, legacy, quick"]),
+        ("benchmarks", ["taxibj", "stbench data get", "30.1 GB", "moving_digits", "embedded", "paper, legacy, quick"]),
         ("metrics", ["mse_frame", "Σ", "ssim_legacy", "higher"]),
         ("protocols", ["taxinyc", "50 epochs, batch size 16, cosine", "test", "validation"]),
     ],

@@ -16,7 +16,7 @@ from stbench.report.collect.published import PublishedRow
 from stbench.schema import ClipShape
 
 Severity = Literal["contradiction", "suspect"]
-Kind = Literal["psnr_low", "psnr_high", "psnr_unusual", "mae_high", "duplicate", "one_cell_apart", "parameters"]
+Kind = Literal["psnr_low", "psnr_high", "psnr_unusual", "mae_high", "duplicate", "one_cell_apart", "parameters", "leak"]
 
 GAP_LIMIT = 6.0
 """dB above the bound at which the geometric mean of frame errors would be a quarter of the mean."""
@@ -81,6 +81,11 @@ def audit(
         bounds = _psnr_bounds(comparable, values, data_range) if data_range is not None else []
         found += [finding for finding in bounds if printed or finding.kind == "psnr_low"]
     return found + _duplicates(rows) + _one_cell_apart(rows) + [f for row in rows for f in _parameters(row)]
+
+
+def leak_finding(leak: str) -> Finding:
+    """Return the finding on every published row of a benchmark whose published split leaks; ``leak`` says how."""
+    return Finding("every published row", "leak", "suspect", f"its split leaks: {leak}")
 
 
 def psnr_floor(mse_frame: float, values: int, data_range: float) -> float:

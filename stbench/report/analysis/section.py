@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stbench.report.analysis.audit import AuditRow, Finding, audit
+from stbench.report.analysis.audit import AuditRow, Finding, audit, leak_finding
 from stbench.report.analysis.keys import settings_of
 from stbench.report.analysis.table import Row, Table, make_tables
-from stbench.report.collect.published import PublishedRow, published_rows
+from stbench.report.collect.published import PublishedRow, published_leak, published_rows
 from stbench.report.collect.records import Collected, RunRecord
 from stbench.report.numbers import format_value
 
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """A table and its notes; ``findings`` are of measured rows, ``published_findings`` of published rows."""
+    """A table and its notes; ``findings`` are of measured rows, ``published_findings`` of published rows.
+
+    ``leak``: what the split behind the published rows shares with training; empty if nothing is known.
+    """
 
     table: Table
     published: tuple[PublishedRow, ...]
     findings: tuple[Finding, ...]
     published_findings: tuple[Finding, ...]
     optimism: tuple[str, ...]
+    leak: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,15 @@ def _section(table: Table, tables: Sequence[Table], count_parameters: bool) -> S
     plugins = {row.spec.plugin for row in table.rows}
     everything = published_rows(spec.benchmark)
     shown = tuple(row for row in everything if row.plugin.partition(":")[0] in plugins)
+    leak = published_leak(spec.benchmark) if shown else ""
+    leaking = [leak_finding(leak)] if leak else []
     return Section(
         table,
         shown,
         tuple(audit(measured_rows(table, count_parameters), spec.shape, spec.data_range, printed=False)),
-        tuple(_published_findings(table, everything, shown, count_parameters)),
+        (*leaking, *_published_findings(table, everything, shown, count_parameters)),
         tuple(line for row in table.rows for line in _optimism(row, table, tables)),
+        leak,
     )
 
 

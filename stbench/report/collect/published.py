@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stbench.data.benchmarks.lookup import BENCHMARKS, published_table
+from stbench.data.benchmarks.lookup import BENCHMARKS, load_benchmark, published_table
 from stbench.metrics import METRICS
 
 
@@ -37,6 +37,14 @@ def published_rows(benchmark: str) -> tuple[PublishedRow, ...]:
         return ()
     frame = published_table(benchmark)
     return () if frame is None else read_published(frame)
+
+
+def published_leak(benchmark: str) -> str:
+    """Return what the split behind a benchmark's published rows shares with training; empty if nothing is known."""
+    if benchmark not in BENCHMARKS.names():
+        return ""
+    leak = load_benchmark(benchmark).published_leak
+    return "" if leak is None else str(leak)
 
 
 def read_published(frame: pd.DataFrame) -> tuple[PublishedRow, ...]:

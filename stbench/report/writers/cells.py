@@ -151,8 +151,11 @@ def _drawn(table: Table) -> str:
     return f"stretches of test sequences whose neighbours are similar (length {listed}; 1 elsewhere)"
 
 
-def published_sheet(benchmark: str, rows: tuple[PublishedRow, ...]) -> Sheet:
-    """Return published rows as a separate table, because their conventions differ from the measured ones."""
+def published_sheet(benchmark: str, rows: tuple[PublishedRow, ...], leak: str = "") -> Sheet:
+    """Return published rows as a separate table, because their conventions differ from the measured ones.
+
+    ``leak``: what the split behind them shares with training, for a note.
+    """
     metrics = list(dict.fromkeys(name for row in rows for name in row.values))
     lines = []
     for number, row in enumerate(rows, start=1):
@@ -163,6 +166,9 @@ def published_sheet(benchmark: str, rows: tuple[PublishedRow, ...]) -> Sheet:
         f"Published numbers for {benchmark}: not measured here, not part of any mean",
         ("method", "table", "setting", *metrics, "params", "note"),
         tuple(lines),
-        tuple(f"({number}) {'; '.join([row.source, *row.caveats])}" for number, row in enumerate(rows, start=1)),
+        (
+            *([f"The split of these rows leaks: {leak}."] if leak else []),
+            *(f"({number}) {'; '.join([row.source, *row.caveats])}" for number, row in enumerate(rows, start=1)),
+        ),
         names=3,
     )

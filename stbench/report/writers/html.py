@@ -57,7 +57,7 @@ def _view(number: int, section: Section, out: Path, clip_bytes: int) -> dict[str
         "costs": further_columns(table),
         "notes": footnotes(table),
         "section": section,
-        "published": published_sheet(table.spec.benchmark, section.published),
+        "published": published_sheet(table.spec.benchmark, section.published, section.leak),
         "scenarios": scenario_sheets(table),
         "has_clips": clips is not None,
         "has_macs": any(row.macs for row in table.rows if row.trained),

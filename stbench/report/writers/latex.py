@@ -72,7 +72,7 @@ def _section(section: Section, out: Path) -> str:
     for sheet in scenario_sheets(table):
         lines += _float(f"{table.title}: {sheet.title}", _tabular(sheet), sheet.notes)
     if section.published:
-        sheet = published_sheet(table.spec.benchmark, section.published)
+        sheet = published_sheet(table.spec.benchmark, section.published, section.leak)
         below = [*sheet.notes, *map(str, section.published_findings)]
         lines += _float(sheet.title, _tabular(sheet), below)
     return "\n".join([*lines, ""])

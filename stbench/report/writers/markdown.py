@@ -75,7 +75,7 @@ def _run_links(row: Row, out: Path) -> str:
 def _section(number: int, section: Section, out: Path) -> str:
     lines = [table_markdown(number, section.table, out)]
     if section.published:
-        sheet = published_sheet(section.table.spec.benchmark, section.published)
+        sheet = published_sheet(section.table.spec.benchmark, section.published, section.leak)
         lines += ["### Published numbers (not measured here, not part of any mean)", "", *sheet_markdown(sheet), ""]
     for sheet in scenario_sheets(section.table):
         lines += [f"### {markdown(sheet.title)}", "", *sheet_markdown(sheet), ""]

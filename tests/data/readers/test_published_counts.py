@@ -8,8 +8,9 @@ import pytest
 
 from stbench.data import dataset_spec, get_protocol, load_benchmark
 from stbench.data.dataset import reader_options
+from stbench.data.readers.frame_list import frames_in_use, read_ranges
 from stbench.data.readers.listed_clips import read_lists
-from stbench.data.splits.windows import Cutter, keep_apart, rule_for
+from stbench.data.splits.windows import Cutter, Span, keep_apart, rule_for
 
 DAY = "2011_{}_drive_{:04d}_sync"
 # frames of KITTI's drives of the categories city, residential and road, camera 3
@@ -130,3 +131,55 @@ def test_caltech_frames_are_the_third_sixth_and_so_on() -> None:
     rule = rule_for("set06/V000", options.rules)  # type: ignore[attr-defined]
     assert rule is not None
     assert (rule.step, rule.first) == (3, None)  # places 2, 5, 8 counted from 0
+
+
+def by_the_public_rule(numbers: list[int], length: int, step: int) -> list[int]:
+    """The published loader on the frame numbers of one recording: its window starts, from the last one backwards."""
+    starts, end = [], len(numbers) - 1
+    while end >= length - 1:
+        start = end - length + 1
+        if numbers[end] - numbers[start] == length - 1:
+            starts.append(start)
+            end -= step
+        else:
+            end -= 1
+    return starts
+
+
+ACTIONS = {
+    "boxing": False,
+    "handclapping": False,
+    "handwaving": False,
+    "jogging": True,
+    "running": True,
+    "walking": False,
+}
+
+
+@pytest.mark.parametrize(("name", "length"), [("kth", 30), ("kth40", 50)])
+def test_kth_windows_by_the_public_rule(name: str, length: int, tmp_path: Path) -> None:
+    """Recordings of four stretches, some of which touch: the same windows as the published loader cuts."""
+    options = reader_options(name, dataset_spec(load_benchmark(name), get_protocol(load_benchmark(name), "legacy")))
+    rng = np.random.default_rng(0)
+    recordings, lines, expected, first = [], [], [], 0
+    for person in range(1, 26):
+        for action in list(ACTIONS)[:: 1 + person % 2]:
+            stretches, at = [], 0
+            for size, gap in zip(rng.integers(8, 160, 4), rng.integers(0, 3, 4), strict=True):
+                stretches.append(range(at + int(gap), at + int(gap) + int(size)))
+                at = stretches[-1].stop
+            stem = f"person{person:02d}_{action}_d1"
+            lines.append(f"{stem}\t\tframes\t" + ", ".join(f"{part.start + 1}-{part.stop}" for part in stretches))
+            recordings.append(Drive(f"{action}/{stem}_uncomp", first, at))
+            numbers = [number for part in stretches for number in part]
+            step = 3 if ACTIONS[action] else length
+            expected += [first + numbers[start] for start in by_the_public_rule(numbers, length, step)]
+            first += at
+    (tmp_path / "00sequences.txt").write_text("\n".join(lines))
+    in_use = frames_in_use(recordings, read_ranges(tmp_path, options.ranges))  # type: ignore[attr-defined]
+    minutes = np.full(first, np.iinfo(np.int64).min)
+    cutter = Cutter(recordings, minutes, length, options.stride, options.rules, in_use)  # type: ignore[attr-defined]
+    windows = cutter.windows([Span(recording.first, recording.first + recording.length) for recording in recordings])
+    assert sorted(windows[:, 0].tolist()) == sorted(expected)
+    assert (windows == windows[:, :1] + np.arange(length)).all()
+    assert len(windows) > 300

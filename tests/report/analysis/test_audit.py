@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stbench.data import card, load_benchmark
 from stbench.report.analysis.audit import AuditRow, audit, psnr_floor
 from stbench.report.analysis.parameters import published_parameters
 from stbench.report.analysis.section import make_report
-from stbench.report.collect.published import PublishedRow, published_rows, read_published
+from stbench.report.collect.published import PublishedRow, published_leak, published_rows, read_published
 from stbench.report.collect.records import collect
+from stbench.report.writers.cells import published_sheet
 from stbench.schema import ClipShape
 from tests.report.runs import make_run, make_spec
 
@@ -138,7 +140,7 @@ def test_published_weather_rows_that_were_copied(shared_dir: Path, name: str, co
     assert {(f.label, f.text.removeprefix("every metric equals that of ")) for f in findings} == copied
 
 
-@pytest.mark.parametrize("benchmark", ["human", "weather_t2m"])
+@pytest.mark.parametrize("benchmark", ["human", "weather_t2m", "weather_t2m_1p40625"])
 def test_correct_published_counts_are_not_accused(benchmark: str) -> None:
     """Human's gSTA is half as wide as its TAU; the rows of 1.40625° have configurations of their own."""
     rows = published_rows(benchmark)
@@ -147,6 +149,21 @@ def test_correct_published_counts_are_not_accused(benchmark: str) -> None:
     accused = {f.label for f in found if f.kind == "parameters"}
     dead = {row.label for row in rows if any("params_M counts" in caveat for caveat in row.caveats)}
     assert accused <= dead | {"PhyDNet"}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "share"), [("human", "8483 of the 8582 test clips (98.8 %)"), ("taxibj", "7 of the 500"), ("kth", "")]
+)
+def test_a_published_split_that_leaks_says_how_much(benchmark: str, share: str) -> None:
+    leak = published_leak(benchmark)
+    assert leak.startswith(share)
+    assert bool(leak) == bool(share)
+    assert published_leak("no such benchmark") == ""
+    if leak:
+        counts = load_benchmark(benchmark).published_leak
+        assert counts is not None
+        assert f"{counts.clips} of the {counts.test_clips} test" in card(benchmark).replace("\n", " ")
+    assert "published_leak" not in load_benchmark(benchmark).model_dump()
 
 
 def test_a_row_of_another_setting_is_not_held_to_the_benchmark_s() -> None:
@@ -169,8 +186,12 @@ def test_the_shipped_published_table_is_read_and_audited(tmp_path: Path) -> None
     for method in ("tau", "convlstm", "simvp"):
         make_run(tmp_path, make_spec(method, benchmark="taxibj", shape=TAXIBJ), np.full((4, 4), 0.3))
     (section,) = make_report(collect([tmp_path])).sections
+    leak = "7 of the 500 test clips (1.4 %) share frames with training clips"
+    assert section.leak == leak
+    assert f"The split of these rows leaks: {leak}." in published_sheet("taxibj", section.published, leak).notes
     assert [(f.label, f.text) for f in section.published_findings] == [
-        ("ConvLSTM-S", "14.98 M parameters, the configuration has 11.57 M")
+        ("every published row", f"its split leaks: {leak}"),
+        ("ConvLSTM-S", "14.98 M parameters, the configuration has 11.57 M"),
     ]
     assert published_rows("no such benchmark") == ()
     assert published_parameters("taxibj", "no such method") == ()
