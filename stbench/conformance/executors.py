@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stbench.conformance.outcome import Check, ViolationError, check
+from stbench.conformance.outcome import Check, NotApplicableError, ViolationError, check
 from stbench.conformance.sweeps import baseline_specs
 from stbench.events import Outcome
 from stbench.schema import RunSpec
 from stbench.sweep.execute import Workplace
-from stbench.sweep.executors import Ended, Executor, get_executor
+from stbench.sweep.executors import Ended, Executor, UnavailableError, get_executor
 from stbench.sweep.sweep import Datasets, do_run
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
@@ -27,7 +27,11 @@ class ExecutorSubject:
 
     def submit(self, specs: Sequence[RunSpec], root: Path) -> dict[str, Ended]:
         """How it says that each run ended, by the run's folder."""
-        ended = list(get_executor(self.name).submit(specs, workplace(root)))
+        try:
+            executor = get_executor(self.name)
+        except UnavailableError as reason:
+            raise NotApplicableError(str(reason)) from reason
+        ended = list(executor.submit(specs, workplace(root)))
         if sorted(end.spec.folder for end in ended) != sorted(spec.folder for spec in specs):
             seen = ", ".join(end.spec.folder for end in ended) or "none"
             raise ViolationError(f"an end of each of {len(specs)} runs", seen, "submit() does not yield every run once")

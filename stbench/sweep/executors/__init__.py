@@ -30,8 +30,15 @@ class Ended:
     note: str = ""
 
 
+class UnavailableError(UserError):
+    """An executor cannot be used on this machine."""
+
+
 class Executor(Protocol):
-    """An executor plugin: a :class:`stbench.schema.Record` of its settings, a class without arguments, or an object."""
+    """An executor plugin: a :class:`stbench.schema.Record` of its settings, a class without arguments, or an object.
+
+    It may have a method ``missing()`` that says why it cannot be used here: no cluster, say. Empty text: it can.
+    """
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do the runs that are not done, in any order, and yield each one as it ends or is found done.
@@ -60,12 +67,19 @@ def get_executor(name: str, settings: Mapping[str, Any] | None = None) -> Execut
 
     Raises:
         UserError: the name is unknown, its plugin cannot be loaded, or a setting is unknown or does not fit.
+        UnavailableError: it cannot be used on this machine.
     """
     plugin = EXECUTORS.get(name)
+    made: Any
     if isinstance(plugin, type) and issubclass(plugin, Record):
-        return plugin.parse(dict(settings or {}), f"executor {name}")  # type: ignore[return-value]
-    if settings:
+        made = plugin.parse(dict(settings or {}), f"executor {name}")
+    elif settings:
         raise UserError(f"--executor-set {', '.join(settings)}: the executor {name!r} has no settings. Leave it out.")
-    with foreign_code(f"The executor {name!r} cannot be made"):
-        made: Executor = plugin() if isinstance(plugin, type) else plugin
-    return made
+    else:
+        with foreign_code(f"The executor {name!r} cannot be made"):
+            made = plugin() if isinstance(plugin, type) else plugin
+    reason = made.missing() if hasattr(made, "missing") else ""
+    if reason:
+        raise UnavailableError(f"--executor {name}: {reason}")
+    executor: Executor = made
+    return executor

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +20,9 @@ from stbench.schema import RunSpec
 from stbench.schema.base import Record
 from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
+from stbench.sweep.executors.place import Place
 from stbench.sweep.sweep import Datasets, do_run
-from stbench.train.engine import LATE_IMPORTS, DeviceName, Engine
+from stbench.train.engine import LATE_IMPORTS, DeviceName
 from stbench.train.interrupt import stop_on_signals
 
 POLL_SECONDS = 0.5
@@ -83,31 +83,7 @@ def _heard_out(running: Sequence[_Job]) -> list[_Job]:
     return [job for job in running if job.messages in ready and not job.hear()]
 
 
-class _Place:
-    """What a process needs to build its own workplace; it can be pickled."""
-
-    def __init__(self, workplace: Workplace, threads: int, slot: int) -> None:
-        engine = workplace.engine
-        self.device: DeviceName = "cuda" if engine.device.type == "cuda" else "cpu"
-        self.gpu = str(slot % torch.cuda.device_count()) if self.device == "cuda" else None
-        self.precision = engine.precision
-        self.threads = threads
-        self.root: Path = workplace.root
-        self.data_dirs = workplace.data_dirs
-        self.workers = workplace.workers
-        self.retry_failed = workplace.retry_failed
-        self.names = workplace.loggers, workplace.executor
-
-    def build(self, listener: SweepListener) -> Workplace:
-        """The workplace, in the process that calls this."""
-        if self.gpu is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
-        torch.set_num_threads(self.threads)
-        engine = Engine(self.device, self.precision)
-        return Workplace(self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener, *self.names)
-
-
-def _work(spec: RunSpec, place: _Place, messages: Connection) -> None:
+def _work(spec: RunSpec, place: Place, messages: Connection) -> None:
     """Do one run and tell how it ended; what is told last is the outcome."""
     os.setsid()  # Ctrl-C reaches the process that started this one; it asks politely
     listener = _Sender(messages)
@@ -195,7 +171,10 @@ class _Job:
         """Start it, as the one in ``slot`` among those that run."""
         self.slot = slot
         self.messages, theirs = _CONTEXT.Pipe(duplex=False)
-        self.process = _CONTEXT.Process(target=_work, args=(self.spec, _Place(self.workplace, threads, slot), theirs))
+        device: DeviceName = "cuda" if self.workplace.engine.device.type == "cuda" else "cpu"
+        gpu = str(slot % torch.cuda.device_count()) if device == "cuda" else None
+        place = Place.of(self.workplace, device, threads, gpu)
+        self.process = _CONTEXT.Process(target=_work, args=(self.spec, place, theirs))
         self.process.start()
         theirs.close()
 

@@ -1,0 +1,106 @@
+"""A SLURM cluster of this one machine, from the packages slurm-wlm and munge, while a block runs."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol")
+CONFIGURATION = """
+ClusterName=stbench
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+ReturnToService=2
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldPort={controller}
+SlurmdPort={daemon}
+SlurmdSpoolDir={folder}/spool
+SlurmUser=root
+StateSaveLocation={folder}/state
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+KillWait=5
+MinJobAge=10
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+    """Why no cluster can be started here; empty if it can."""
+    absent = [name for name in PROGRAMS if shutil.which(name) is None]
+    if absent:
+        return f"no {', '.join(absent)} here (packages slurm-wlm and munge)"
+    return "" if os.geteuid() == 0 else "starting a SLURM controller needs root"
+
+
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[dict[str, str]]:
+    """Start the daemons, yield the environment in which commands reach them, and stop them."""
+    with tempfile.TemporaryDirectory(prefix="slurm-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        for part in ("state", "spool"):
+            (folder / part).mkdir()
+        file = folder / "slurm.conf"
+        settings = {
+            "host": socket.gethostname().partition(".")[0],
+            "folder": folder,
+            "controller": _port(),
+            "daemon": _port(),
+            "cpus": len(os.sched_getaffinity(0)),
+        }
+        file.write_text(CONFIGURATION.format(**settings))
+        env = {"SLURM_CONF": str(file)}
+        if not Path("/run/munge/munge.socket.2").exists():
+            Path("/run/munge").mkdir(exist_ok=True)
+            shutil.chown("/run/munge", "munge", "munge")
+            stack.enter_context(_daemon(["munged", "--foreground"], {}, user="munge"))
+        stack.enter_context(_daemon(["slurmctld", "-D"], env))
+        stack.enter_context(_daemon(["slurmd", "-D"], env))
+        _wait_for_idle(env, folder)
+        yield env
+
+
+@contextlib.contextmanager
+def _daemon(command: list[str], env: dict[str, str], user: str | None = None) -> Iterator[None]:
+    started = subprocess.Popen(
+        command, env=os.environ | env, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        started.terminate()
+        try:
+            started.wait(15)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+def _wait_for_idle(env: dict[str, str], folder: Path) -> None:
+    for _ in range(60):
+        found = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"], env=os.environ | env, capture_output=True, text=True, check=False
+        )
+        if "idle" in found.stdout:
+            return
+        time.sleep(0.5)
+    logs = "\n".join(path.read_text()[-1500:] for path in folder.glob("*.log"))
+    raise RuntimeError(f"the cluster does not start: {found.stderr}\n{logs}")

@@ -1,0 +1,151 @@
+"""Runs as jobs of a real SLURM cluster of one machine: killed, out of time, and without the process that sent them."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stbench.errors import UserError
+from stbench.sweep.executors import UnavailableError, get_executor, slurm
+from tests.cli.commands import TINY, command, stbench
+from tests.support.slurm import cluster, missing
+
+WAIT_SECONDS = 300
+SMALL = ["tau.hid_s=4", "tau.hid_t=8", "tau.n_t=2", "convlstm.hidden=[4]", "dataset.train_clips=32"]
+SIX_RUNS = [
+    *("run", "--methods", "tau,tau:no_da,convlstm", *TINY, "--seeds", "0,1", "--epochs", "3"),
+    *(part for setting in SMALL for part in ("--set", setting)),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"minutes": 0}, "minutes = 0"), ({"partiton": "a"}, "Did you mean 'partition'"), ({"gpus": 2}, "gpus = 2")],
+)
+def test_mistakes_in_settings(settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        get_executor("slurm", settings)
+
+
+def test_a_machine_without_a_cluster_is_told_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: None)
+    monkeypatch.setattr(slurm, "find_spec", lambda _: True)
+    with pytest.raises(UnavailableError, match="no sbatch here"):
+        get_executor("slurm")
+    monkeypatch.setattr(slurm, "find_spec", lambda _: None)
+    with pytest.raises(UnavailableError, match=r"pip install 'stbench\[slurm\]'"):
+        get_executor("slurm")
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[dict[str, str]]:
+    if missing():
+        pytest.skip(missing())
+    pytest.importorskip("submitit", reason="the extra slurm is not installed")
+    with cluster() as found:
+        yield found | {"OMP_NUM_THREADS": "1"}
+
+
+def settings(**values: object) -> list[str]:
+    given = {"poll_seconds": 1} | values
+    return ["--executor", "slurm", *(part for k, v in given.items() for part in ("--executor-set", f"{k}={v}"))]
+
+
+def table(out: Path) -> pd.DataFrame:
+    found = pd.read_csv(out / "table.csv")
+    return found.drop(columns=[name for name in found if "second" in name or "finished" in name])
+
+
+def alone(*arguments: str) -> None:
+    """Run in a process of one thread, as the jobs have."""
+    subprocess.run(command(*arguments), env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=True)
+
+
+def queue(env: dict[str, str], form: str = "%i %T") -> list[str]:
+    done = subprocess.run(
+        ["squeue", "--me", "--noheader", "--array", f"--format={form}"],
+        env=os.environ | env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.split("\n")[:-1]
+
+
+def until(what: str, true: Callable[[], object]) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while not true():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_and_a_killed_job_lose_nothing(env: dict[str, str], tmp_path: Path) -> None:
+    """Six runs; the process that sent them is killed, then one job; the same command ends with the local table."""
+    out = tmp_path / "slurm"
+    arguments = [*SIX_RUNS, *settings(), "--out", str(out)]
+    driver = subprocess.Popen(command(*arguments), env=os.environ | env, stdout=subprocess.DEVNULL, stderr=-3)
+    until("a job trains", lambda: list((out / "runs").glob("*-s0-*/history.jsonl")))
+    driver.kill()
+    driver.wait()
+    sent = {line.split()[0].partition("_")[0] for line in queue(env)}
+    assert len(sent) == 1  # one array
+    running = next(line.split()[0] for line in queue(env) if line.endswith("RUNNING"))
+    subprocess.run(["scancel", "--signal=KILL", running], env=os.environ | env, check=True)
+    done = stbench(*arguments, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tickets = [path.read_text() for path in (out / "runs" / ".slurm").glob("*.job")]
+    assert sum(number.partition("_")[0] in sent for number in tickets) >= len(tickets) - 1  # adopted, not sent again
+    alone(*SIX_RUNS, "--out", str(tmp_path / "local"))
+    pd.testing.assert_frame_equal(table(out), table(tmp_path / "local"), check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_job_out_of_time_saves_and_is_queued_again(env: dict[str, str], tmp_path: Path) -> None:
+    """Asked to save half-way to its limit of two minutes; the run is far longer."""
+    out = tmp_path / "slurm"
+    long = ["run", "--methods", "convlstm", *TINY, "--set", "convlstm.hidden=[4]", "--epochs", "300"]
+    arguments = [*long, *settings(minutes=2, save_seconds=75), "--out", str(out)]
+    driver = subprocess.Popen(command(*arguments), env=os.environ | env, stdout=subprocess.DEVNULL, stderr=-3)
+    until("it was queued again", lambda: any(re.search(r" [1-9]$", line) for line in _restarts(env)))
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(60) == 130
+    assert queue(env), "the jobs go on without the process that sent them"
+    (saved,) = (out / "runs").glob("*convlstm*/checkpoints/last.pt")
+    subprocess.run(["scancel", "--me"], env=os.environ | env, check=True)
+    until("the queue is empty", lambda: not queue(env))
+    assert saved.stat().st_size > 0
+
+
+def _restarts(env: dict[str, str]) -> list[str]:
+    found = []
+    for number in (line.split()[0] for line in queue(env)):
+        shown = subprocess.run(
+            ["scontrol", "show", "job", number], env=os.environ | env, capture_output=True, text=True
+        )
+        found += [f"{number} {count}" for count in re.findall(r"Restarts=(\d+)", shown.stdout)]
+    return found
+
+
+@pytest.mark.slow
+def test_left_alone_it_is_collected_later(env: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "slurm"
+    few = ["run", "--methods", "persistence", *TINY]
+    left = stbench(*few, *settings(detach="true"), "--out", str(out), env=env)
+    assert left.returncode == 1
+    assert "the same command collects it" in left.stdout + left.stderr
+    until("the queue is empty", lambda: not queue(env))
+    done = stbench(*few, *settings(detach="true"), "--out", str(out), env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_refused_job_is_one_line(env: dict[str, str], tmp_path: Path) -> None:
+    refused = stbench(
+        "run", "--methods", "persistence", *TINY, *settings(partition="none"), "--out", str(tmp_path), env=env
+    )
+    assert refused.returncode == 2
+    assert "invalid partition" in refused.stderr
