@@ -114,7 +114,7 @@ def test_validation_mse_is_the_brute_force_one(tmp_path: Path, engine: Engine) -
 
 def test_early_stop(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([3.0, 2.0, 2.5, 2.0, 1.0, 0.5])
-    monkeypatch.setattr(loop, "validation_mse", lambda *_: next(scores))
+    monkeypatch.setattr(loop, "validation_mse", lambda *_, **__: next(scores))
     state = make_trainer(tmp_path, engine, tiny_training(epochs=6, patience=2)).run()
     assert (state.epoch, state.best_epoch) == (4, 1)
 
@@ -140,7 +140,7 @@ def test_history_holds_mean_losses(tmp_path: Path, engine: Engine) -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_divergence_is_an_error(tmp_path: Path, engine: Engine, bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "validation_mse", lambda *_: bad)
+    monkeypatch.setattr(loop, "validation_mse", lambda *_, **__: bad)
     with pytest.raises(DivergedError, match="validation MSE is"):
         make_trainer(tmp_path / "a", engine, tiny_training()).run()
     trainer = make_trainer(tmp_path / "b", engine, tiny_training())
