@@ -1,8 +1,9 @@
 """The field's npz of flow windows in [-1, 1], as one recording of its distinct frames.
 
-Keys ``X_train``, ``Y_train``, ``X_test``, ``Y_test``, each (N, T, C, H, W). The windows overlap, so that nearly every
-frame is stored once per position: equal frames are found by their content and kept once, and windows become rows of
-frame numbers, as those cut from a series are.
+Keys ``X_train``, ``Y_train``, ``X_test``, ``Y_test``, each (N, T, C, H, W). The windows overlap, so nearly every frame
+is stored once per position. Each frame is kept once, and windows become rows of frame numbers, like those cut from a
+series. The shift of neighbouring windows tells which frames are the same
+(:mod:`stbench.data.readers.traffic.window_places`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from stbench.data.formats.guard import check_npz
 from stbench.data.formats.recording import Recording, in_blocks
+from stbench.data.readers.traffic.window_places import places_of
 from stbench.data.splits.windows import Windows
 from stbench.errors import UserError
 from stbench.schema import ClipShape
@@ -35,23 +37,28 @@ def open_window_npz(path: Path, shape: ClipShape) -> tuple[Recording, Windows, W
     frames: list[npt.NDArray[np.float32]] = []
     splits = []
     for split in ("train", "test"):
-        past = _numbered(_read(path, f"X_{split}", shape.t_in, shape), numbers, frames)
-        future = _numbered(_read(path, f"Y_{split}", shape.t_out, shape), numbers, frames)
+        past = _contents(_read(path, f"X_{split}", shape.t_in, shape), numbers, frames)
+        future = _contents(_read(path, f"Y_{split}", shape.t_out, shape), numbers, frames)
         if len(past) != len(future):
             raise UserError(f"{path}: X_{split} holds {len(past)} windows and Y_{split} {len(future)}.")
         splits.append(np.concatenate([past, future], axis=1))
-    frames_THWC = ((np.stack(frames) + np.float32(1)) / np.float32(2)).transpose(0, 2, 3, 1)
+    contents_NT = np.concatenate(splits)
+    constant_K = np.array([bool((frame == frame.flat[0]).all()) for frame in frames])
+    places_NT = places_of(contents_NT, constant_K)
+    contents_F = np.empty(places_NT.max() + 1, dtype=np.int64)
+    contents_F[places_NT] = contents_NT
+    frames_THWC = ((np.stack(frames) + np.float32(1)) / np.float32(2))[contents_F].transpose(0, 2, 3, 1)
     channels, height, width = shape.frame
     recording = Recording(
         name=path.stem,
         paths=(path,),
-        length=len(frames),
+        length=len(frames_THWC),
         frame=(height, width, channels),
         dtype=frames_THWC.dtype,
         blocks=partial(in_blocks, frames_THWC, frames_THWC.dtype),
-        variant=f"windows {shape.t_in} {shape.t_out}",
+        variant=f"windows by shift {shape.t_in} {shape.t_out}",
     )
-    return recording, splits[0], splits[1]
+    return recording, places_NT[: len(splits[0])], places_NT[len(splits[0]) :]
 
 
 def count_range(frames_TCHW: npt.NDArray[np.float32]) -> tuple[float, float] | None:
@@ -91,12 +98,12 @@ def _read(path: Path, key: str, length: int, shape: ClipShape) -> npt.NDArray[np
     return scaled
 
 
-def _numbered(
+def _contents(
     windows_NTCHW: npt.NDArray[np.float32],
     numbers: dict[bytes, int],
     frames: list[npt.NDArray[np.float32]],
 ) -> Windows:
-    """Return frame numbers (N, T) of windows; append frames not met before to ``frames``."""
+    """Return a number per frame (N, T), equal for equal contents; append contents not met before to ``frames``."""
     found = np.empty(windows_NTCHW.shape[:2], dtype=np.int64)
     for position in np.ndindex(found.shape):
         frame = windows_NTCHW[position]

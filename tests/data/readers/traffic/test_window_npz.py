@@ -92,3 +92,21 @@ def test_damaged_files(tmp_path):
     np.savez(path, **arrays | {"Y_test": arrays["Y_test"][1:]})
     with pytest.raises(UserError, match="X_test holds 30 windows and Y_test 29"):
         build(tmp_path)
+
+
+@pytest.mark.parametrize("hold_out", [True, False])
+def test_empty_hours_are_not_one_frame(tmp_path, hold_out):
+    """Training loses the windows that overlap a later split, and none for equal frames."""
+    counts = window_npz.write(tmp_path, SHAPE.frame)
+    counts[np.arange(window_npz.FRAMES) % 24 < 6] = 0
+    starts = np.arange(window_npz.FRAMES - SHAPE.length + 1)
+    windows = (counts / window_npz.BASE * 2 - 1)[starts[:, None] + np.arange(SHAPE.length)]
+    parts = {"train": windows[: -window_npz.TEST], "test": windows[-window_npz.TEST :]}
+    arrays = {f"X_{name}": part[:, :4] for name, part in parts.items()}
+    np.savez(tmp_path / "dataset.npz", **arrays, **{f"Y_{name}": part[:, 4:] for name, part in parts.items()})
+    dataset = build(tmp_path, hold_out, overlap="drop")
+    before = len(starts) - window_npz.TEST
+    val = round(before * 0.1)
+    overlap = SHAPE.length - 1
+    expected = (before - val - overlap, val - overlap) if hold_out else (before - overlap, window_npz.TEST)
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (*expected, window_npz.TEST)
