@@ -171,7 +171,7 @@ class Scorer:
         if not outside or self.clip_truth:
             return {}
         reason = (
-            f"{100 * outside:.2g} % of the true test values lie outside [0, {self.data_range:g}], the range of the "
+            f"{100 * outside:.3g} % of the true test values lie outside [0, {self.data_range:g}], the range of the "
             "training data, and it would clip them"
         )
         return {name: reason for name in names if get_metric(name).clips}

@@ -101,7 +101,7 @@ def footnotes(table: Table) -> list[str]:
     clipping = [name for name in table.metrics if get_metric(name).clips]
     if clipped and clipping and table.spec.selection == "test":
         notes.append(
-            f"{100 * clipped:.2g} % of the true test values lie outside [0, {table.spec.data_range:g}]; "
+            f"{100 * clipped:.3g} % of the true test values lie outside [0, {table.spec.data_range:g}]; "
             f"{', '.join(clipping)} clip them, as published tables do."
         )
     missing = {m: reason for record in table.records for m, reason in record.result.unavailable.items()}
