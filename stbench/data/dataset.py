@@ -35,12 +35,13 @@ class Split(ABC):
 
     @abstractmethod
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Return clips (B, T_in+T_out, C, H, W), float32; ``epoch`` matters where clips are generated or augmented."""
+        """Return clips (B, T_in+T_out, C, H, W), float32. ``epoch`` changes clips that are generated or augmented."""
 
     def frames(self, indices: Indices) -> Indices | None:  # noqa: ARG002 - by default clips share nothing
-        """Return which recorded frames each clip is made of, (B, T_in+T_out): equal numbers are the same frame.
+        """Return the numbers of the recorded frames of each clip, (B, T_in+T_out): equal numbers are the same frame.
 
-        None if no two clips share a frame. Statistics need it: clips that share frames are not independent.
+        Return None if no two clips share a frame. Statistics need the numbers: clips that share frames depend on
+        each other.
         """
         return None
 
@@ -52,7 +53,7 @@ class Split(ABC):
         return None
 
     def unaugmented(self) -> Split:
-        """Return the same clips as recorded, for fitting untrained methods; a split that augments overrides it."""
+        """Return the same clips as recorded, for fitting untrained methods. A split that augments overrides this."""
         return self
 
 
@@ -64,11 +65,11 @@ class Splits:
         train: clips that methods are trained on.
         val: clips that select the checkpoint; the test split itself if nothing is held out.
         test: clips that are scored.
-        report: one line on what was read, what was dropped and why.
+        report: one line: what was read, what was dropped and why.
         fingerprint: hash of the source files' content (or of the generator's version and options).
         scaling: how model space maps to physical units; the default changes nothing.
         frame_cache: folder of the decoded frames; None if the reader keeps none.
-        understood: what was understood of the files (axes, times, missing values, units …), a name and a text each.
+        understood: axes, times, missing values, units and the like as understood from the files: (name, text) pairs.
         calendar: of the times.
         incomplete: whether clips may be NaN where nothing was measured. Losses and metrics leave these cells out.
     """
@@ -91,14 +92,14 @@ class Splits:
 
 @dataclass(frozen=True)
 class DatasetContext:
-    """What a reader is given besides its own options.
+    """What a reader receives besides its own options.
 
     Attributes:
         name: the benchmark's name, for messages.
         shape: lengths and frame size the clips must have.
         data_dirs: folders to look in, in order.
-        hold_out: True cuts validation from the training data; False is the published habit: train on all
-            of it, and the test split stands in for validation.
+        hold_out: True cuts validation from the training data. False is the published habit: train on all of it and
+            use the test split as validation.
         on_decoded: called with the number of recordings decoded so far and in all.
     """
 
@@ -141,7 +142,7 @@ class ReaderOptions(Record):
 
     @property
     def file_sets(self) -> tuple[tuple[str, ...], ...]:
-        """Sets of files to look for in the data folders, any one of which will do; the preferred one first."""
+        """Sets of files to look for in the data folders, the preferred one first; one complete set is enough."""
         return (self.files,) if self.files else ()
 
 
@@ -196,7 +197,7 @@ def open_dataset(
         spec: reader and its options (see :func:`stbench.data.dataset_spec`).
         shape: lengths and frame size the clips must have.
         data_dirs: folders to look in, in order.
-        hold_out: True cuts validation from the training data; False lets the test split stand in for it.
+        hold_out: True cuts validation from the training data; False uses the test split as validation.
         on_decoded: called with the number of recordings decoded so far and in all.
 
     Raises:

@@ -1,7 +1,6 @@
-"""Deterministic batches: which clips make a batch is a function of (seed, epoch) alone.
+"""Deterministic batches: the clips of a global batch depend on (seed, epoch) alone.
 
-Neither the number of workers, nor a resume in the middle of an epoch, nor the number of processes changes the clips
-of a global batch.
+The number of workers, the number of processes and a resume in the middle of an epoch do not change them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Key = tuple[Indices, int]
 
 
 def evenly_spaced(n: int, limit: int | None) -> Indices:
-    """At most ``limit`` of the numbers 0 … n-1, evenly spaced, the first among them; all of them for None.
+    """Return at most ``limit`` of the numbers 0 … n-1, evenly spaced from 0; all of them if ``limit`` is None.
 
     >>> evenly_spaced(10, 4).tolist()
     [0, 2, 5, 7]
@@ -36,21 +35,21 @@ class ClipLoader:
     Args:
         split: where clips come from.
         batch_size: clips of a *global* batch; each process takes its contiguous share.
-        shuffle: True for training: a new order every epoch. False keeps the split's order.
-        seed: what the order is drawn from, together with the epoch.
-        limit: at most this many clips: shuffled, a subset drawn anew each epoch; otherwise evenly spaced ones.
-        drop_last: leave out an incomplete last batch, unless it is the only one.
-        rank: this process.
-        world_size: number of processes. Shuffled batches give every process the same number of clips (an incomplete
-            last one is cut down to that); others give every clip to exactly one process, and a process whose share
-            of the last batch is empty gets no such batch.
-        parts: forward passes that a batch is split into; where they divide, a process gets its share of each, so that
-            all processes together compute on the clips that one would.
-        workers: processes that make batches ahead; they live as long as the loader and serve one epoch at a time.
-        pin_memory: page-locked batches, for asynchronous copies to a GPU.
+        shuffle: True draws a new order every epoch (training). False keeps the split's order.
+        seed: seed of the order, together with the epoch.
+        limit: most clips per epoch: a subset drawn anew each epoch if shuffled, otherwise evenly spaced clips.
+        drop_last: True leaves out an incomplete last batch, unless it is the only one.
+        rank: number of this process.
+        world_size: number of processes. Shuffled batches give every process the same number of clips; an incomplete
+            last batch is shortened for that. Other batches give every clip to exactly one process, and a process
+            with an empty share of the last batch skips it.
+        parts: forward passes per batch. If the sizes divide, a process gets its share of each pass, so that all
+            processes together compute on the same clips as one process.
+        workers: processes that prepare batches; they live as long as the loader and serve one epoch at a time.
+        pin_memory: True makes page-locked batches, for asynchronous copies to a GPU.
 
     Raises:
-        UserError: a global batch that does not divide among the processes, or fewer clips than processes.
+        UserError: the global batch does not divide among the processes, or there are fewer clips than processes.
     """
 
     def __init__(
@@ -87,18 +86,18 @@ class ClipLoader:
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
-            # its own generator: drawing the workers' base seed must not advance torch's global one, which resumed
-            # runs restore
+            # an own generator: drawing the workers' base seed must not advance torch's global generator, which a
+            # resumed run restores
             generator=torch.Generator(),
         )
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches this process gets in an epoch."""
+        """Number of batches of this process in an epoch."""
         return len(self.batches(0))
 
     def batches(self, epoch: int) -> list[Indices]:
-        """Clip numbers of this process's batches in one epoch."""
+        """Return the clip numbers of this process's batches in one epoch."""
         order = self._order(epoch)
         size = self._batch_size
         batches = [order[start : start + size] for start in range(0, len(order), size)]
@@ -107,12 +106,12 @@ class ClipLoader:
         return [share for batch in batches if len(share := self._share(batch))]
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Tensor]:
-        """Clips (B, T, C, H, W) of one epoch's batches, from batch ``start_step`` on."""
+        """Yield clips (B, T, C, H, W) of one epoch's batches, from batch ``start_step`` on."""
         self._sampler.keys = [(batch, epoch) for batch in self.batches(epoch)[start_step:]]
         yield from self._loader
 
     def dated_epoch(self, epoch: int) -> Iterator[tuple[Indices, Tensor, Tensor | None]]:
-        """Clip numbers (B,), clips (B, T, C, H, W) and their times (B, T) int64 seconds, None where not known."""
+        """Yield clip numbers (B,), clips (B, T, C, H, W) and times (B, T), int64 seconds; None if times are unknown."""
         for indices, clips in zip(self.batches(epoch), self.epoch(epoch), strict=True):
             seconds = self._split.times(indices)
             yield indices, clips, None if seconds is None else torch.from_numpy(seconds.astype(np.int64, copy=False))
@@ -141,7 +140,7 @@ class ClipLoader:
 
 
 class _Batches(TorchDataset[Tensor]):
-    """A split seen by torch's loader: the key of a batch -> its clips."""
+    """Adapter for torch's loader: the key of a batch gives its clips."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
@@ -152,7 +151,7 @@ class _Batches(TorchDataset[Tensor]):
 
 
 class _Keys(Sampler[Key]):
-    """The keys of the batches that remain of an epoch; stays in the main process."""
+    """Keys of an epoch's remaining batches; stays in the main process."""
 
     def __init__(self) -> None:
         self.keys: list[Key] = []

@@ -1,4 +1,4 @@
-"""From the statistics of training frames to the scaling of a dataset.
+"""Learn the scaling of a dataset from the statistics of its training frames.
 
 Axes: F frames, C channels; the last axis of statistics holds minimum, maximum, mean and variance.
 """
@@ -16,24 +16,24 @@ from stbench.schema import Scaling
 Scale = Literal["unit", "bytes", "minmax", "zscore"]
 
 BYTES = 255.0
-FEWEST_LEVELS = 64.0  # bytes that stay below are no grey levels: masks, classes, counts
+FEWEST_LEVELS = 64.0  # bytes whose maximum is smaller are masks, classes or counts, not grey levels
 
 
 def learn_scaling(
     statistics_FC4: npt.NDArray[np.float64], scale: Scale, where: str, per_channel: bool = True
 ) -> Scaling:
-    """Return how values are scaled, learned from these frames (the training ones) alone.
+    """Return the scaling learned from these frames (the training frames) alone.
 
-    ``unit`` takes bytes to [0, 1]; ``bytes`` too, and divides masks and classes by their largest value; ``minmax``
-    takes the smallest and largest value to 0 and 1; ``zscore`` to mean 0 and standard deviation 1 (of the population,
-    over frames and pixels). The pooled variance is the mean of the frames'
-    variances plus the variance of their means.
+    ``unit`` divides bytes by 255. ``bytes`` does too, but divides masks and classes by their largest value.
+    ``minmax`` maps the smallest and largest value to 0 and 1. ``zscore`` gives mean 0 and standard deviation 1 (of
+    the population, over frames and pixels): the pooled variance is the mean of the frames' variances plus the
+    variance of their means.
 
     Args:
-        statistics_FC4: of each frame and channel.
-        scale: the kind of scaling.
+        statistics_FC4: minimum, maximum, mean and variance of each frame and channel.
+        scale: kind of scaling.
         where: the benchmark's name, for messages.
-        per_channel: False gives all channels one range (``minmax`` only).
+        per_channel: False uses one range for all channels (``minmax`` only).
 
     Frames without a value (NaN) do not count.
 

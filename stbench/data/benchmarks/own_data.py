@@ -1,4 +1,4 @@
-"""A benchmark made on the fly from a user's own file or folder: ``stbench run --dataset path/to/clips``."""
+"""A benchmark made from a user's own file or folder: ``stbench run --dataset path/to/clips``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from stbench.errors import UserError
 from stbench.schema import Benchmark, ClipShape, Protocol, Record, Training
 from stbench.settings import leaves
 
-MULTIPLE = 4  # of the sides of shrunk frames: what most methods divide by
+MULTIPLE = 4  # sides of shrunk frames are multiples of it: most methods divide by 4
 USUAL_LENGTH = 10
 MOST_EPOCHS = 40
 FROM_USER = "your data and flags"
@@ -39,7 +39,7 @@ PAIR = re.compile(r"^([xy])((?:_?(?:train|training|val|valid|validation|test))?)
 
 
 class CustomOptions(Record):
-    """What the user says about their data; the rest is read off it.
+    """What the user states about the data; the rest is inferred.
 
     ``size`` is (H, W); ``shares`` the split; ``t_in``, ``t_out`` default to ten frames each, or as many as the shortest
     split allows.
@@ -70,7 +70,7 @@ class CustomOptions(Record):
 
 
 def add_up(shares: Sequence[float]) -> bool:
-    """Whether these are three shares between 0 and 1 that add up to 1; NaN is none, it fails every comparison.
+    """Return whether these are three shares between 0 and 1 that add up to 1; NaN is not.
 
     >>> add_up((0.7, 0.1, 0.2)), add_up((0.5, 0.5)), add_up((float("nan"), 0.5, 0.5))
     (True, False, False)
@@ -79,15 +79,15 @@ def add_up(shares: Sequence[float]) -> bool:
 
 
 def is_path(dataset: str) -> bool:
-    """Whether ``--dataset`` means a place on disk: it has a separator or a dot, or begins with ``~``."""
+    """Return whether ``--dataset`` is a path: it has a separator or a dot, or begins with ``~``."""
     return any(mark in dataset for mark in ("/", "\\", ".")) or dataset.startswith("~")
 
 
 def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
-    """Describe a folder of clips, a long series or a single file as a benchmark, under the template's protocols.
+    """Describe a folder of clips, a long series or a single file as a benchmark with the template's protocols.
 
     Raises:
-        UserError: nothing readable is there, the files do not fit together, or the split leaves no room for a clip.
+        UserError: no file is readable, the files do not fit together, or a split is too short for a clip.
     """
     path = expanded(dataset)
     if not path.exists():
@@ -140,7 +140,7 @@ def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
 
 
 def _open(files: Sequence[Path], root: Path, options: CustomOptions) -> list[Recording]:
-    """Open the recordings as a run will: series put together, several variables as channels."""
+    """Open the recordings as a run does: series joined, several variables as channels."""
     choice = Choice(options.layout, options.level)
     if not options.variable:
         found = open_recordings(files, root, choice=choice)
@@ -152,7 +152,7 @@ def _open(files: Sequence[Path], root: Path, options: CustomOptions) -> list[Rec
 
 
 def _refuse_pairs(files: Sequence[Path]) -> None:
-    """Refuse past and future frames in files of their own: each would pass for clips."""
+    """Reject past and future frames in separate files, because each would be read as clips."""
     found = {file for file in files if PAIR.match(file.stem)}
     hint = pairs_hint([file.stem for file in found])
     if hint:
@@ -161,7 +161,7 @@ def _refuse_pairs(files: Sequence[Path]) -> None:
 
 
 def _units(recordings: Sequence[Recording]) -> str:
-    """The units that the files state, if they are the same everywhere."""
+    """Return the units that the files state, if all state the same."""
     stated = {recording.facts.get("units", "not stated") for recording in recordings}
     return stated.pop() if len(stated) == 1 and "not stated" not in " ".join(stated) else "file units"
 
@@ -178,12 +178,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _name(path: Path) -> str:
-    """A name that can be part of a folder's: the path's last part, and the mark that it is no shipped benchmark."""
+    """Return a name fit for folders: the path's last part after ``custom-``, which marks own data."""
     return "custom-" + (re.sub(r"[^A-Za-z0-9_]+", "-", path.stem).strip("-") or "data")
 
 
 def _split(recordings: Sequence[Recording], options: CustomOptions) -> ByFraction | ByName:
-    """By folders named after splits where there are any, else by shares."""
+    """Return the rule by folders named after splits if there are any, else by shares."""
     named = by_folders([recording.name for recording in recordings])
     if named is None:
         return ByFraction(shares=options.shares)
@@ -196,7 +196,7 @@ def _split(recordings: Sequence[Recording], options: CustomOptions) -> ByFractio
 
 
 def _lengths(recordings: Sequence[Recording], split: ByFraction | ByName, options: CustomOptions) -> tuple[int, int]:
-    """Frames in and out: those asked for, else ten each, less where the shortest split has no room for them."""
+    """Return T_in and T_out: as requested, else 10 each or as many as the shortest split allows."""
     lengths = [recording.length for recording in recordings]
     by_time, room = split.room(recordings)
     if options.t_in is not None or options.t_out is not None:
@@ -217,13 +217,13 @@ def _sizes(recordings: Sequence[Recording]) -> int:
 
 
 def _common_size(recordings: Sequence[Recording]) -> tuple[int, int]:
-    """The smallest height and width among the recordings; methods pad what does not divide."""
+    """Return the smallest height and width of the recordings; methods pad sides that do not divide."""
     height, width = (min(recording.frame[axis] for recording in recordings) for axis in (0, 1))
     return height, width
 
 
 def _common_channels(recordings: Sequence[Recording]) -> int:
-    """The largest number of channels; grey recordings among coloured ones are repeated, nothing else can be adapted."""
+    """Return the largest number of channels; only grey recordings can be converted, by repeating them."""
     found = sorted({recording.frame[2] for recording in recordings})
     if len([number for number in found if number > 1]) > 1:
         example = {recording.frame[2]: recording.name for recording in recordings}
@@ -239,7 +239,7 @@ def _auto_scale(recordings: Sequence[Recording]) -> Literal["bytes", "minmax"]:
 def _training_clips(
     recordings: Sequence[Recording], split: ByFraction | ByName, length: int, stride: int, where: str
 ) -> int:
-    """How many clips the training split will have, gaps in time left aside; refuses lengths that leave a split none."""
+    """Return the number of training clips, ignoring gaps in time; reject lengths that leave a split without clips."""
     ends = np.cumsum([recording.length for recording in recordings])
     places = [
         CachedRecording(name=recording.name, first=int(end) - recording.length, length=recording.length)
@@ -250,9 +250,9 @@ def _training_clips(
 
 
 def _enough(training: Training, clips: int) -> Training:
-    """As many epochs as give as many clips as where there is no lack of them, so that little data are not undertrained.
+    """Raise the epochs for few clips, so that training has as many steps as with plenty of data.
 
-    Only protocols that cap the clips of an epoch are meant: their length is a number of steps, not of epochs.
+    This concerns only protocols that cap the clips of an epoch: their length is a number of steps.
     """
     if training.train_clips is None or clips >= training.train_clips:
         return training
@@ -261,7 +261,7 @@ def _enough(training: Training, clips: int) -> Training:
 
 
 def _protocol(protocol: Protocol, shape: ClipShape, scale: str, clips: int) -> Protocol:
-    """The template's protocol with metrics that suit the scale, and frames shrunk where the template says so."""
+    """Return the template's protocol with metrics that suit the scale, and with shrunk frames if the template asks."""
     known = protocol.evaluation.metrics
     kept = [name for name in known if scale != "zscore" or name.startswith(("mse", "mae", "rmse"))]  # need no peak
     physical = [] if scale in GREY else ["mae_physical", "rmse_physical"]
@@ -278,7 +278,7 @@ def _protocol(protocol: Protocol, shape: ClipShape, scale: str, clips: int) -> P
 
 
 def _shrunk(shape: ClipShape, longest: int) -> ClipShape:
-    """The shape with its longer side at most ``longest``, proportions kept as far as multiples allow."""
+    """Return the shape with its longer side at most ``longest``; proportions are kept as far as multiples allow."""
     factor = max(shape.height, shape.width) / longest
     if factor <= 1:
         return shape

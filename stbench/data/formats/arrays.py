@@ -19,17 +19,17 @@ from stbench.data.formats.guard import check_npy, check_npz, read_header
 from stbench.data.formats.recording import Frames, Recording
 from stbench.errors import UserError
 
-OBJECTS = ("Object arrays", "Python objects in dtype")  # what numpy says of dtype=object, npz and npy
+OBJECTS = ("Object arrays", "Python objects in dtype")  # numpy's messages for dtype=object in npz and npy
 NAMELESS = {"missing values": "none declared", "units": "not stated"}
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 DIMENSIONS = ("dims", "dimensions", "axes", "layout")  # arrays of text that name the axes
 
 
 def open_array(path: Path, name: str, key: str | None = None, choice: Choice = AUTO) -> list[Recording]:
-    """Return the recordings of a file: one per clip where its array has a clip axis, else one.
+    """Return the recordings of a file: one per clip if its array has a clip axis, else one.
 
     Raises:
-        UserError: the file is damaged, does not say which of several arrays is meant, or has no such layout.
+        UserError: the file is damaged, holds several arrays and none is named, or does not fit the layout.
     """
     if path.suffix.lower() == ".npy":
         check_npy(path)
@@ -105,7 +105,7 @@ def names_of(path: Path) -> list[str]:
     """Return the names of the arrays in an npz file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -115,7 +115,7 @@ def names_of(path: Path) -> list[str]:
 
 
 def pairs_hint(names: Sequence[str]) -> str:
-    """What to do where arrays are pairs of past and future, X and Y; empty if they are not."""
+    """Return what to do about pairs of past and future (X and Y); empty if names are no such pairs."""
     lower = {name.lower() for name in names}
     if not any(name.startswith("x") and "y" + name[1:] in lower for name in lower):
         return ""
@@ -126,13 +126,13 @@ def pairs_hint(names: Sequence[str]) -> str:
 
 
 def _shape(file: Any, name: str) -> tuple[int, ...]:
-    """Shape of a member, read off its header alone."""
+    """Return the shape of a member from its header alone."""
     with file.zip.open(f"{name}.npy") as stream:
         return read_header(stream)[0]
 
 
 def _npz_items(path: Path, key: str) -> dict[str, Item]:
-    """The array meant, and the one-axis arrays beside it, which may be times or levels."""
+    """Return the chosen array and the one-axis arrays beside it, which may be times or levels."""
     try:
         with np.load(path, allow_pickle=False) as file:
             values = {key: file[key]}
@@ -153,7 +153,7 @@ def _npz_items(path: Path, key: str) -> dict[str, Item]:
 
 
 def _member(file: Any, name: str) -> Any:
-    """A small member; None where it holds objects, unless it should be the times."""
+    """Return a small member; None if it holds objects, unless its name is that of times."""
     try:
         return file[name]
     except ValueError:

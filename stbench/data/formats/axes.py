@@ -1,7 +1,7 @@
-"""What the axes of an array are: told by ``--layout``, by names of dimensions, by companions, by sizes and content.
+"""Tell the axes of an array from ``--layout``, names of dimensions, arrays beside it, sizes and content.
 
-A layout is a text with a letter for each axis, in their order: N clips (or members), T time, C channels, L level, H
-height, W width. Where two readings are plausible nothing is guessed.
+A layout has a letter for each axis, in order: N clips (or members), T time, C channels, L level, H height, W width.
+If two readings are plausible, both are shown and the array is rejected.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator
 
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 
 NEEDED, ALLOWED = set("THW"), set("NTCLHW")
 MOST_CHANNELS = 4
@@ -267,9 +267,9 @@ def _ask(shape: Shape, readings: Sequence[str], said: str = "") -> UserError:
 
 def _described(layout: str, sizes: tuple[int, ...]) -> str:
     at = dict(zip(layout, sizes, strict=True))
-    clips = f"{at['N']} clips of " if "N" in at else ""
-    channels = f" with {at['C']} channels" if "C" in at else ""
-    return f"{clips}{at['T']} frames of {at['H']}×{at['W']}{channels}"
+    clips = f"{counted(at['N'], 'clip')} of " if "N" in at else ""
+    channels = f" with {counted(at['C'], 'channel')}" if "C" in at else ""
+    return f"{clips}{counted(at['T'], 'frame')} of {at['H']}×{at['W']}{channels}"
 
 
 def _members(shape: Shape, letters: list[str], axis: int) -> UserError:

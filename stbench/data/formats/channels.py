@@ -1,4 +1,4 @@
-"""Several variables of the same times seen as the channels of one recording."""
+"""Several variables at the same times as the channels of one recording."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def open_channels(
     Args:
         paths_of: the files that hold each variable, in the order of the channels.
         root: the folder that names are relative to.
-        choice: what the user says of their axes.
-        series: put dated files that follow each other together.
-        apart: only within the folders at the top.
+        choice: the user's choice of layout and level.
+        series: True joins dated files that follow each other.
+        apart: True joins them only within the folders at the top.
     """
     per_variable = []
     for variable, paths in paths_of.items():
@@ -37,7 +37,7 @@ def open_channels(
 
 
 def join_channels(variables: Sequence[Sequence[Recording]]) -> list[Recording]:
-    """Put the n-th recordings of every variable on top of each other.
+    """Stack the n-th recordings of all variables as channels.
 
     Raises:
         UserError: the variables differ in number of files, length, frame size or times.
@@ -70,7 +70,7 @@ def _joined(parts: tuple[Recording, ...]) -> Recording:
 
 
 def _joined_fact(texts: Sequence[str]) -> str:
-    """What is said of every channel once, else of each in turn."""
+    """Return a fact once if all channels share it, else the facts of each."""
     return texts[0] if len(set(texts)) == 1 else "; ".join(texts)
 
 

@@ -2,7 +2,7 @@
 
 HDF5 files hold ``data`` (T, C, H, W) and ``date``, bytes ``YYYYMMDDSS`` (day and slot of the day). npz files hold
 ``flow`` (T, H, W, C) without dates, in time order and without a gap. Slots are numbered over all days (day since 1970
-x slots per day + slot of the day), so that neighbours differ by one.
+x slots per day + slot of the day): neighbours differ by one.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ FLOAT = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Calendar:
-    """How slots are labelled: ``slots_per_day`` of them, the first one of a day called ``first_slot``."""
+    """Labels of slots: ``slots_per_day`` slots, the first of a day labelled ``first_slot``."""
 
     slots_per_day: int
     first_slot: int
 
     @property
     def step(self) -> int:
-        """Seconds of a slot."""
+        """Length of a slot in seconds."""
         return SECONDS_PER_DAY // self.slots_per_day
 
 
 @dataclass(frozen=True)
 class FlowFile:
-    """A cleaned file: its recording, how many frames were read, and how many were dropped."""
+    """A cleaned file: its recording and the numbers of frames read and dropped."""
 
     recording: Recording
     rows_read: int
@@ -56,11 +56,11 @@ def open_flow_h5(path: Path, frame: tuple[int, int, int], calendar: Calendar, ru
     Args:
         path: the file.
         frame: (C, H, W) that its frames must have.
-        calendar: how its slots are labelled.
-        rule: what is left out.
+        calendar: labels of its slots.
+        rule: which frames are dropped.
 
     Raises:
-        UserError: the file cannot be read, lacks a key, or holds another frame size or a date that is none.
+        UserError: the file cannot be read, lacks a key, or holds another frame size or an invalid date.
     """
     shape, dates = _read_dates(path)
     if len(shape) != 4 or shape[1:] != frame:
@@ -88,7 +88,7 @@ def parse_slots(dates: npt.NDArray[np.bytes_], calendar: Calendar, where: str) -
     """Return slot numbers (T,) of labels ``YYYYMMDDSS``.
 
     Raises:
-        UserError: a label that is not ten digits, not a day of the calendar, or a slot outside the day.
+        UserError: a label is not ten digits, names no day of the calendar, or has a slot outside the day.
     """
     numeric = np.char.isdigit(dates) & (np.char.str_len(dates) == DATE_DIGITS)
     _refuse(~numeric, dates, where, "is not of the form YYYYMMDDSS")
@@ -162,7 +162,7 @@ def _read_dates(path: Path) -> tuple[tuple[int, ...], npt.NDArray[np.bytes_]]:
 
 
 def _check_kinds(path: Path, file: h5py.File) -> None:
-    """Refuse ``data`` that holds no numbers, and ``date`` that holds neither texts nor whole numbers."""
+    """Reject ``data`` without numbers, and ``date`` with neither text nor integers."""
     for key, kinds, wanted in (("data", "uif", "numbers"), ("date", "SOiu", "labels YYYYMMDDSS")):
         item = file[key]
         held = str(item.dtype) if isinstance(item, h5py.Dataset) else "a group"

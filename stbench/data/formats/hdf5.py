@@ -1,4 +1,4 @@
-"""HDF5 files: one frame each, as radar products are distributed, or a whole series."""
+"""HDF5 files: one frame per file (radar products), or a whole series."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ DIMENSIONS = ("dims", "dimensions", "axes", "layout", "_ARRAY_DIMENSIONS", "DIME
 
 
 def open_hdf5(paths: Sequence[Path], name: str, key: str | None = None, choice: Choice = AUTO) -> list[Recording]:
-    """Return one recording of files that hold a picture each, or the recordings of files that hold series or clips.
+    """Return one recording of files with one picture each, or the recordings of files with series or clips.
 
     Raises:
-        UserError: a file cannot be read, does not say which of several arrays is meant, or leaves its axes in doubt.
+        UserError: a file cannot be read, holds several arrays and none is named, or its axes are ambiguous.
     """
     chosen, axes = _chosen(paths[0], key)
     if axes > 2:
@@ -65,7 +65,7 @@ def open_hdf5(paths: Sequence[Path], name: str, key: str | None = None, choice: 
 
 
 def read_picture(path: Path, key: str) -> tuple[Frames, Calibration]:
-    """Read a picture (H, W, 1), float32 in physical units, and how it was calibrated; missing pixels are NaN.
+    """Return a picture (H, W, 1), float32 in physical units, and its calibration; missing pixels are NaN.
 
     Raises:
         UserError: the file cannot be read or lacks the picture.
@@ -107,7 +107,7 @@ def items_of(file: h5py.File) -> dict[str, Item]:
 
 @contextmanager
 def _file(path: Path) -> Iterator[h5py.File]:
-    """An open file, whose damage is one message.
+    """Open a file; damage becomes one message.
 
     Raises:
         UserError: it cannot be read.
@@ -134,7 +134,7 @@ def _opened(path: Path, key: str) -> Iterator[Any]:
 
 
 def _names(item: h5py.Dataset) -> tuple[str, ...] | None:
-    """Names of the dimensions: of attached scales, of labels, or of an attribute that lists them."""
+    """Return the names of the dimensions: from attached scales, labels, or an attribute that lists them."""
     scales = [(axis.keys() or [""])[0] or axis.label for axis in item.dims]
     if item.ndim and all(scales):
         return tuple(_scale_name(item, number, name) for number, name in enumerate(scales))
@@ -148,7 +148,7 @@ def _names(item: h5py.Dataset) -> tuple[str, ...] | None:
 
 
 def _scale_name(item: h5py.Dataset, axis: int, name: str) -> str:
-    """A scale's own name; its label may be empty or say that it is a dimension without a variable."""
+    """Return a scale's own name; its label may be empty or say "dimension without a variable"."""
     scales = item.dims[axis].values()
     return str(scales[0].name).rpartition("/")[2] if scales else name
 
@@ -172,7 +172,7 @@ def _lacking(path: Path, key: str) -> UserError:
 
 
 def _chosen(path: Path, key: str | None) -> tuple[str, int]:
-    """Name and axes of the array meant: the one named, the only one of three or more axes, else the first picture."""
+    """Return name and axes of the array: the named one, the only one with three or more axes, or the first picture."""
     with _items(path) as items:
         found = {name: item.sizes for name, item in items.items() if _is_field(item.values)}
         others = [
@@ -200,7 +200,7 @@ def _chosen(path: Path, key: str | None) -> tuple[str, int]:
 
 
 def _target(items: Mapping[str, Item], path: Path, key: str) -> str | None:
-    """The array that a link of this name leads to."""
+    """Return the array that a link of this name leads to."""
     with open_h5(path) as file:
         linked = file.get(key)
         return next((name for name in items if linked is not None and file[name] == linked), None)

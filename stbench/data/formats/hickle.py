@@ -1,8 +1,8 @@
-"""Hickle files (HDF5) of frames and of the name of each frame's recording, as PredNet's KITTI has them.
+"""Hickle files (HDF5) of frames and of the recording's name per frame, as in PredNet's KITTI.
 
-``X_<split>.hkl`` holds frames (N, H, W, 3), bytes; ``sources_<split>.hkl`` one name for each. Frames of one name follow
-each other in time. Read with h5py: the layout is that of hickle 2 and 3, an array named ``data_0`` (or ``data``), a
-list as one array of texts or as a group of single ones.
+``X_<split>.hkl`` holds frames (N, H, W, 3), uint8; ``sources_<split>.hkl`` holds one name per frame. Frames of one name
+are consecutive in time. Files are read with h5py in the layout of hickle 2 and 3: an array named ``data_0`` (or
+``data``); a list is one array of texts or a group of single texts.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError)
 
 
 def open_hickle(paths: Sequence[Path], name: str) -> list[Recording]:
-    """Return a recording for each name in the ``sources`` files among these, frames from the ``X`` file beside it.
+    """Return a recording for each name in the ``sources`` files, with frames from the ``X`` file beside it.
 
     Raises:
-        UserError: a file cannot be read, has no partner, or frames and names are not as many.
+        UserError: a file cannot be read or has no partner, or the numbers of frames and names differ.
     """
     found: list[Recording] = []
     for path in paths:
@@ -93,7 +93,7 @@ def _datasets(path: Path) -> list[tuple[str, tuple[tuple[int, ...], str]]]:
 
 
 def _texts(path: Path) -> list[str]:
-    """The texts of a list: one array of them, or one dataset each."""
+    """Return the texts of a list: one array of texts, or one dataset per text."""
     keys = sorted((key for key, _ in _datasets(path)), key=natural)
     try:
         with open_h5(path) as file:

@@ -1,4 +1,4 @@
-"""Pictures: a folder of single ones, a frame each in the natural order of their names, or files of several pages."""
+"""Pictures: a folder of single pictures, one frame each in natural order of names, or files of several pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GREY_TYPES = (0, 4)
 
 
 def open_images(paths: Sequence[Path], name: str) -> list[Recording]:
-    """Return one recording of single pictures in the order given, or one of each file where files hold several pages.
+    """Return one recording of single pictures in the given order, or one per file if files hold several pages.
 
     Raises:
         UserError: the first picture of a recording cannot be read.
@@ -57,7 +57,7 @@ def open_images(paths: Sequence[Path], name: str) -> list[Recording]:
 
 
 def count_pages(path: Path) -> int:
-    """Return the number of pages of a picture file; smaller copies of a page (overviews) are none.
+    """Return the number of pages of a picture file; smaller copies of a page (overviews) do not count.
 
     Raises:
         UserError: it cannot be read.
@@ -67,10 +67,10 @@ def count_pages(path: Path) -> int:
 
 
 def read_image(path: Path) -> Frames:
-    """Read a picture (H, W, C), turned upright as its EXIF says: C is 1 or 3, uint8; deeper grey becomes float32.
+    """Return a picture (H, W, C), turned upright by its EXIF orientation; C is 1 or 3, uint8 or (deeper grey) float32.
 
     Raises:
-        UserError: it cannot be read, is cut short, holds several pages, or has a form that would lose precision.
+        UserError: the file cannot be read, is cut short, holds several pages, or would lose precision.
     """
     with _opened(path) as image:
         pages = sum(1 for _ in _each_page(path, image))
@@ -86,7 +86,7 @@ def read_image(path: Path) -> Frames:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     regular_file(path)
-    # from a stream: Pillow maps a file that it is given by name, and then mixes up the sides of turned TIFFs
+    # from a stream: given a name, Pillow maps the file and then swaps the sides of rotated TIFFs
     with (
         readable(path, "a picture"),
         _warned(),
@@ -99,7 +99,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _warned() -> Iterator[None]:
-    """Take Pillow's warnings of damage for errors, and leave the user alone with others."""
+    """Turn Pillow's warnings of damage into errors and silence its other warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message="Truncated File Read|Tag data larger than file")
@@ -138,7 +138,7 @@ def _pixels(path: Path, image: Image.Image) -> Frames:
 
 
 def _check_depth(path: Path, image: Image.Image) -> None:
-    """Refuse colour of 16 bits, of which Pillow keeps the upper 8 without a word."""
+    """Reject 16-bit colour, of which Pillow silently keeps the upper 8 bits."""
     if image.format == "PNG":
         with path.open("rb") as stream:
             header = stream.read(COLOUR_TYPE + 1)
@@ -151,7 +151,7 @@ def _check_depth(path: Path, image: Image.Image) -> None:
 
 
 def _nodata(image: Image.Image) -> float | None:
-    """The value that a GeoTIFF marks missing cells with."""
+    """Return the value that marks missing cells of a GeoTIFF."""
     text = getattr(image, "tag_v2", {}).get(GDAL_NODATA)
     try:
         return None if text is None else float(str(text).strip("\0 "))
@@ -160,7 +160,7 @@ def _nodata(image: Image.Image) -> float | None:
 
 
 def _is_grey(page: Image.Image) -> bool:
-    """Tell whether a page has no colour; Pillow turns the later frames of a GIF into RGB, whatever they hold."""
+    """Return whether a page has no colour; Pillow converts the later frames of any GIF to RGB."""
     if page.mode not in ("P", "RGB", "RGBA"):
         return True
     pixels = np.asarray(page.convert("RGB"))
@@ -176,7 +176,7 @@ def _has_grey_palette(image: Image.Image) -> bool:
 
 
 def _pages_of(path: Path, name: str) -> Recording:
-    """The pages of a file as frames; colour if any page has colour."""
+    """Return the pages of a file as frames; in colour if any page has colour."""
     with _opened(path) as image:
         shapes = [(page.height, page.width) for page in _each_page(path, image)]
         image.seek(0)
@@ -238,4 +238,4 @@ def _blocks(paths: tuple[Path, ...], shape: tuple[int, ...]) -> Blocks:
 
 
 VARIANT = "upright"
-"""How pictures are turned into frames, for the frame cache: raised to another word when that changes."""
+"""Version of the conversion of pictures to frames, for the frame cache; change it when the conversion changes."""

@@ -24,14 +24,14 @@ DAMAGE = (OSError, RuntimeError, ValueError, TypeError, IndexError, AssertionErr
 
 
 def open_netcdf(path: Path, name: str, variable: str | None = None, choice: Choice = AUTO) -> list[Recording]:
-    """Open a variable (time, lat, lon) in any order, or one level of it, as a recording of float32 frames.
+    """Open a variable (time, lat, lon in any order), or one level of it, as a recording of float32 frames.
 
-    A variable named ``r@500`` is ``r`` at the level 500 of the file's coordinate. Packed values are unpacked, missing
-    ones are NaN (:mod:`stbench.data.formats.packed`).
+    ``r@500`` is the variable ``r`` at level 500 of the file's coordinate. Packed values are unpacked; missing values
+    are NaN (:mod:`stbench.data.formats.packed`).
 
     Raises:
-        UserError: the file is damaged, lacks the variable, holds several and none is named, or its axes, level or
-            times cannot be told.
+        UserError: the file is damaged, lacks the variable, or holds several and none is named; or its axes, level or
+            times are ambiguous.
     """
     wanted, at, level = (variable or "").partition("@")
     choice = replace(choice, level=float(level)) if at else choice
@@ -42,14 +42,14 @@ def open_netcdf(path: Path, name: str, variable: str | None = None, choice: Choi
 
 
 def variables_of(path: Path) -> list[str]:
-    """Return the names of the fields that a file holds."""
+    """Return the names of the variables with three or more axes."""
     with _items(path) as items:
         return fields_in(items)
 
 
 @contextmanager
 def _items(path: Path) -> Iterator[dict[str, Item]]:
-    """The arrays of a file while it is open."""
+    """Open a file and give its arrays by name."""
     try:
         with path.open("rb") as stream:
             magic = stream.read(4)

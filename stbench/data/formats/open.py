@@ -1,4 +1,4 @@
-"""From files to recordings: the suffix tells the format. One table, ``FORMATS``, lists them all."""
+"""Open files as recordings: the suffix tells the format. The table ``FORMATS`` lists all formats."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Format:
     """One kind of file.
 
     Attributes:
-        suffixes: of its files, in lower case.
-        open: gives the recordings of files (paths, name, variable, what the user says of an array).
-        by_folder: True opens the files of a folder together, under the folder's name; False each by itself.
-        names: gives the names of the arrays that a file holds; None where arrays have none.
+        suffixes: suffixes of its files, in lower case.
+        open: returns the recordings of files; takes paths, name, variable and the user's choice of layout and level.
+        by_folder: True opens the files of a folder together, under the folder's name; False opens each separately.
+        names: returns the names of the arrays in a file; None if arrays have no names.
     """
 
     suffixes: tuple[str, ...]
@@ -64,9 +64,9 @@ SUFFIXES = tuple(suffix for known in FORMATS.values() for suffix in known.suffix
 def open_recordings(
     paths: Sequence[Path], root: Path, *, variable: str | None = None, choice: Choice = AUTO
 ) -> list[Recording]:
-    """Return the recordings that files under ``root`` hold, in the natural order of their names.
+    """Return the recordings in files under ``root``, in the natural order of their names.
 
-    The pictures of one folder are one recording, and so are its one-frame HDF5 files; any other file stands alone.
+    The pictures of a folder are one recording, and so are its HDF5 files of one frame. Any other file is opened alone.
 
     Raises:
         UserError: a file cannot be read, is of no known kind, or holds no variables though one is asked for.
@@ -90,7 +90,7 @@ def open_recordings(
 
 
 def holding(paths: Sequence[Path], variable: str) -> list[Path]:
-    """Return the files that hold an array of this name; all of them if none does, so that opening names what they hold.
+    """Return the files that hold an array of this name; all files if none does, so that opening lists what they hold.
 
     Raises:
         UserError: a file cannot be read.
@@ -100,7 +100,7 @@ def holding(paths: Sequence[Path], variable: str) -> list[Path]:
 
 
 def _opened(known: Format, paths: list[Path], name: str, variable: str | None, choice: Choice) -> list[Recording]:
-    """Open files so that whatever their content makes a library raise, now or when decoded, names the file."""
+    """Open files so that any error of a library, now or while decoding, names the file."""
     kind = known.suffixes[0].removeprefix(".")
     with readable(paths[0], kind):
         found = known.open(paths, name, variable, choice)
@@ -108,7 +108,7 @@ def _opened(known: Format, paths: list[Path], name: str, variable: str | None, c
 
 
 def _guarded(recording: Recording, kind: str) -> Blocks:
-    """Decode a recording, and check that it is what its header said; a video's count may be off by a few."""
+    """Decode a recording and compare it with its header; a video's count may be off by a few frames."""
     path, count = recording.paths[0], 0
     with readable(path, kind):
         for block in recording.blocks():

@@ -1,7 +1,7 @@
 """StreamPix seq files holding JPEG frames, the format of the Caltech pedestrian recordings.
 
 A header of 1024 bytes holds width (byte 548), height (552) and the number of frames (572), little-endian. Each frame
-is its size in bytes (which counts these four), the JPEG, and a time stamp of 8 or 16 bytes.
+is its size in bytes (including these 4), the JPEG, and a time stamp of 8 or 16 bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def open_seq(path: Path, name: str) -> Recording:
     """Open a seq file as one recording of RGB frames.
 
     Raises:
-        UserError: the header cannot be read, or fewer frames are there than it announces.
+        UserError: the header cannot be read, or the file holds fewer frames than it announces.
     """
     with path.open("rb") as stream:
         header = stream.read(HEADER)
@@ -46,7 +46,7 @@ def open_seq(path: Path, name: str) -> Recording:
 
 
 def _places(path: Path) -> list[tuple[int, int]]:
-    """Find where each JPEG begins and ends."""
+    """Return the first byte of each JPEG, and the byte after its last."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         places: list[tuple[int, int]] = []
         start, end = HEADER, len(data)

@@ -1,7 +1,7 @@
-"""TFRecord files of episodes, read without TensorFlow: framing with checksums, and the protobuf ``Example`` inside.
+"""TFRecord files of episodes, read without TensorFlow: records with checksums that hold a protobuf ``Example``.
 
-A record is its length (uint64), the masked crc32c of that, the payload, and the masked crc32c of the payload. The
-payload maps names to lists of bytes (or numbers, which are not read). Frame i of an episode is ``<i>/<camera>/encoded``
+A record is a length (uint64), its masked crc32c, the payload, and the payload's masked crc32c. The payload maps
+names to lists of bytes or of numbers (which are not read). Frame i of an episode is ``<i>/<camera>/encoded``
 (raw bytes, H×W×3).
 """
 
@@ -21,9 +21,9 @@ from stbench.errors import UserError
 SUFFIXES = (".tfrecord", ".tfrecords")
 CAMERA = "image_aux1"
 MASK = 0xA282EAD8
-MOST = 1 << 30  # bytes of a record; a longer one is a damaged length
+MOST = 1 << 30  # longest record in bytes; a longer one means a damaged length
 VARINT, BYTES = 0, 2
-SKIPPED = {1: 8, 5: 4}  # bytes of the wire types of fixed size
+SKIPPED = {1: 8, 5: 4}  # sizes in bytes of the fixed-size wire types
 
 
 def open_tfrecord(path: Path, name: str, camera: str | None = None) -> list[Recording]:
@@ -31,8 +31,8 @@ def open_tfrecord(path: Path, name: str, camera: str | None = None) -> list[Reco
 
     Args:
         path: the file.
-        name: of the recordings; ``#<n>`` is added for the n-th.
-        camera: whose frames; BAIR's main camera unless told.
+        name: name of the recordings; the n-th adds ``#<n>``.
+        camera: camera of the frames; BAIR's main camera by default.
 
     Raises:
         UserError: the file is cut short or damaged, or an episode lacks that camera's frames.
@@ -66,7 +66,7 @@ def _blocks(path: Path, start: int, camera: str, shape: tuple[int, ...]) -> Bloc
 
 
 def _places(path: Path) -> Iterator[tuple[int, int]]:
-    """Where each payload begins, and its length; the length's checksum is compared, the payload's when it is read."""
+    """Return start and length of each payload; check the length's checksum (reading checks the payload's)."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at = 0
@@ -119,7 +119,7 @@ def features(example: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _fields(message: bytes, wanted: int) -> Iterator[tuple[int, bytes]]:
-    """The length-delimited fields of one number in a protobuf message."""
+    """Yield the length-delimited fields with one number in a protobuf message."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -151,7 +151,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def masked(content: bytes) -> int:
-    """The masked crc32c (Castagnoli) that TFRecord files carry."""
+    """Return the masked crc32c (Castagnoli) of TFRecord files."""
     crc = crc32c(content)
     return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
 

@@ -1,6 +1,6 @@
-"""Video files, decoded by PyAV where it is installed, else by imageio-ffmpeg (the extra ``video``).
+"""Video files, decoded by PyAV if it is installed, else by imageio-ffmpeg (the extra ``video``).
 
-Frames are turned upright as the container says. Grey of more than 8 bits is kept, as float32 of the file's own numbers.
+The rotation in the container is applied. Grey of more than 8 bits keeps the file's own numbers, as float32.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from stbench.data.formats.recording import BLOCK_FRAMES, Blocks, Frames, Recordi
 from stbench.errors import UserError
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
-MOST_MISSING = 5  # a container may count a few frames that no decoder gives
+MOST_MISSING = 5  # a container may count a few frames that no decoder returns
 DEEP_GREY = re.compile(r"gray(9|10|12|14|16)(le|be)")
 GREY = re.compile(r"(gray|gray8|y800|ya8|ya16[lb]e|monow|monob)$|gray\d")
 CONTAINERS = "mov,avi,matroska,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg"  # no playlists, which open other files
 EVERY_FRAME = ["-fps_mode", "passthrough"]  # once each, as PyAV gives them
-UNEVEN = 1.5  # ratio of the longest to the shortest step in time from which a user should know
+UNEVEN = 1.5  # ratio of the longest to the shortest time step that is reported as uneven
 OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What is known of a video before it is decoded.
+    """Facts about a video known before decoding.
 
     Attributes:
         length: frames as the container counts them.
         height, width: of an upright frame.
-        pix_fmt: FFmpeg's name of the form in which pixels are stored.
-        decoder: which program decodes, with its version: two of them may differ in last digits.
-        note: whether its frames are unevenly spaced in time.
+        pix_fmt: FFmpeg's name of the pixel format.
+        decoder: decoding program and version; two decoders may differ in the last digits.
+        note: text if frames are unevenly spaced in time, else empty.
     """
 
     length: int
@@ -63,7 +63,7 @@ class Probed:
 
 
 def open_video(path: Path, name: str) -> Recording:
-    """Open a video as one recording of RGB frames (grey ones if it has no colour).
+    """Open a video as one recording of RGB frames (grey frames if it has no colour).
 
     Raises:
         UserError: no decoder is installed, or the file cannot be read.
@@ -126,13 +126,13 @@ def _probe_av(path: Path) -> Probed:
 
 
 def _times(container: Any, stream: Any) -> list[float]:
-    """Seconds at which the container's packets are shown, in order; 0 where a packet has no time."""
+    """Return the presentation times of the packets in seconds, in order; 0 if a packet has none."""
     shown = [packet for packet in container.demux(stream) if packet.size]
     return sorted(float(packet.pts * packet.time_base) if packet.pts is not None else 0.0 for packet in shown)
 
 
 def _check_duration(path: Path, container: Any, stream: Any, times: list[float]) -> None:
-    """Compare what is there with the duration that a container announces which does not count its frames."""
+    """Compare the frames with the announced duration, for a container that does not count frames."""
     if times and container.duration and stream.average_rate and len(container.streams) == 1:
         announced = container.duration / 1e6 * float(stream.average_rate)
         covered = times[-1] * float(stream.average_rate) + 1
@@ -151,7 +151,7 @@ def _unevenness(times: list[float]) -> str:
 
 
 def _quarters(path: Path, picture: Any) -> int:
-    """Return how many quarter turns, counter-clockwise, bring a frame upright."""
+    """Return how many counter-clockwise quarter turns make a frame upright."""
     turns = float(getattr(picture, "rotation", 0)) / 90
     if not turns.is_integer():
         raise UserError(f"{path} is turned by {turns * 90:g} degrees in its metadata. Convert it upright.")
@@ -167,7 +167,7 @@ def _decode_av(path: Path, seen: Probed) -> Iterator[Frames]:
         _complaints(path) as check,
         av.open(str(path), options=OPTIONS) as container,
     ):
-        # one thread: messages of other threads wait for Python's lock, which whoever waits for those threads may hold
+        # one thread: messages of other threads need Python's lock, which may be held by who waits for those threads
         container.streams.video[0].codec_context.thread_count = 1
         for picture in container.decode(video=0):
             check()
@@ -183,7 +183,7 @@ def _decode_av(path: Path, seen: Probed) -> Iterator[Frames]:
 
 @contextmanager
 def _complaints(path: Path) -> Iterator[Callable[[], None]]:
-    """Give a function that raises if the decoder has complained: it conceals damage and goes on."""
+    """Give a function that raises if the decoder reported damage, which it conceals and decodes on."""
     from av import logging
 
     before = logging.get_level()
@@ -202,7 +202,7 @@ def _complaints(path: Path) -> Iterator[Callable[[], None]]:
 
 
 def _plane(picture: Any, order: str) -> Frames:
-    """The 16-bit numbers of a grey frame (H, W)."""
+    """Return the 16-bit values of a grey frame (H, W)."""
     plane = picture.planes[0]
     rows = np.frombuffer(bytes(plane), dtype="<u2" if order == "le" else ">u2").reshape(-1, plane.line_size // 2)
     return rows[: picture.height, : picture.width]
@@ -234,7 +234,7 @@ def _probe_ffmpeg(path: Path) -> Probed:
 
 
 def _check_ffmpeg(path: Path) -> None:
-    """Decode a video once for what the decoder complains of: it conceals damage, and the pipe of frames has no word."""
+    """Decode a video once to read the decoder's messages: the pipe of frames does not report concealed damage."""
     command = [_ffmpeg().get_ffmpeg_exe(), "-v", "error", *_input_options(), "-i", str(path), "-map", "0:v:0"]
     done = subprocess.run(
         [*command, "-f", "null", "-"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"

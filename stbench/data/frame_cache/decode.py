@@ -1,7 +1,7 @@
 """Decode recordings once into the frame cache (:mod:`stbench.data.frame_cache.cache`).
 
-Work goes on in ``<key>.partial`` under a lock, with a journal of what is safely on disk, and ends with a rename: a
-second process waits and finds the result, a killed one is taken up where its journal ends, and nothing is done twice.
+Frames are written to ``<key>.partial`` under a lock, with a journal of what is safely on disk; a rename ends the work.
+A second process waits for the result. After a kill, decoding continues where the journal ends.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def decode_once(
     fill: Fill = None,
     on_decoded: OnDecoded = lambda _done, _total: None,
 ) -> FrameCache:
-    """Return the decoded frames of these recordings; decode them now unless they were before.
+    """Return the decoded frames of these recordings; decode them unless they are in the cache.
 
     Args:
-        name: begins the folder's name.
+        name: first part of the cache folder's name.
         recordings: what to decode.
-        size: what frames are brought to.
-        keep: which frames of a recording are kept (every third, say).
-        fill: what stands in for missing values; "leave" keeps them as NaN, None refuses data that lack any.
+        size: size and channels that frames are converted to.
+        keep: which frames of a recording are kept, for example every third.
+        fill: value that replaces missing values; "leave" keeps them as NaN, None rejects data with missing values.
         on_decoded: called with the number of recordings decoded so far and in all.
 
     Raises:
@@ -119,7 +119,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _key(source: str, recordings: Sequence[Recording], size: FrameSize, keep: Keep, fill: Fill) -> str:
-    """Name the frames by what they follow from: the files' content, their sizes, and the options."""
+    """Return a key of everything that decides the frames: the files' content and sizes, and the options."""
     said = None if fill == "leave" else fill
     digest = hashlib.sha256(f"{FORMAT} {size.model_dump_json()} {said} {source}".encode())
     for path in _sources(recordings):
@@ -142,7 +142,7 @@ def _explained(error: OSError, folder: Path) -> UserError:
 
 
 class _Work:
-    """Decode what the journal does not hold yet."""
+    """The decoding of the recordings that the journal does not list yet."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class _Work:
         self.done = self._journal()
 
     def decode(self) -> None:
-        """Bring every recording's frames into the files of the folder."""
+        """Write the frames of every recording to the files of the folder."""
         self._check_room()
         with ExitStack() as stack:
             files = {
@@ -175,7 +175,7 @@ class _Work:
             self._decode(files)
 
     def finish(self, target: Path, source: str) -> None:
-        """Write the index and give the folder its name; ``source`` is the hash of the files' content."""
+        """Write the index and rename the folder; ``source`` is the hash of the files' content."""
         index = Index(
             format=FORMAT,
             dtype=str(self.dtype),
@@ -191,7 +191,7 @@ class _Work:
         self.folder.rename(target)
 
     def _journal(self) -> list[CachedRecording]:
-        """Recordings that are whole on disk; what follows a torn line or a damaged recording counts as not written."""
+        """Return the recordings that are complete on disk, up to the first torn line or damaged recording."""
         path = self.folder / JOURNAL
         if not path.is_file() or not all((self.folder / name).is_file() for name in (FRAMES, STATISTICS, SECONDS)):
             return []
@@ -220,7 +220,7 @@ class _Work:
         return {FRAMES: pixels * self.dtype.itemsize, STATISTICS: self.size.channels * 4 * 8, SECONDS: 8}
 
     def _check_room(self) -> None:
-        """Refuse to begin what the disk cannot hold."""
+        """Raise before decoding if the disk cannot hold the frames."""
         left = sum(len(range(r.length)[self.keep(r)]) for r in self.recordings[len(self.done) :])
         needed, free = left * sum(self._bytes_per_frame().values()), shutil.disk_usage(self.folder).free
         if needed > free:

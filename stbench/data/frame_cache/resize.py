@@ -1,4 +1,4 @@
-"""Bring frames to one size and number of channels.
+"""Convert frames to one size and number of channels.
 
 Axes: T time, H height, W width, C channels.
 """
@@ -15,17 +15,17 @@ from stbench.data.formats.recording import Frames
 from stbench.schema import Record
 
 Fit = Literal["crop", "cover", "stretch"]
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, what grey pictures are made with
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow converts to grey
 
 
 class FrameSize(Record):
-    """What frames are brought to.
+    """Size and channels that frames are converted to.
 
     Attributes:
         height, width: pixels.
-        channels: 1 turns colour into luminance; any other number must be that of the frames, or 3 for grey ones.
-        fit: ``crop`` cuts the middle out; ``cover`` keeps the proportions, shrinking or enlarging until the frame is
-            covered, then cuts the middle out; ``stretch`` ignores the proportions.
+        channels: 1 converts colour to luminance; any other number must be that of the frames, unless they are grey.
+        fit: ``crop`` cuts out the middle. ``cover`` scales until the target is covered, keeps the proportions, then
+            cuts out the middle. ``stretch`` ignores the proportions.
     """
 
     height: int
@@ -35,7 +35,7 @@ class FrameSize(Record):
 
 
 def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
-    """Say what is done to frames (H, W, C) of other sizes or channels, for the report; empty if they stay as they are.
+    """Return how frames (H, W, C) of other sizes or channels are converted, for the report; empty if they are not.
 
     >>> adapted([(32, 32, 1), (48, 40, 3)], FrameSize(height=32, width=32, channels=3))
     '; frames of 32×32, 48×40 are brought to 32×32 (cover), of 1, 3 channels to 3'
@@ -56,7 +56,7 @@ def adapted(frames: Sequence[tuple[int, int, int]], size: FrameSize) -> str:
 
 
 def fit_frames(frames_THWC: Frames, size: FrameSize) -> Frames:
-    """Return frames (T, C, H, W) of the size asked for, of the same type; resampling is linear and free of aliasing."""
+    """Return frames (T, C, H, W) of the requested size in the same type; resampling is linear with antialiasing."""
     frames = _with_channels(frames_THWC, size.channels)
     height, width = frames.shape[1:3]
     target = size.height, size.width

@@ -28,12 +28,12 @@ from stbench.schema import Benchmark
 if TYPE_CHECKING:
     from torch import Tensor
 
-SAMPLE = 256  # clips of a split whose values and frames are looked at where windows are not numbered
+SAMPLE = 256  # clips per split that are examined if windows are not numbered
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One thing that was checked: whether it is in order, and what was seen."""
+    """One check: whether it passed, and what was seen."""
 
     what: str
     good: bool
@@ -43,7 +43,7 @@ class Observation:
 def check_files(
     name: str, dirs: Sequence[Path], also: Sequence[str], downloads: Sequence[Download]
 ) -> list[Observation]:
-    """Check whether the files that are there have the hash they should."""
+    """Compare the hashes of the files present with the expected ones."""
     found = []
     for folder in (folder for folder in candidate_folders(name, dirs, also) if folder.is_dir()):
         found += [
@@ -51,7 +51,7 @@ def check_files(
         ]
     for item in downloads:
         if "*" in item.file or item.listed is not None:
-            continue  # a tree without hashes: what it holds is looked at when it is read
+            continue  # a folder without hashes: reading checks its content
         folders = candidate_folders(name, dirs, also)
         place = next((folder for folder in folders if (folder / item.file).is_file()), None)
         if place is None:
@@ -68,7 +68,7 @@ def check_files(
 
 
 def _archive(item: Download, folder: Path) -> Observation:
-    """Check whether all that an archive held is still there."""
+    """Check whether all files of an unpacked archive are still there."""
     lost = missing_members(folder, item.file) or []
     several = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
     seen = f"{lost[0]}{several} gone or of another size since it was unpacked. Get it again" if lost else "all there"
@@ -78,7 +78,7 @@ def _archive(item: Download, folder: Path) -> Observation:
 def check_splits(dataset: Splits, benchmark: Benchmark, hold_out: bool) -> list[Observation]:
     """Check counts, shapes, value range, dates and leaks of an opened dataset.
 
-    ``hold_out`` False says that the test split stands in for validation.
+    ``hold_out`` False means that the test split is used as validation.
     """
     splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     observed = [Observation("read", True, dataset.report)]
@@ -112,7 +112,7 @@ def _values(name: str, split: Split, clips: Tensor, dataset: Splits, units: str)
 
 
 def _cached(dataset: Splits) -> list[Observation]:
-    """Check whether the frame cache holds the bytes that were decoded into it."""
+    """Check the frame cache against the checksums of decoding."""
     if dataset.frame_cache is None:
         return []
     bad = FrameCache(dataset.frame_cache).damaged()
@@ -128,7 +128,7 @@ def _dates(split: Split, calendar: str) -> str:
 
 
 def _leakage(pair: tuple[str, str], splits: dict[str, Split]) -> Observation:
-    """Check whether two splits share a frame: by number if windows are numbered, else by the content of a sample."""
+    """Check whether two splits share a frame: by number if windows are numbered, else by content of a sample."""
     first, second = (getattr(splits[name], "windows_NT", None) for name in pair)
     what = f"{pair[0]} and {pair[1]}"
     if first is not None and second is not None:
@@ -142,7 +142,7 @@ def _leakage(pair: tuple[str, str], splits: dict[str, Split]) -> Observation:
 
 
 def _copies(pairs: Sequence[tuple[str, str]], splits: dict[str, Split]) -> list[Observation]:
-    """Check whether clips of two splits have the same content (a copied file, say); only of cached frames."""
+    """Check whether clips of two splits have equal content, for example from a copied file; cached frames only."""
     windowed = {name: split for name, split in splits.items() if isinstance(split, WindowedSplit)}
     if not windowed:
         return []

@@ -1,7 +1,7 @@
-"""Clips named one by one in text files, as Human3.6M has them: a line is ``prefix,first frame,last frame``.
+"""Clips listed in text files, as for Human3.6M: a line is ``prefix,first frame,last frame``.
 
-The pictures of a clip are ``<prefix><six digits>.jpg`` (or png), every ``step``-th from the first on. A picture that
-several clips share is decoded once; the last frame, which a line may leave out, is not read. Axes: N windows, T frames.
+The pictures of a clip are ``<prefix><six digits>.jpg`` (or png), every ``step``-th from the first. A picture shared by
+several clips is decoded once. The last frame number is optional and not used. Axes: N windows, T frames.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Row = tuple[str, np.ndarray]  # prefix, numbers of the cached frames
 
 
 class ListedOptions(RecordedOptions):
-    """As for recordings; ``files`` are the lists, ``step`` the frames between two of a clip.
+    """Options of recordings; ``files`` are the lists, ``step`` is the number of frames from one clip frame to the next.
 
     Attributes:
-        by_list: True takes training from the first list and test from the second, as published; False pools the lists
+        by_list: True takes training from the first list and test from the second, as published. False pools the lists
             and divides the clips by ``split``.
-        places: patterns of further folders that may hold the pictures, under the last part of their prefix.
+        places: patterns of further folders with the pictures, named by the last part of the prefix.
     """
 
     split: DividesFrames
@@ -52,13 +52,13 @@ class ListedOptions(RecordedOptions):
 
 
 class Listed(Reader):
-    """Clips of lists; which split a clip is in follows from its prefix."""
+    """Clips of lists; the prefix of a clip decides its split."""
 
     Options: ClassVar[type[ReaderOptions]] = ListedOptions
 
     @classmethod
     def open(cls, options: ListedOptions, context: DatasetContext) -> Splits:
-        """Decode the pictures that the lists name once, and put each clip into the split of its prefix."""
+        """Decode each listed picture once, and assign each clip to the split of its prefix."""
         options.augment.check(context.shape, context.name)
         folder = find_folder(options, context)
         lists = [read_lists(folder, [name]) for name in options.files]
@@ -125,7 +125,7 @@ def _picture(folder: Path, homes: Sequence[Path], prefix: str, number: int) -> P
 
 
 def _divide(clips: Sequence[Row], options: ListedOptions, context: DatasetContext, cache: FrameCache) -> SplitWindows:
-    """Put each clip (its prefix and the numbers of its frames) into the split of its recording."""
+    """Assign each clip (its prefix and frame numbers) to the split of its recording."""
     where, length = context.name, context.shape.length
     cutter = Cutter(cache.index.recordings, cache.seconds, length)
     spans = options.split.spans(cutter.recordings, cutter.seconds, where)
@@ -143,5 +143,5 @@ def _divide(clips: Sequence[Row], options: ListedOptions, context: DatasetContex
 
 
 def _stacked(rows: Sequence[Row], length: int) -> Windows:
-    """The frame numbers of clips, (N, T)."""
+    """Return the frame numbers of clips, (N, T)."""
     return np.array([places for _, places in rows], dtype=np.int64).reshape(-1, length)

@@ -1,4 +1,4 @@
-"""The reader of everything that comes as recordings: videos, picture folders, arrays, HDF5 and NetCDF files.
+"""The reader of recordings: videos, folders of pictures, arrays, HDF5 and NetCDF files.
 
 Frames are decoded once into the frame cache; clips are windows over it. Axes: T time, C channels, H, W, N windows.
 """
@@ -39,12 +39,12 @@ from stbench.schema import Benchmark, ClipShape, Scaling
 
 
 class RecordedOptions(ReaderOptions):
-    """Which files are read, what frames are brought to, and how windows are cut and split.
+    """Which files are read, how frames are converted, and how windows are cut and split.
 
     Attributes:
         files: patterns of file names below the benchmark's folder (``**/`` for any depth); all are needed.
-        path: a folder or file of the user's own, read instead of the benchmark's folder.
-        listing: the files below ``path`` that were planned with; exactly they are read.
+        path: the user's own folder or file, read instead of the benchmark's folder.
+        listing: the files below ``path`` at planning; exactly these are read.
         variables: the array or NetCDF variable to read; several become channels.
         layout: a letter for each axis of an array; ``auto`` tells them apart, or refuses.
         level: of an array with levels: a value of their coordinate, ``last``, or None, which refuses several.
@@ -58,11 +58,11 @@ class RecordedOptions(ReaderOptions):
         stride: frames between the starts of two windows.
         rules: exceptions by a recording's name; the first that matches counts.
         ranges: name of a text file that lists the frames in use.
-        numbers: for pictures: pattern whose first group is the frame's number in a file name; no clip crosses a gap.
+        numbers: for pictures: pattern whose first group is the frame number in a file name; no clip crosses a gap.
         offsets: frames of a clip, counted from its first; None takes consecutive ones.
-        overlap: ``keep`` trains on windows that share frames with test where validation is not held out, as published.
-        statistics: what ``scale`` is learned from: the training frames, or those of each split (as published).
-        augment: what is done to training clips anew each epoch (:class:`stbench.data.augment.Augment`).
+        overlap: ``keep`` trains on windows that share frames with test if validation is not held out, as published.
+        statistics: frames that ``scale`` is learned from: training, or each split's own (as published).
+        augment: augmentation of training clips, drawn anew each epoch (:class:`stbench.data.augment.Augment`).
     """
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -88,7 +88,7 @@ class RecordedOptions(ReaderOptions):
 
     @property
     def file_sets(self) -> tuple[tuple[str, ...], ...]:
-        """The patterns; nothing is looked for if the user names the place."""
+        """The patterns; empty if the user names the path."""
         return () if self.path is not None else (self.files,)
 
 
@@ -118,10 +118,10 @@ class Recorded(Reader):
 
 
 def _offsets(options: RecordedOptions, context: DatasetContext) -> list[int]:
-    """Places of a clip's frames, counted from its first.
+    """Return the positions of a clip's frames, counted from its first.
 
     Raises:
-        UserError: they are not as many as the clip has frames, or not in order from 0.
+        UserError: their number is not the clip's length, or they do not grow from 0.
     """
     length = context.shape.length
     offsets = list(options.offsets) if options.offsets is not None else list(range(length))
@@ -142,10 +142,10 @@ def open_matching(options: RecordedOptions, folder: Path) -> list[Recording]:
 
 
 def understood_of(benchmark: Benchmark) -> tuple[tuple[str, str], ...]:
-    """Return what is understood of a user's own data before anything is decoded, a name and a text each.
+    """Return what is understood of a user's own data before decoding, as (name, text) pairs.
 
     Raises:
-        UserError: a file cannot be read, or leaves its axes in doubt.
+        UserError: a file cannot be read, or its axes are ambiguous.
     """
     options = RecordedOptions.parse(benchmark.dataset.options, f"{benchmark.name}: dataset.options")
     folder = find_folder(options, DatasetContext(benchmark.name, benchmark.shape, ()))
@@ -153,7 +153,7 @@ def understood_of(benchmark: Benchmark) -> tuple[tuple[str, str], ...]:
 
 
 def decode_to_size(recordings: Sequence[Recording], options: RecordedOptions, context: DatasetContext) -> FrameCache:
-    """Bring the recordings into the frame cache, in the benchmark's frame size."""
+    """Decode the recordings into the frame cache, in the benchmark's frame size."""
 
     def kept(recording: Recording) -> slice:
         rule = rule_for(recording.name, options.rules)
@@ -173,7 +173,7 @@ def splits_of(
     recordings: Sequence[Recording],
     divided: SplitWindows,
 ) -> Splits:
-    """Keep the splits apart, learn the scaling from the training frames, and report what was read."""
+    """Separate the splits, learn the scaling from the training frames, and report what was read."""
     apart = keep_apart(
         divided,
         context.hold_out,
@@ -213,7 +213,7 @@ def splits_of(
 def _each_by_itself(
     parts: WindowedSplits, options: RecordedOptions, cache: FrameCache, context: DatasetContext
 ) -> WindowedSplits:
-    """Scale each split by its own frames, from its first window's to one past its last window's, as published."""
+    """Scale each split by its own frames, from its first window to one frame past its last, as published."""
 
     def scaled(part: WindowedSplit) -> WindowedSplit:
         frames = np.arange(part.windows_NT.min(), min(cache.count, part.windows_NT.max() + 2))
@@ -224,13 +224,13 @@ def _each_by_itself(
 
 
 def frame_size(options: RecordedOptions, shape: ClipShape) -> FrameSize:
-    """Return what frames are brought to."""
+    """Return the size and channels that frames are converted to."""
     channels, height, width = shape.frame
     return FrameSize(height=height, width=width, channels=channels, fit=options.fit)
 
 
 def _may_hold(paths: Sequence[Path], variable: str, options: RecordedOptions) -> list[Path]:
-    """Return the files that may hold a variable: the n-th of as many patterns goes with the n-th variable."""
+    """Return the files that may hold a variable; if there are as many patterns as variables, the n-th belongs to it."""
     if options.path is not None:
         return holding(paths, variable) if len(options.variables) > 1 else list(paths)
     names = list(dict.fromkeys(name.partition("@")[0] for name in options.variables))  # levels of one are in one file
@@ -256,7 +256,7 @@ def _read(cache: FrameCache, recordings: Sequence[Recording]) -> str:
 
 
 def _doubts(options: RecordedOptions, cache: FrameCache, windows: SplitWindows, scaling: Scaling) -> list[str]:
-    """What a reader of the table should know: an unusual scale, a small or one-sided test split."""
+    """Return the notes for a table: an unusual scale, a small or one-sided test split."""
     said = []
     if options.scale == "bytes" and scaling.scale != (BYTES,):
         said.append(f"values scaled by their largest in training, {scaling.scale[0]:g}, and not by {BYTES:g}")

@@ -20,9 +20,9 @@ MOST_TURNS = 1
 
 
 def refuse_interleaved(windows: SplitWindows, seconds_F: Seconds, where: str) -> None:
-    """Refuse test clips that lie between training clips again and again: they resemble their neighbours in time.
+    """Reject test clips that alternate with training clips in time, because neighbours in time resemble each other.
 
-    Only dated frames of one place can be told; frames of several places share times and are left aside.
+    Only dated frames of one place are checked; frames of several places share times.
 
     Raises:
         UserError: training and test take turns more than once.
@@ -42,12 +42,12 @@ def refuse_interleaved(windows: SplitWindows, seconds_F: Seconds, where: str) ->
 
 
 def warnings(windows: SplitWindows, recordings: Sequence[Placed], shared_out: bool) -> list[str]:
-    """Return what a table has to say of the test split: few clips, or recordings of one kind where there are several.
+    """Return the warnings for a table about its test split: few clips, or recordings of one kind among several.
 
     Args:
         windows: of the splits.
         recordings: places of the recordings among the cached frames.
-        shared_out: whether recordings were shared out by shares, and not by names that the user gave.
+        shared_out: True if shares divided the recordings, False if names given by the user did.
     """
     found = []
     if len(windows.test) < FEW_CLIPS:
@@ -69,7 +69,7 @@ def warnings(windows: SplitWindows, recordings: Sequence[Placed], shared_out: bo
 
 
 def _kind(name: str) -> str:
-    """What a recording's name has in common with others: its folder, or the letters before its first number."""
+    """Return the kind that a recording's name tells: its folder, or the letters before its first number."""
     folder, _, stem = name.rpartition("/")
     found = re.match(r"[^\d#]*", stem)
     return folder or (found[0].rstrip("_- ") if found else "") or "unnamed"

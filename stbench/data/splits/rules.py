@@ -1,7 +1,7 @@
-"""Split rules: which recordings, frames or windows are train, validation and test.
+"""Split rules: which recordings, frames or windows are training, validation and test.
 
-A rule is a record with a ``kind``; its method ``divide`` does the work. Rules by fraction, name and year divide frames:
-windows are cut inside each split's spans. Rules of last windows and files divide windows that were cut before.
+A rule is a record with a ``kind``; its method ``divide`` does the work. Rules by fraction, name and year divide frames
+and then cut windows inside each split's spans. Rules of last windows and files divide windows that are already cut.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MANY_CLIPS = 10
 
 
 class Named(Protocol):
-    """A recording whose name and length are known before anything is decoded."""
+    """A recording whose name and length are known before decoding."""
 
     @property
     def name(self) -> str:
@@ -66,10 +66,10 @@ class SpanRule(Record):
 
 
 class ByFraction(SpanRule):
-    """Shares of train, validation and test, in order.
+    """Shares of training, validation and test, in order.
 
-    ``clip`` shares out whole recordings in the order of their names, ``time`` the frames of each recording, and
-    ``auto`` takes recordings if there are at least ten of them.
+    ``clip`` divides whole recordings in the order of their names. ``time`` divides the frames of each recording.
+    ``auto`` divides recordings if there are at least ten, else frames.
     """
 
     kind: Literal["fraction"] = "fraction"
@@ -77,7 +77,7 @@ class ByFraction(SpanRule):
     by: Literal["auto", "clip", "time"] = "auto"
 
     def spans(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> Spans:  # noqa: ARG002
-        """Share out the recordings, or the frames of each."""
+        """Divide the recordings, or the frames of each."""
         total = sum(self.shares)
         if abs(total - 1) > 1e-6:
             raise UserError(
@@ -103,14 +103,14 @@ class ByFraction(SpanRule):
         return self.by == "clip" or (self.by == "auto" and len(recordings) >= MANY_CLIPS)
 
     def _cut(self, count: int) -> dict[str, tuple[int, int]]:
-        """Give test and validation their rounded share, at least one; training the rest."""
+        """Give test and validation their rounded shares, at least 1 each, and training the rest."""
         test, val = (max(1, round(count * self.shares[part])) for part in (2, 1))
         head = max(0, count - test - val)
         return {"train": (0, head), "val": (head, max(head, count - test)), "test": (max(0, count - test), count)}
 
 
 class ByName(SpanRule):
-    """A recording goes where its name matches a pattern (searched for); one that matches none is left out.
+    """Assign a recording to the split whose pattern is found in its name; leave it out if none is.
 
     ``val`` may be a share of training instead, cut from its end: whole recordings if training has at least ten, else
     frames of each.
@@ -122,7 +122,7 @@ class ByName(SpanRule):
     test: str
 
     def spans(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> Spans:  # noqa: ARG002
-        """Put each recording where its name belongs."""
+        """Assign each recording by its name."""
         spans: Spans = {split: [] for split in SPLITS}
         patterns = {split: pattern for split in SPLITS if isinstance(pattern := getattr(self, split), str)}
         for recording in recordings:
@@ -145,9 +145,9 @@ class ByName(SpanRule):
 
 
 class ByYear(SpanRule):
-    """Frames go by the year they were taken in, first and last year included.
+    """Assign frames by the year in which they were taken; first and last year are included.
 
-    With ``across_files`` windows may cross from a file to the next, as published; the last ``unused_end`` frames of a
+    ``across_files`` lets windows cross from one file to the next, as published. The last ``unused_end`` frames of a
     split are then in no window.
     """
 
@@ -176,7 +176,7 @@ class ByYear(SpanRule):
         return {split: self._joined(found) for split, found in spans.items()}
 
     def _joined(self, spans: list[Span]) -> list[Span]:
-        """Spans that follow each other as one, its end cut; as they are where no window may cross files."""
+        """Join adjacent spans and cut off their unused end; change nothing if no window may cross files."""
         if not self.across_files:
             return spans
         joined: list[Span] = []
@@ -188,7 +188,7 @@ class ByYear(SpanRule):
         return [Span(span.start, span.stop - self.unused_end) for span in joined]
 
     def _check_times(self, recordings: Sequence[Placed], seconds_F: Seconds, where: str) -> None:
-        """Refuse undated frames, two recordings that hold the same time, and missing years."""
+        """Reject frames without dates, two recordings with the same times, and missing years."""
         for recording in recordings:
             span = Span.of(recording)
             if np.isnan(seconds_F[span.start : span.stop]).any():
@@ -207,7 +207,7 @@ class ByYear(SpanRule):
 
 
 class WindowRule(Record):
-    """A rule that divides windows in time order; validation is the last ``val_fraction`` of those before test."""
+    """A rule that divides windows in time order; validation is the last ``val_fraction`` of the windows before test."""
 
     val_joins_training: ClassVar[bool] = True
     val_fraction: Share = 0.1
@@ -242,13 +242,13 @@ class LastWindows(WindowRule):
 
 
 class LastFraction(WindowRule):
-    """Of each recording's windows, test is the last ``test_fraction``; ``val_fraction`` is a share of all, too."""
+    """Test is the last ``test_fraction`` of each recording's windows; ``val_fraction`` is a share of all, too."""
 
     kind: Literal["last_fraction"] = "last_fraction"
     test_fraction: Share
 
     def take(self, groups: Sequence[Windows], where: str) -> SplitWindows:
-        """Divide the windows of each recording by itself."""
+        """Divide the windows of each recording separately."""
         sizes = [
             [max(1, round(len(group) * share)) for share in (self.val_fraction, self.test_fraction)] for group in groups
         ]
@@ -275,7 +275,7 @@ SplitRule = Annotated[ByFraction | ByName | ByYear | LastWindows | LastFraction 
 
 
 def _cut(windows: Windows, val: int, test: int, where: str) -> SplitWindows:
-    """Take the last ``test`` windows, and the ``val`` before them."""
+    """Cut off the last ``test`` windows, and the ``val`` windows before them."""
     if len(windows) <= val + test:
         raise UserError(
             f"{where}: {len(windows)} windows are too few for {val} validation and {test} test windows and some "
@@ -286,7 +286,7 @@ def _cut(windows: Windows, val: int, test: int, where: str) -> SplitWindows:
 
 
 def _tail_off(spans: list[Span], share: float) -> tuple[list[Span], list[Span]]:
-    """Cut a share off: the last spans if there are many, else the end of each."""
+    """Cut off a share: the last spans if there are many, else the end of each span."""
     if len(spans) >= MANY_CLIPS:
         kept = len(spans) - max(1, round(len(spans) * share))
         return spans[:kept], spans[kept:]

@@ -1,4 +1,4 @@
-"""Clips cut from the frame cache: windows are indexed, not copied; values are scaled when read.
+"""Clips from the frame cache: windows index frames without copying them; values are scaled when read.
 
 Axes: B batch, T time, C channels, H, W, N windows, F cached frames.
 """
@@ -23,7 +23,7 @@ UNCHANGED = Augment()
 
 
 class StoredFrames(Protocol):
-    """What holds frames and their times; a frame cache does."""
+    """Frames and their times, as a frame cache stores them."""
 
     @property
     def frames(self) -> npt.NDArray[Any]:
@@ -38,10 +38,10 @@ class WindowedSplit(Split):
     """The clips of one split.
 
     Args:
-        stored: where frames are.
+        stored: the stored frames.
         windows_NT: rows of frame numbers.
-        scaling: from stored to model values.
-        augment: what is done to clips anew each epoch; training only.
+        scaling: maps stored values to model space.
+        augment: augmentation, drawn anew each epoch; training only.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class WindowedSplit(Split):
         return len(self.windows_NT)
 
     def clips(self, indices: Indices, epoch: int) -> Tensor:
-        """Return clips (B, T, C, H, W), float32 in model space; ``epoch`` matters only if they are augmented."""
+        """Return clips (B, T, C, H, W), float32 in model space. ``epoch`` changes augmented clips only."""
         clips = self.stored.frames[self.windows_NT[indices]].astype(np.float32)
         if self._offset.any():
             clips -= self._offset
@@ -66,11 +66,11 @@ class WindowedSplit(Split):
         return self.augment(torch.from_numpy(clips), indices, epoch)
 
     def frames(self, indices: Indices) -> Indices:
-        """Return numbers of the cached frames, (B, T)."""
+        """Return the numbers of the cached frames, (B, T)."""
         return self.windows_NT[indices]
 
     def times(self, indices: Indices) -> Indices | None:
-        """Return whole seconds since 1970-01-01, (B, T); None if they are not known."""
+        """Return whole seconds since 1970-01-01, (B, T); None if unknown."""
         seconds = self.stored.seconds[self.windows_NT[indices]]
         return None if np.isnan(seconds).any() else np.floor(seconds).astype(np.int64)
 

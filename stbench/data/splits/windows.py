@@ -66,7 +66,7 @@ class SplitWindows(NamedTuple):
 class NameRule(Record):
     """Settings of the recordings whose name matches: every ``step``-th frame is kept, windows are ``stride`` apart.
 
-    ``first`` is the first frame kept, the ``step``-th of all where nothing is said.
+    ``first`` is the first frame kept; by default the ``step``-th frame.
     """
 
     match: str
@@ -122,7 +122,7 @@ class Cutter:
         return [cut for cut in cuts if cut.stop > cut.start]
 
     def check_filled(self, windows: SplitWindows, spans: Mapping[str, Sequence[Span]], where: str) -> None:
-        """Refuse splits without a single window.
+        """Reject splits without windows.
 
         Raises:
             UserError: a split has none; the message names its longest span.
@@ -174,7 +174,7 @@ def windows_of(span: Span, length: int, stride: int) -> Windows:
 
 @dataclass(frozen=True)
 class ApartWindows:
-    """Windows of splits, and how many were left out for sharing a frame with a later split.
+    """Windows of splits, and how many were dropped because they share a frame with a later split.
 
     ``leaking`` counts test windows that share a frame with training, which only a published split may have.
     """
@@ -185,7 +185,7 @@ class ApartWindows:
 
 
 def said_of_leak(apart: ApartWindows) -> str:
-    """What a data report adds where a published split leaks; else empty."""
+    """Return what a data report adds if a published split leaks; else an empty text."""
     if not apart.leaking:
         return ""
     count = len(apart.windows.test)
@@ -200,13 +200,13 @@ def keep_apart(
 
     Args:
         windows: of each split, as a rule divides them.
-        hold_out: False lets test stand in for validation, and trains on the validation windows as well.
+        hold_out: False uses test as validation, and trains on the validation windows as well.
         where: the benchmark's name, for messages.
         join_val: False keeps the validation windows out of training even then.
-        as_published: True leaves nothing out where nothing is held out, and counts what leaks.
+        as_published: True drops nothing if nothing is held out, and counts the windows that leak.
 
     Raises:
-        UserError: nothing is left of a split.
+        UserError: a split has no windows left.
     """
     train, val, test = windows
     leaking = 0
