@@ -16,6 +16,9 @@ from stbench.schema import Scaling
 Scale = Literal["unit", "bytes", "minmax", "zscore"]
 
 BYTES = 255.0
+EPSILON = float(np.finfo(np.float32).eps)
+FEWEST_STEPS = 256  # between the smallest and the largest value, in float32
+SUBTRACT = " float32 cannot hold small differences of large values: subtract a constant from the data first."
 FEWEST_LEVELS = 64.0  # bytes whose maximum is smaller are masks, classes or counts, not grey levels
 
 
@@ -38,7 +41,7 @@ def learn_scaling(
     Frames without a value (NaN) do not count.
 
     Raises:
-        UserError: a channel (or everything) is constant, or has no value at all.
+        UserError: a channel, or all of the data, is constant or without a value, or float32 loses its differences.
     """
     statistics_FC4 = _with_values(statistics_FC4, where)
     if scale == "unit":
@@ -52,7 +55,9 @@ def learn_scaling(
     if (low == high).any():
         channel = int(np.argmax(low == high))
         what = f"channel {channel} of every training frame" if per_channel else "every training frame"
-        raise UserError(f"{where}: {what} is {low[channel]:g}; there is nothing to learn.")
+        advice = SUBTRACT if abs(low[channel]) >= 1 / EPSILON else ""
+        raise UserError(f"{where}: {what} is {low[channel]:g}; there is nothing to learn.{advice}")
+    _check_precision(low, high, where)
     if scale == "minmax":
         return Scaling(offset=tuple(low), scale=tuple(high - low))
     means, variances = statistics_FC4[..., 2], statistics_FC4[..., 3]
@@ -73,3 +78,19 @@ def _with_values(statistics_FC4: npt.NDArray[np.float64], where: str) -> npt.NDA
         means = known[:, 2]
         found[missing_F, channel] = known[:, 0].min(), known[:, 1].max(), means.mean(), known[:, 3].mean() + means.var()
     return found
+
+
+def _check_precision(low_C: npt.NDArray[np.float64], high_C: npt.NDArray[np.float64], where: str) -> None:
+    """Reject values whose differences are lost in float32.
+
+    Raises:
+        UserError: a channel's range has fewer than ``FEWEST_STEPS`` steps of float32 at its largest value.
+    """
+    steps = (high_C - low_C) / (EPSILON * np.maximum(abs(low_C), abs(high_C)))
+    coarse = steps < FEWEST_STEPS
+    if coarse.any():
+        channel = int(np.argmax(coarse))
+        raise UserError(
+            f"{where}: channel {channel} of the training frames lies between {low_C[channel]:.9g} and "
+            f"{high_C[channel]:.9g}.{SUBTRACT}"
+        )

@@ -13,7 +13,7 @@ from pydantic import PositiveInt, field_validator
 
 from stbench.data.benchmarks.lookup import load_template
 from stbench.data.formats import SUFFIXES, Recording, open_recordings
-from stbench.data.formats.arrays import pairs_hint
+from stbench.data.formats.arrays import PAIR, pairs_hint
 from stbench.data.formats.axes import Layout
 from stbench.data.formats.channels import open_channels
 from stbench.data.formats.fields import Choice
@@ -35,7 +35,6 @@ USUAL_LENGTH = 10
 MOST_EPOCHS = 40
 FROM_USER = "your data and flags"
 GREY = ("unit", "bytes")
-PAIR = re.compile(r"^([xy])((?:_?(?:train|training|val|valid|validation|test))?)$", re.IGNORECASE)
 
 
 class CustomOptions(Record):
@@ -153,7 +152,7 @@ def _open(files: Sequence[Path], root: Path, options: CustomOptions) -> list[Rec
 
 def _refuse_pairs(files: Sequence[Path]) -> None:
     """Reject past and future frames in separate files, because each would be read as clips."""
-    found = {file for file in files if PAIR.match(file.stem)}
+    found = {file for file in files if PAIR.fullmatch(file.stem)}
     hint = pairs_hint([file.stem for file in found])
     if hint:
         listing = ", ".join(sorted(file.name for file in found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,13 @@ from stbench.errors import UserError
 OBJECTS = ("Object arrays", "Python objects in dtype")  # numpy's messages for dtype=object in npz and npy
 NAMELESS = {"missing values": "none declared", "units": "not stated"}
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+PAIR = re.compile(
+    r"(?:(?P<before>train|training|val|valid|validation|test|testing)[_-]?)?"
+    r"(?:(?P<past>x|inputs?|past)|(?:y|targets?|outputs?|labels?|future))"
+    r"(?:[_-]?(?P<after>train|training|val|valid|validation|test|testing))?",
+    re.IGNORECASE,
+)
+"""Names of arrays that hold the past or the future of clips, of one split perhaps."""
 DIMENSIONS = ("dims", "dimensions", "axes", "layout")  # arrays of text that name the axes
 
 
@@ -116,8 +124,13 @@ def names_of(path: Path) -> list[str]:
 
 def pairs_hint(names: Sequence[str]) -> str:
     """Return what to do about pairs of past and future (X and Y); empty if names are no such pairs."""
-    lower = {name.lower() for name in names}
-    if not any(name.startswith("x") and "y" + name[1:] in lower for name in lower):
+    sides: dict[str, set[bool]] = {}
+    for name in names:
+        found = PAIR.fullmatch(name)
+        if found is not None:
+            split = found["before"] or found["after"] or ""
+            sides.setdefault(split.lower(), set()).add(found["past"] is not None)
+    if not any(len(side) == 2 for side in sides.values()):
         return ""
     return (
         " Past and future frames in two arrays (X, Y) are one clip: save them together, "

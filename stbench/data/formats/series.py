@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -16,6 +16,10 @@ from stbench.data.formats.steps import goes_on, usual_step
 from stbench.data.formats.timestamps import date_text
 from stbench.errors import UserError
 
+PLACES: tuple[Callable[[str], str], ...] = (  # what names of one place share: the folder, or all but the numbers
+    lambda name: name.rpartition("/")[0],
+    lambda name: re.sub(r"\d+", "", name),
+)
 SAME_PLACE = 0.5  # files that share less than this part of the shorter one's time overlap by mistake
 
 
@@ -57,11 +61,28 @@ def join_series(recordings: Sequence[Recording]) -> list[Recording]:
 
 
 def join_within(recordings: Sequence[Recording], apart: bool) -> list[Recording]:
-    """Join the recordings; ``apart`` True does so within each folder at the top, as where those name the splits."""
+    """Join the recordings; ``apart`` True does so within each folder at the top, as where those name the splits.
+
+    Recordings of several places, which share times, are joined per folder, or per name without its numbers.
+    """
+    found = []
+    for group in _grouped(recordings, lambda name: re.split("[/#]", name, maxsplit=1)[0] if apart else ""):
+        joined = join_series(group)
+        if len(joined) == len(group) > 1:
+            joined = next((parts for key in PLACES if len(parts := _each(group, key)) < len(group)), joined)
+        found += joined
+    return found
+
+
+def _each(recordings: Sequence[Recording], key: Callable[[str], str]) -> list[Recording]:
+    return [joined for group in _grouped(recordings, key) for joined in join_series(group)]
+
+
+def _grouped(recordings: Sequence[Recording], key: Callable[[str], str]) -> list[list[Recording]]:
     groups: dict[str, list[Recording]] = {}
     for recording in recordings:
-        groups.setdefault(re.split("[/#]", recording.name, maxsplit=1)[0] if apart else "", []).append(recording)
-    return [joined for group in groups.values() for joined in join_series(group)]
+        groups.setdefault(key(recording.name), []).append(recording)
+    return list(groups.values())
 
 
 def _overlap(ordered: Sequence[_Dated]) -> bool:

@@ -37,6 +37,28 @@ def test_files_of_several_places_are_not_joined(tmp_path):
     assert len(dataset.test) == 2 * (40 - 4)
 
 
+@pytest.mark.parametrize("name", ["{place}/{part}", "{place}_{part}", "{part}/{place}"])
+def test_several_places_in_several_files_are_a_series_each(tmp_path, name):
+    """The place is in the folder or in the name, the part of the series in the other or in a number."""
+    for place in ("north", "south"):
+        for part, span in enumerate((slice(0, 100), slice(100, 200))):
+            path = tmp_path / name.format(place=place, part=part)
+            path.parent.mkdir(exist_ok=True)
+            np.savez(path.with_suffix(".npz"), field=numbered(200)[span], time=DAY[span])
+    _, dataset = opened(tmp_path, t_in=3, t_out=2)
+    assert "of 2 recordings" in dataset.report
+    assert set(frames_of(dataset, "test").ravel()) == set(range(160, 200))
+
+
+@pytest.mark.parametrize("scale", ["minmax", "zscore"])
+def test_differences_that_float32_cannot_hold_are_refused(tmp_path, scale):
+    np.save(tmp_path / "a.npy", numbered(100).astype(float) / 50 + 1e7)
+    with pytest.raises(UserError, match=r"lies between 1000000\d and 1000000\d\. .*subtract a constant"):
+        opened(tmp_path, t_in=2, t_out=2, scale=scale)
+    np.save(tmp_path / "a.npy", numbered(100).astype(float) + 1e5)
+    opened(tmp_path, t_in=2, t_out=2, scale=scale)
+
+
 def test_files_that_overlap_are_refused(tmp_path):
     parts(tmp_path, (0, 110), (100, 200))
     with pytest.raises(UserError, match=r"part100\.npz begins at 2020-03-10 .*, before .*part0\.npz ends"):
@@ -80,6 +102,11 @@ PAIRS = {
     "npy by split": lambda p: [
         np.save(p / f"{name}_{split}.npy", numbered(30)) for name in "XY" for split in ("train", "test")
     ],
+    "inputs and targets": lambda p: [np.save(p / f"{name}.npy", numbered(90)) for name in ("inputs", "targets")],
+    "split first": lambda p: [
+        np.save(p / f"{split}_{name}.npy", numbered(90)) for name in "xy" for split in ("train", "test")
+    ],
+    "npz of past and future": lambda p: np.savez(p / "a.npz", past=numbered(90), future=numbered(90)),
     "npz": lambda p: np.savez(p / "a.npz", **{f"{n}_{s}": numbered(30) for n in "XY" for s in ("train", "test")}),
 }
 

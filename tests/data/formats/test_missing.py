@@ -100,7 +100,7 @@ def test_geotiff_nodata(tmp_path):
     np.testing.assert_array_equal(np.isnan(seen), HOLE[:3])
 
 
-@pytest.mark.parametrize("fill", [1e20, 9.96921e36, -9999, -32768, 1e15, np.nan, np.inf])
+@pytest.mark.parametrize("fill", [1e20, 9.96921e36, -9999, -9999.9, 9999, 1e30, -32768, 1e15, np.nan, np.inf])
 def test_undeclared_fill_values_are_missing(fill):
     values = np.where(HOLE, fill, TRUTH).astype(np.float32)[..., None]
     np.testing.assert_array_equal(missing_cells(values)[..., 0], HOLE)
