@@ -18,7 +18,7 @@ from stbench.report.numbers import format_duration
 from stbench.report.writers.terminal import fit, plain_width
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.estimate import Duration
-from stbench.sweep.plan import Plan
+from stbench.sweep.launch import Part
 from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
@@ -57,17 +57,14 @@ def _time_text(time: Duration | None) -> str:
 class SweepDisplay(SweepListener):
     """Listener that shows a sweep to the user."""
 
-    def __init__(self) -> None:
-        self.console = plain_width(Console(quiet=_is_helper_process()))
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.is_helper = _is_helper_process()
+        """Whether another process of this run prints."""
+        self.console = plain_width(Console(quiet=quiet or self.is_helper))
         self.bars: Bars | None = None
         self.watched: dict[str, RunDisplay] = {}
 
-    @property
-    def is_quiet(self) -> bool:
-        """True if another process of this run prints."""
-        return self.console.quiet
-
-    def plan(self, plan: Plan, times: Mapping[str, Duration]) -> None:
+    def plan(self, plan: Part, times: Mapping[str, Duration]) -> None:
         """Show the plan; ``times`` are known or estimated durations by folder name."""
         heads = ["method", "encoder", "seed", "training", "lr", "time", "run folder"]
         rows = []
@@ -81,7 +78,7 @@ class SweepDisplay(SweepListener):
             )
         look: dict[str, Any] = {"numbers": False, "box": None, "header_style": "bold", "pad_edge": False}
         order = PLAN_ORDER if times else [column for column in PLAN_ORDER if heads[column] != "time"]
-        table, _ = fit(heads, rows, order, self.console.width, title=terminal(f"Plan: {plan.benchmark.title}"), **look)
+        table, _ = fit(heads, rows, order, self.console.width, title=terminal(f"Plan: {plan.title}"), **look)
         self.console.print(f"Plan: {counted(len(rows), 'run')}" if table is None else table)
         if any(time.kind == "estimate" for time in times.values()):
             self.note("~: estimated from finished runs of the same method, sizes and device in this folder")

@@ -87,11 +87,11 @@ def profile_command(
 
 def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: list[str]) -> list[RunSpec]:
     """Return the specs of the requested methods under the protocol; a method that cannot run is an error."""
-    from stbench.cli.run import _names
+    from stbench.cli.names import method_names
     from stbench.settings import parse_overrides
     from stbench.sweep.plan import Request, make_plan
 
-    names = _names(methods)
+    names = method_names(methods)
     plan = make_plan(
         Request(
             methods=names,

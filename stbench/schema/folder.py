@@ -6,7 +6,7 @@ A folder with a ``result.json`` is complete; any other is resumed or repeated.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -139,6 +139,28 @@ class RunFolder:
             earlier = [*earlier, before]
         record = {**environment, **({"earlier": earlier} if earlier else {})}
         write_text(self.file("environment.json"), json.dumps(record, indent=2))
+
+    def labels(self) -> dict[str, list[str]]:
+        """Names and tags of the experiments that the run belongs to; empty lists if none are recorded.
+
+        Raises:
+            UserError: the file is no mapping of lists.
+        """
+        known: dict[str, list[str]] = {"names": [], "tags": []}
+        if not self.file("labels.json").is_file():
+            return known
+        values = self._load("labels.json", json.loads)
+        if not isinstance(values, dict) or not all(isinstance(values.get(key, []), list) for key in known):
+            raise self._unreadable("labels.json", "expected lists of names and tags")
+        return {key: [str(label) for label in values.get(key, [])] for key in known}
+
+    def add_labels(self, name: str, tags: Sequence[str]) -> None:
+        """Record that the run belongs to an experiment; earlier labels stay."""
+        before = self.labels()
+        added = {"names": [name] if name else [], "tags": tags}
+        after = {key: list(dict.fromkeys([*labels, *added[key]])) for key, labels in before.items()}
+        if after != before:
+            write_text(self.file("labels.json"), json.dumps(after, indent=2))
 
     def add_to_environment(self, **facts: Any) -> None:
         """Add facts about the run to its recorded environment."""

@@ -49,6 +49,7 @@ class Workplace:
         listener: receives events.
         loggers: names of the loggers among the listeners, for the record.
         executor: name of the executor, for the record.
+        test: whether runs are scored on the test split; else they are trained and validated, and have no result.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Workplace:
     listener: SweepListener = field(default_factory=SweepListener)
     loggers: tuple[str, ...] = ()
     executor: str = DEFAULT_EXECUTOR
+    test: bool = True
 
     def folder(self, spec: RunSpec) -> RunFolder:
         """Return the folder of a run."""
@@ -72,8 +74,8 @@ def splits_of(spec: RunSpec, data_dirs: tuple[Path, ...]) -> Splits:
 
 def execute(
     spec: RunSpec, dataset: Splits, workplace: Workplace, listener: RunListener, stop: StopRequest
-) -> RunResult:
-    """Do or resume a run and record its result.
+) -> RunResult | None:
+    """Do or resume a run and record its result; None if it was trained only.
 
     Raises:
         UserError: the folder cannot be written or resumed from.
@@ -88,6 +90,9 @@ def execute(
     workplace.engine.barrier()
     run = Run(spec, dataset, workplace, folder)
     try:
+        if not workplace.test:
+            run.train(run.build(), listener, stop)
+            return None
         result = run.finish(listener, stop)
     except UserError:
         raise
@@ -119,10 +124,7 @@ class Run:
     def finish(self, listener: RunListener, stop: StopRequest) -> RunResult:
         """Train, score and return the result; exceptions are not caught."""
         method = self.build()
-        reason = why_not_missing(type(method)) if self.dataset.incomplete else None
-        if reason is not None:
-            raise UnsupportedError(reason)
-        state = self._train(method, listener, stop)
+        state = self.train(method, listener, stop)
         listener.on_evaluate()
         scorer = self.scorer()
         last = scorer.score(method) if state is not None and self.spec.selection == "test" else None
@@ -154,7 +156,11 @@ class Run:
         write_text(self.folder.file("error.txt"), "".join(traceback.format_exception(error)))
         return RunResult(**self._identity(), status="failed", failure=describe_failure(error))
 
-    def _train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:
+    def train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:
+        """Train or fit a method; return the state of one that is trained."""
+        reason = why_not_missing(type(method)) if self.dataset.incomplete else None
+        if reason is not None:
+            raise UnsupportedError(reason)
         if self.spec.training is None:
             method.fit_at(self._training_clips())
             if self.engine.is_main:  # every process has fitted the same

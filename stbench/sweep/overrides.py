@@ -33,13 +33,16 @@ class DataOverrides(NamedTuple):
     shape: dict[str, Any]
 
 
-def check_targets(overrides: Overrides, methods: Collection[str], *, free_shape: bool = False) -> None:
+def check_targets(
+    overrides: Overrides, methods: Collection[str], *, free_shape: bool = False, where: str = "--set"
+) -> None:
     """Check that keys have an effect.
 
     Args:
         overrides: the ``--set`` pairs.
         methods: names of the run's methods, as given by the user.
         free_shape: whether ``shape.KEY`` may change the protocol's shape.
+        where: where the pairs are from, for messages.
 
     Raises:
         UserError: a section or training key is unknown, or a method is not in the run; suggests a near miss.
@@ -47,36 +50,39 @@ def check_targets(overrides: Overrides, methods: Collection[str], *, free_shape:
     targets = {*methods, *(name.partition(":")[0] for name in methods)}
     for key, text in overrides:
         if not any(key.startswith(f"{target}.") for target in targets):
-            _check_shared(key, text, targets, free_shape)
+            _check_shared(key, text, targets, free_shape, where)
 
 
-def _check_shared(key: str, text: str, targets: set[str], free_shape: bool) -> None:
+def _check_shared(key: str, text: str, targets: set[str], free_shape: bool, where: str) -> None:
     head, dot, rest = key.partition(".")
     if head == "training" and dot:
         head, dot, rest = rest.partition(".")
         if head not in TRAINING_KEYS:
-            raise unknown_name("key of training in --set", head, TRAINING_KEYS)
+            raise unknown_name(f"key of training in {where}", head, TRAINING_KEYS)
     elif key in Evaluation.model_fields and key not in TRAINING_KEYS:
-        raise UserError(f"--set {key}={text}: {key!r} is a key of evaluation. Use --set evaluation.{key}={text}.")
+        raise UserError(f"{where} {key}={text}: {key!r} is a key of evaluation. Use {where} evaluation.{key}={text}.")
     elif head == "shape" and dot and not free_shape:
         raise UserError(
-            f"--set {key}={text}: a run keeps the shape of its protocol, so that numbers compare. 'stbench data' and "
+            f"{where} {key}={text}: a run keeps the shape of its protocol, so that numbers compare. 'stbench data' and "
             "'stbench profile' can change it; for other lengths on your own data use --t-in and --t-out."
         )
     elif dot and head not in (*TRAINING_KEYS, *SECTIONS):
-        raise unknown_name("method in --set", key.rpartition(".")[0], targets)
+        raise unknown_name(f"method in {where}", key.rpartition(".")[0], targets)
     elif not dot and head not in TRAINING_KEYS:
         known = [*TRAINING_KEYS, "METHOD.KEY", *(f"{section}.KEY" for section in SECTIONS)]
-        raise unknown_name("key in --set", head, known)
+        raise unknown_name(f"key in {where}", head, known)
 
 
-def for_method(overrides: Overrides, name: str, hyperparameters: Collection[str]) -> MethodOverrides:
+def for_method(
+    overrides: Overrides, name: str, hyperparameters: Collection[str], *, where: str = "--set"
+) -> MethodOverrides:
     """Return the ``--set`` values for one method; later ones override earlier ones.
 
     Args:
         overrides: the ``--set`` pairs.
         name: the method as given by the user; ``tau:no_sa`` accepts ``tau:no_sa.KEY`` and ``tau.KEY``.
         hyperparameters: the fields of the method's Config.
+        where: where the pairs are from, for messages.
 
     Raises:
         UserError: a value cannot be parsed, or the method has no such key.
@@ -94,7 +100,7 @@ def for_method(overrides: Overrides, name: str, hyperparameters: Collection[str]
         if target is not None and part is None and path[0] not in hyperparameters:
             known = [*hyperparameters, *TRAINING_KEYS]
             near = did_you_mean(path[0], known)
-            raise UserError(f"--set {key}={text}: unknown key {path[0]!r}.{near} Known keys: {', '.join(known)}.")
+            raise UserError(f"{where} {key}={text}: unknown key {path[0]!r}.{near} Known keys: {', '.join(known)}.")
         put(found.training if part == "training" else found.config, path, Override(key, text).value)
     return found
 

@@ -21,9 +21,10 @@ class Request:
     """Request of ``stbench run``.
 
     ``benchmark``: a name, or a benchmark made from the user's own data. ``training``: training keys given as flags
-    (epochs, precision …). ``overrides``: the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3").
-    ``inferred``: hyperparameters inferred from public weights, which only ``--set`` overrides. ``free_shape``: lets
-    ``--set shape.KEY`` change the protocol's shape, for commands that compute no score.
+    (epochs, precision …). ``overrides``: the ``--set`` pairs, e.g. ("tau.lr", "1e-3") or ("epochs", "3"). ``filed``:
+    such pairs from an experiment ``file``; flags and ``--set`` override them. ``inferred``: hyperparameters inferred
+    from public weights, which only ``--set`` overrides. ``free_shape``: lets ``--set shape.KEY`` change the protocol's
+    shape, for commands that compute no score.
     """
 
     methods: Sequence[str]
@@ -32,6 +33,8 @@ class Request:
     seeds: Sequence[int] = (0,)
     training: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[tuple[str, str]] = ()
+    filed: Sequence[tuple[str, str]] = ()
+    file: str = ""
     encoder: Literal["paper", "shared"] = "paper"
     inferred: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     free_shape: bool = False
@@ -61,6 +64,7 @@ def make_plan(request: Request) -> Plan:
     if {"budget", "epochs"} <= set(request.training):
         raise UserError("--budget and --epochs both say how long to train. Give one of them.")
     methods = list(dict.fromkeys([*protocol.baselines, *request.methods]))
+    check_targets(request.filed, methods, where=request.file)
     check_targets(request.overrides, methods, free_shape=request.free_shape)
     sizes = {**benchmark.shape.model_dump(), **below(request.overrides, "shape")}
     benchmark = benchmark.model_copy(update={"shape": ClipShape.parse(sizes, "--set shape")})

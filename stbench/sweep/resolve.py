@@ -1,7 +1,7 @@
 """Order of the sources of a method's settings, weakest first, and the origin of each value.
 
 Method default < preset of the method < fragments included by the benchmark < the benchmark's protocol < variant in the
-method's name < flags < ``--set``. Each source is one ``(origin, mapping)`` pair of a list that
+method's name < experiment file < flags < ``--set``. Each source is one ``(origin, mapping)`` pair of a list that
 :func:`stbench.settings.resolve` merges; another source is one more line.
 """
 
@@ -48,7 +48,9 @@ class Resolver:
         self.plugin = split_name(name)[0]
         self.own = Stated(request.protocol, f"{benchmark.name} protocol {request.protocol}")
         self.method: type[Method] = METHODS.get(self.plugin)
-        self.overrides = for_method(request.overrides, name, self.method.Config.model_fields)
+        fields = self.method.Config.model_fields
+        self.filed = for_method(request.filed, name, fields, where=request.file)
+        self.overrides = for_method(request.overrides, name, fields)
         self.origins: dict[str, str] = {}
         self.config = self._config()
         self.make = partial(self.method.create, benchmark.shape, self.config, name)
@@ -86,6 +88,7 @@ class Resolver:
                 *self._protocol("config"),
                 (f"variant in {self.name!r}", variant_settings(self.name)),
                 ("--encoder shared", self._shared_encoder()),
+                (self.request.file, self.filed.config),
                 ("shapes of the published weights", self.request.inferred.get(self.name, {})),
                 (SET, self.overrides.config),
             ]
@@ -100,7 +103,14 @@ class Resolver:
 
     def _training(self) -> Training:
         flags = [(f"--{flag.replace('_', '-')}", {flag: value}) for flag, value in self.request.training.items()]
-        values, origins = resolve([*self._protocol("training"), *flags, (SET, self.overrides.training)])
+        values, origins = resolve(
+            [
+                *self._protocol("training"),
+                (self.request.file, self.filed.training),
+                *flags,
+                (SET, self.overrides.training),
+            ]
+        )
         training = Training.parse(values, f"training of {self.name!r}", origins)
         self._record("training", training.model_dump(mode="json"), origins, "stbench default")
         self._check_buildable(training)
@@ -119,7 +129,7 @@ class Resolver:
     def _evaluation(self) -> Evaluation:
         stated = self.protocol.evaluation.model_dump(mode="json", exclude_unset=True)
         parts = [(part.origins, part.values) for part in self.protocol.parts("evaluation", stated, self.own)]
-        values, origins = resolve([*parts, (SET, below(self.request.overrides, "evaluation"))])
+        values, origins = resolve([*parts, *self._shared("evaluation")])
         evaluation = Evaluation.parse(values, "evaluation", origins)
         self._record("evaluation", evaluation.model_dump(mode="json"), origins, "stbench default")
         unit = evaluation.threshold_unit
@@ -142,14 +152,18 @@ class Resolver:
         parts = [
             (part.origins, part.values) for part in self.protocol.parts("dataset", self.protocol.dataset, self.own)
         ]
-        changes = below(self.request.overrides, "dataset")
-        options, origins = resolve([(of_benchmark, dataset.options), *parts, (SET, changes)])
+        options, origins = resolve([(of_benchmark, dataset.options), *parts, *self._shared("dataset")])
         DATASETS.get(dataset.reader).Options.parse(options, f"{self.benchmark.name}: dataset.options", origins)
         self._record("dataset", options, origins, "stbench default")
         return DatasetSpec(reader=dataset.reader, options=options)
 
     def _protocol(self, section: Literal["config", "training"]) -> Layers:
         return protocol_layers(self.method, self.name, self.benchmark, self.request.protocol, section)
+
+    def _shared(self, section: Literal["evaluation", "dataset"]) -> Layers:
+        """What the experiment file and ``--set`` say of a section that all methods share."""
+        request = self.request
+        return [(request.file, below(request.filed, section)), (SET, below(request.overrides, section))]
 
     def _record(self, part: str, values: Mapping[str, Any], origins: Mapping[str, str], default: str) -> None:
         """Record the origin of every leaf of a part by dotted key."""

@@ -187,7 +187,7 @@ def do_run(
         if workplace.engine.world_size > 1:  # the others may wait in the middle of this run, for good
             raise
         return Ended(spec, "unfinished", note=first_line(error))
-    return Ended(spec, result.status, result)
+    return Ended(spec, "trained") if result is None else Ended(spec, result.status, result)
 
 
 def _found_done(spec: RunSpec, workplace: Workplace, datasets: Datasets) -> Ended:

@@ -17,7 +17,7 @@ from stbench.events import SweepListener
 from stbench.schema import RunResult, RunSpec
 from stbench.settings import parse_override
 from stbench.sweep import sweep as module
-from stbench.sweep.execute import Workplace
+from stbench.sweep.execute import Run, Workplace
 from stbench.sweep.plan import Request, make_plan
 from stbench.sweep.sweep import note_on, sweep
 from stbench.train.engine import Engine
@@ -83,6 +83,28 @@ def test_a_finished_run_needs_no_data(
     monkeypatch.setattr(module, "is_done", lambda *_: False)
     with pytest.raises(UserError, match="files are missing"):
         sweep(specs, replace(place, listener=again))
+
+
+def test_without_test_a_run_trains_and_is_scored_later(
+    place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = [
+        "dataset.test_clips=4",
+        "dataset.train_clips=8",
+        "evaluation.val_clips=4",
+        "convlstm.hidden=[2]",
+        "epochs=1",
+    ]
+    request = Request(["convlstm"], "moving_digits", "quick", overrides=[parse_override(text) for text in sets])
+    specs = make_plan(request).specs[-1:]
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "scorer", lambda _: pytest.fail("the test split was touched"))
+        assert [ended.outcome for ended in sweep(specs, replace(place, test=False))] == ["trained"]
+    folder = place.folder(specs[0])
+    assert not folder.is_complete
+    history = folder.history()
+    assert [ended.outcome for ended in sweep(specs, place)] == ["finished"]
+    assert folder.history() == history
 
 
 def test_what_is_not_trained_is_fitted_to_clips_as_recorded(place: Workplace, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Place:
         workers: loader processes.
         retry_failed: whether failed runs are repeated.
         names: loggers and executor, for the record.
+        test: whether runs are scored on the test split.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class Place:
     workers: int
     retry_failed: bool
     names: tuple[tuple[str, ...], str]
+    test: bool = True
 
     @classmethod
     def of(cls, workplace: Workplace, device: DeviceName, threads: int, gpu: str | None = None) -> Place:
@@ -52,6 +54,7 @@ class Place:
             workers=workplace.workers,
             retry_failed=workplace.retry_failed,
             names=(workplace.loggers, workplace.executor),
+            test=workplace.test,
         )
 
     def build(self, listener: SweepListener) -> Workplace:
@@ -60,4 +63,6 @@ class Place:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         torch.set_num_threads(self.threads)
         engine = Engine(self.device, self.precision)
-        return Workplace(self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener, *self.names)
+        return Workplace(
+            self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener, *self.names, self.test
+        )
