@@ -16,6 +16,7 @@ from stbench.cli.predict import predict_command
 from stbench.cli.profile import profile_command
 from stbench.cli.report import report_command
 from stbench.cli.run import run_command
+from stbench.cli.runs import app as runs_app
 from stbench.cli.verify import verify_command
 from stbench.cli.weights import app as weights_app
 
@@ -54,3 +55,4 @@ app.command("predict")(predict_command)
 app.command("new-method")(new_method_command)
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
+app.add_typer(runs_app, name="runs")

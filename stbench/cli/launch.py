@@ -38,8 +38,23 @@ PLAN_KEYS = (
     "set_",
 )
 """Options that change what a run computes; a ``spec.yaml`` has decided all of them."""
-AS_THEY_ARE = ("epochs", "budget", "batch_size", "patience", "device", "devices", "precision", "encoder", "data_dir")
-AS_THEY_ARE += ("workers", "out", "log", "name")
+AS_THEY_ARE = tuple(
+    [
+        "epochs",
+        "budget",
+        "batch_size",
+        "patience",
+        "device",
+        "devices",
+        "precision",
+        "encoder",
+        "data_dir",
+        "workers",
+        "out",
+        "log",
+        "name",
+    ]
+)
 DOING = ("dry_run", "download", "yes", "allow_http", "retry_failed", "redo", "no_test")
 
 
