@@ -63,6 +63,9 @@ class SweepDisplay(SweepListener):
         self.console = plain_width(Console(quiet=quiet or self.is_helper))
         self.bars: Bars | None = None
         self.watched: dict[str, RunDisplay] = {}
+        self.sweep: TaskID | None = None
+        """Bar of the whole sweep, in runs."""
+        self.ended = 0
 
     def plan(self, plan: Part, times: Mapping[str, Duration]) -> None:
         """Show the plan; ``times`` are known or estimated durations by folder name."""
@@ -107,6 +110,8 @@ class SweepDisplay(SweepListener):
                 console=self.console,
             )
             self.bars.start()
+            if runs > 1:
+                self.sweep = self.bars.add_task("runs", total=runs, completed=self.ended, note="")
         self.watched[spec.folder] = RunDisplay(self, label, spec)
         return self.watched[spec.folder]
 
@@ -115,7 +120,10 @@ class SweepDisplay(SweepListener):
         ended = self.watched.pop(spec.folder, None)
         if ended is not None and ended.task is not None and self.bars is not None:
             self.bars.remove_task(ended.task)
-        if not self.watched:
+        self.ended += 1
+        if self.bars is not None and self.sweep is not None:
+            self.bars.update(self.sweep, completed=self.ended)
+        elif not self.watched:
             self.close()
         text = f"{spec.method} seed {spec.seed}: {outcome}"
         if result is not None and result.failure is not None:
@@ -135,7 +143,7 @@ class SweepDisplay(SweepListener):
         """Remove the progress bars."""
         if self.bars is not None:
             self.bars.stop()
-            self.bars = None
+            self.bars = self.sweep = None
 
 
 class RunDisplay(RunListener):
@@ -147,8 +155,9 @@ class RunDisplay(RunListener):
         self.training = spec.training
         self.total: Length | None = None
         self.task: TaskID | None = None
+        self.started = time.monotonic()
         self.first: tuple[float, int] | None = None
-        self.said = time.monotonic()
+        self.said: float | None = None
 
     def on_step(self, *, epoch: int, step: int, steps: int, loss: float, lr: float) -> None:
         """Show progress within an epoch."""
@@ -164,7 +173,7 @@ class RunDisplay(RunListener):
             return
         now = time.monotonic()
         self.first = self.first or (now, done)
-        if now - self.said >= PLAIN_SECONDS:
+        if self.said is None or now - self.said >= PLAIN_SECONDS:
             self.said = now
             eta = self._eta(now, done, total)
             place = f"epoch {self._number(epoch)} step {step}/{steps}"
@@ -191,7 +200,9 @@ class RunDisplay(RunListener):
         return str(epoch + 1) if self.total is None else f"{epoch + 1}/{self.total.epochs}"
 
     def _eta(self, now: float, done: int, total: int | None) -> str:
-        if total is None or self.first is None or done <= self.first[1]:
+        """Return the time left; after the first step, judged by that step with all that came before it."""
+        if total is None or self.first is None:
             return "–"
-        seconds = (now - self.first[0]) / (done - self.first[1]) * (total - done)
-        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+        steps = done - self.first[1]
+        each = (now - self.first[0]) / steps if steps > 0 else now - self.started
+        return f"{'' if steps > 0 else '< '}{format_duration(each * (total - done))}"

@@ -13,7 +13,7 @@ import typer
 from stbench.cli import custom
 from stbench.cli.names import check_installed, executor_choice, method_names, seed_numbers
 from stbench.errors import UserError
-from stbench.settings import parse_overrides
+from stbench.settings import Override, parse_overrides
 from stbench.sweep.experiment import TRAINING, DatasetChoice, Experiment, lay_over, read_experiment
 
 if TYPE_CHECKING:
@@ -25,36 +25,10 @@ if TYPE_CHECKING:
 
 EXIT_NOT_ALL_FINISHED = 1
 OWN_DATA = ("t_in", "t_out", "stride", "split", "size", "variable", "layout", "level", "fill", "scale")
-PLAN_KEYS = (
-    "methods",
-    "dataset",
-    "protocol",
-    "epochs",
-    "budget",
-    "batch_size",
-    "patience",
-    "precision",
-    "encoder",
-    "set_",
-)
-"""Options that change what a run computes; a ``spec.yaml`` has decided all of them."""
-AS_THEY_ARE = tuple(
-    [
-        "epochs",
-        "budget",
-        "batch_size",
-        "patience",
-        "device",
-        "devices",
-        "precision",
-        "encoder",
-        "data_dir",
-        "workers",
-        "out",
-        "log",
-        "name",
-    ]
-)
+PLAN_KEYS = ("methods", "dataset", "protocol", "set_")
+"""With those of ``TRAINED_FOR`` and ``OWN_DATA``, the options that a ``spec.yaml`` has decided."""
+TRAINED_FOR = ("epochs", "budget", "batch_size", "patience", "precision", "encoder")
+MACHINE = ("device", "devices", "data_dir", "workers", "out", "log", "name")
 DOING = ("dry_run", "download", "yes", "allow_http", "retry_failed", "redo", "no_test")
 
 
@@ -66,7 +40,7 @@ class Order:
         experiment: methods, datasets, machine.
         opened: its datasets, each with its benchmark.
         training: training keys given as flags.
-        sets: the ``--set`` texts.
+        sets: the ``--set`` pairs.
         file: the experiment file, for messages.
         spec: of the run to be done again.
         seeds: in place of the spec's seed.
@@ -76,7 +50,7 @@ class Order:
     experiment: Experiment
     opened: Sequence[tuple[DatasetChoice, str | Benchmark]]
     training: dict[str, object]
-    sets: Sequence[str] = ()
+    sets: Sequence[Override] = ()
     file: str = ""
     spec: RunSpec | None = None
     seeds: Sequence[int] | None = None
@@ -109,13 +83,13 @@ def launch(options: Mapping[str, Any], given: Collection[str]) -> None:
         return
     from stbench.cli.tables import show
 
-    parts, ended = done
+    parts, ended, out = done
     if order.asks("no_test"):
         display.note("Trained without the test split. The same command without --no-test scores it.")
         if any(run.outcome not in ("trained", "already done", "finished") for run in ended):
             raise typer.Exit(EXIT_NOT_ALL_FINISHED)
         return
-    if not display.is_helper and show(parts, ended, order.experiment.out, display):
+    if not display.is_helper and show(parts, ended, out, display):
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
 
 
@@ -149,12 +123,12 @@ def read_order(options: Mapping[str, Any], given: Collection[str]) -> Order:
         check_installed(method.partition(":")[0])
     opened = opened or [(choice, choice.open()) for choice in experiment.datasets]
     training = {key: over[key] for key in TRAINING if key in over}
-    return Order(experiment, opened, training, options["set_"] or (), str(file or ""), doing=doing)
+    return Order(experiment, opened, training, parse_overrides(options["set_"]), str(file or ""), doing=doing)
 
 
 def _stated_options(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """The keys of an experiment that the command line states."""
-    over = {key: getattr(options[key], "value", options[key]) for key in AS_THEY_ARE if key in given}
+    over = {key: getattr(options[key], "value", options[key]) for key in (*TRAINED_FOR, *MACHINE) if key in given}
     if "tag" in given:
         over["tags"] = tuple(options["tag"])
     if "methods" in given:
@@ -188,7 +162,7 @@ def _order_of_spec(
     spec: RunSpec, file: Path, over: Mapping[str, Any], given: Collection[str], doing: Mapping[str, Any]
 ) -> Order:
     """The order to do the run of a ``spec.yaml`` again."""
-    changed = [key for key in (*PLAN_KEYS, *OWN_DATA) if key in given]
+    changed = [key for key in (*PLAN_KEYS, *TRAINED_FOR, *OWN_DATA) if key in given]
     if changed:
         flag = f"--{changed[0].rstrip('_').replace('_', '-')}"
         raise UserError(
@@ -201,12 +175,13 @@ def _order_of_spec(
     return Order(experiment, (), {}, file=str(file), spec=spec, seeds=over.get("seeds"), doing=doing)
 
 
-def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tuple[Ended, ...]] | None:
-    """Plan, show the plan, and run it; None after ``--dry-run``.
+def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tuple[Ended, ...], Path] | None:
+    """Plan, show the plan, and run it; return the plan, how runs ended, and the output folder. None after a dry run.
 
     Raises:
         UserError: a mistake in the order, or missing data.
     """
+    from stbench.cli.costs import agree_to_costs, machine_of
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
@@ -218,7 +193,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     if order.spec is not None:
         parts: tuple[Part, ...] = (rerun_part(order.spec, order.seeds),)
     else:
-        flags = Flags(order.training, parse_overrides(order.sets))
+        flags = Flags(order.training, order.sets)
         parts = plan_parts(experiment, order.opened, flags, order.file)
     specs = all_specs(parts)
     if order.asks("no_test"):
@@ -233,12 +208,14 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     for part in parts:
         display.plan(part, times)
     dirs = data_dirs(experiment.data_dir)
+    if order.asks("download") and not order.asks("dry_run"):
+        fetch_missing(specs, dirs, yes=order.asks("yes"), allow_http=order.asks("allow_http"))
+    if not display.is_helper:
+        agree_to_costs(order, specs, times, machine_of(experiment, executor, device), display)
     if order.asks("dry_run"):
         note_missing_data(specs, dirs, display)
         return None
-    if order.asks("download"):
-        fetch_missing(specs, dirs, yes=order.asks("yes"), allow_http=order.asks("allow_http"))
-    return parts, _run(order, specs, precision, listener, executor, display)
+    return parts, _run(order, specs, precision, listener, executor, display), experiment.out
 
 
 def without_test(specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
@@ -309,6 +286,7 @@ def _run(
 def _listener(display: SweepDisplay, experiment: Experiment) -> SweepListener:
     """Return the display, the labels and the loggers of a sweep; names are checked before any work."""
     from stbench.events import LOGGERS, SweepFanOut
+    from stbench.loggers.sweep_log import SweepLog
     from stbench.registry import foreign_code
     from stbench.sweep.labels import Labeller
 
@@ -317,6 +295,7 @@ def _listener(display: SweepDisplay, experiment: Experiment) -> SweepListener:
         plugin = LOGGERS.get(name)
         with foreign_code(f"The logger {name!r} cannot be made"):
             made.append(plugin(experiment.out))
+    made.append(SweepLog(experiment.out))
     if experiment.name or experiment.tags:
         made.append(Labeller(experiment.out / "runs", experiment.name, experiment.tags))
     return display if display.is_helper else SweepFanOut([display, *made])

@@ -8,18 +8,20 @@ methods that write them out (:mod:`stbench.efficiency.prices`).
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
 from stbench.efficiency.prices import ATTENTION, fvcore_prices, torch_prices
 from stbench.efficiency.subject import build, by_shape, random_clip
-from stbench.nn import Method, ParallelForecaster
-from stbench.schema import Record, RunSpec
+from stbench.nn import METHODS, Method, ParallelForecaster
+from stbench.schema import ClipShape, Record, RunSpec
 
 TRAINING_FACTOR = 3
 """Cost of a training step in forward passes: one, and about two for the gradients of inputs and weights."""
@@ -104,6 +106,20 @@ def analyse(module: nn.Module, *inputs: Tensor) -> Analysis:
 def total_macs(make: Callable[[], Method]) -> int:
     """Count the multiply-adds of the method that ``make`` builds by the published convention, without running it."""
     return by_shape(make, lambda method, clip: operator_macs(method, _past(method, clip)) + method.idle_macs())
+
+
+def macs_of(spec: RunSpec) -> int | None:
+    """Count the multiply-adds of predicting one clip, once per configuration; None if they cannot be counted."""
+    return _macs(spec.plugin, spec.method, json.dumps(spec.config), spec.shape.model_dump_json())
+
+
+@cache
+def _macs(plugin: str, method: str, config: str, shape: str) -> int | None:
+    kind = METHODS.get(plugin)
+    try:
+        return total_macs(partial(kind.create, ClipShape.model_validate_json(shape), json.loads(config), method))
+    except Exception:  # a plugin may raise anything, and no run needs the count
+        return None
 
 
 def training_step_macs(make: Callable[[], Method], batch: int) -> int:

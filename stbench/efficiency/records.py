@@ -57,6 +57,17 @@ class Memory(Record):
         return None if self.peak is None or self.before is None else self.peak - self.before
 
 
+class StepCost(Record):
+    """Seconds and peak memory (bytes) of one optimiser step, or why it cannot be done.
+
+    ``peak`` is None if the step was too slow to be done whole; ``seconds`` then follow from one clip.
+    """
+
+    seconds: float | None = None
+    peak: int | None = None
+    failure: str | None = None
+
+
 class Stages(Record):
     """Shares of the time of a prediction at batch 1; the temporal module is the rest."""
 

@@ -10,18 +10,20 @@ from pathlib import Path
 import torch
 
 from stbench.efficiency.memory import Task
-from stbench.efficiency.records import Memory
+from stbench.efficiency.records import Memory, StepCost
 from stbench.efficiency.running import Runner
 from stbench.efficiency.sampling import OUT_OF_MEMORY, DeviceClock
 from stbench.errors import is_out_of_memory
 from stbench.train.engine import Engine
+
+LONG_SECONDS = 10.0
 
 
 def main() -> None:
     """Measure the task and print the answer as one line of JSON."""
     task = Task.model_validate_json(sys.stdin.read())
     torch.set_num_threads(task.threads)
-    print(measure(task).model_dump_json())
+    print((time_step(task) if task.step else measure(task)).model_dump_json())
 
 
 def measure(task: Task) -> Memory:
@@ -43,6 +45,33 @@ def measure(task: Task) -> Memory:
             raise
         return Memory(**about, failure=OUT_OF_MEMORY)
     return Memory(**about, first=first, before=before, peak=_peak(engine.device))
+
+
+def time_step(task: Task) -> StepCost:
+    """Time an optimiser step on the batch, or on one clip where the batch would take longer than ``LONG_SECONDS``.
+
+    The first call of each size warms up and does not count.
+    """
+    engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision)
+    clock = DeviceClock(engine.device)
+    try:
+        runner = Runner(task.spec, engine)
+
+        def timed(batch: int) -> float:
+            step = runner.work("training", batch)
+            step()
+            begun = clock.now()
+            step()
+            return clock.now() - begun
+
+        seconds = timed(1) * task.batch
+        if task.batch > 1 and seconds > LONG_SECONDS:
+            return StepCost(seconds=seconds)
+        return StepCost(seconds=timed(task.batch), peak=_peak(engine.device))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return StepCost(failure=OUT_OF_MEMORY)
 
 
 def _held(device: torch.device) -> int:

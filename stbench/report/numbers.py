@@ -64,12 +64,14 @@ def format_large(value: float) -> str:
 def format_duration(seconds: float) -> str:
     """Format a duration in a suitable unit.
 
-    >>> format_duration(4.23), format_duration(90), format_duration(7300)
-    ('4.2 s', '90 s', '2.0 h')
+    >>> format_duration(4.23), format_duration(90), format_duration(7300), format_duration(5e6)
+    ('4.2 s', '90 s', '2.0 h', '57.9 days')
     """
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
 def format_digits(value: float) -> str:

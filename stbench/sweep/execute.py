@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from stbench.data import ClipLoader, Splits, open_dataset
 from stbench.data.loader import evenly_spaced
-from stbench.efficiency.macs import TRAINING_FACTOR, total_macs
+from stbench.efficiency.macs import TRAINING_FACTOR, macs_of
 from stbench.errors import MachineError, UserError, first_line, is_machine_fault, is_out_of_memory
 from stbench.evaluate.overlap import overlap
 from stbench.evaluate.score import NotFiniteError, Scorer, Scores, parameter_count
@@ -166,6 +165,7 @@ class Run:
             if self.engine.is_main:  # every process has fitted the same
                 save_weights(best_path(self.folder, None), method)
             return None
+        macs = macs_of(self.spec)
         trainer = Trainer(
             method,
             self.spec.training,
@@ -182,7 +182,7 @@ class Run:
                 world_size=self.engine.world_size,
             ),
             incomplete=self.dataset.incomplete,
-            macs_per_step=None if self._macs is None else TRAINING_FACTOR * self._macs * self.spec.training.batch_size,
+            macs_per_step=None if macs is None else TRAINING_FACTOR * macs * self.spec.training.batch_size,
         )
         return trainer.run()
 
@@ -193,15 +193,6 @@ class Run:
         loader = ClipLoader(self.dataset.train.unaugmented(), batch_size, shuffle=False, workers=self.workplace.workers)
         for _, clip, times in loader.dated_epoch(0):
             yield to_device(clip), None if times is None else to_device(times)
-
-    @cached_property
-    def _macs(self) -> int | None:
-        """Count the multiply-adds of predicting one clip; None if they cannot be counted."""
-        spec = self.spec
-        try:
-            return total_macs(partial(METHODS.get(spec.plugin).create, spec.shape, spec.config, spec.method))
-        except Exception:  # a plugin may raise anything, and the run does not need the count
-            return None
 
     def _loader(self, split: str) -> ClipLoader:
         """Return a loader of this process's share of a split's batches."""
@@ -269,7 +260,7 @@ class Run:
             missing_truth=scores.missing,
             padded_to=None if method.net_shape == method.shape else (method.net_shape.height, method.net_shape.width),
             parameters=parameter_count(method),
-            macs=self._macs,
+            macs=macs_of(self.spec),
             evaluate_seconds=scores.seconds,
             skimage_difference=scores.skimage_difference,
             optimism=optimism,

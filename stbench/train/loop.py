@@ -45,6 +45,8 @@ from stbench.train.validate import validation_mse
 
 CHECKPOINT_SECONDS = 300.0
 CHECK_EVERY = 20
+SHOW_SECONDS = 5.0
+"""The loss of slow steps is shown more often than every ``CHECK_EVERY`` steps."""
 MOST_RATES = 1_000_000
 """Steps of a run beyond which its learning rates are not written out."""
 
@@ -111,6 +113,7 @@ class Trainer:
             choose_convolutions(method, self.state.convolutions)
         self.module = engine.wrap(method, self.optimizer, incomplete=incomplete)
         self._saved_at = time.monotonic()
+        self._shown_at: float | None = None
 
     def run(self) -> TrainState:
         """Train until the last epoch or step, the end of a budget of time, or an early stop.
@@ -170,7 +173,7 @@ class Trainer:
             state.step_in_epoch += 1
             spent = self._is_spent(clock)
             last = spent or self.steps == state.step_in_epoch or self.training.steps == state.step
-            if last or state.step % CHECK_EVERY == 0:
+            if last or state.step % CHECK_EVERY == 0 or self._is_worth_showing():
                 self._check_and_show(terms, rate.lr)
             if spent:
                 break
@@ -234,12 +237,22 @@ class Trainer:
             rates = np.array([self._rate(step, step // self.steps).lr for step in steps])
             write_with(self.folder.file("learning_rate.npy"), lambda path: _save_array(path, rates))
 
+    def _is_worth_showing(self) -> bool:
+        """True at the first step of this process, and some seconds after the last one that was shown.
+
+        Several processes must agree without a word, so only their first step is shown early.
+        """
+        if self._shown_at is None:
+            return True
+        return self.engine.world_size == 1 and time.monotonic() - self._shown_at > SHOW_SECONDS
+
     def _check_and_show(self, terms: Mapping[str, Tensor], lr: float) -> None:
         """Check and report the loss; done only every few steps, because it waits for the device."""
         done = self.state.step_in_epoch
         loss = (float(terms["loss"]) + self.state.sums.get("loss", 0.0)) / done
         if self.engine.any(not math.isfinite(loss)):
             raise DivergedError(f"the training loss is {loss} at epoch {self.state.epoch + 1}, step {done}")
+        self._shown_at = time.monotonic()
         self.listener.on_step(epoch=self.state.epoch, step=done, steps=self.steps, loss=loss, lr=lr)
 
     def _flush(self, terms: dict[str, Tensor]) -> None:

@@ -11,7 +11,6 @@ from stbench.data import load_benchmark
 from stbench.errors import UserError
 from stbench.schema import RunSpec
 from stbench.schema.folder import RunFolder
-from stbench.settings import parse_overrides
 from stbench.sweep.experiment import Experiment, split_numbers
 from stbench.sweep.labels import Labeller
 from stbench.sweep.launch import Flags, Part, all_specs, plan_parts, rerun_part
@@ -30,9 +29,7 @@ def order(*arguments: str) -> Order:
 
 def parts(*arguments: str) -> tuple[Part, ...]:
     ordered = order(*arguments)
-    return plan_parts(
-        ordered.experiment, ordered.opened, Flags(ordered.training, parse_overrides(ordered.sets)), ordered.file
-    )
+    return plan_parts(ordered.experiment, ordered.opened, Flags(ordered.training, ordered.sets), ordered.file)
 
 
 def trained(*arguments: str) -> list[RunSpec]:

@@ -47,6 +47,18 @@ def without_times(history: list[dict]) -> list[dict]:
     return [{k: v for k, v in record.items() if not k.endswith("seconds")} for record in history]
 
 
+def test_the_first_step_is_shown_at_once_and_slow_steps_often(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four epochs of five steps: the first and each epoch's last; every one where steps take long. Same weights."""
+    fast, slow = Recorder(), Recorder()
+    make_trainer(tmp_path / "fast", engine, tiny_training(), listener=fast).run()
+    monkeypatch.setattr(loop, "SHOW_SECONDS", -1.0)
+    make_trainer(tmp_path / "slow", engine, tiny_training(), listener=slow).run()
+    assert (len(fast.steps), len(slow.steps)) == (5, 20)
+    assert [record["train_loss"] for record in fast.epochs] == [record["train_loss"] for record in slow.epochs]
+
+
 @pytest.mark.parametrize("steps", [0, 1, 4, 7, 13, 19])
 def test_stopped_and_resumed_is_bitwise_the_same(tmp_path: Path, engine: Engine, steps: int) -> None:
     training = tiny_training(schedule=Cosine(warmup_epochs=1))

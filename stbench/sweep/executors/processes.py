@@ -43,10 +43,15 @@ class Processes(Record):
     jobs: int = Field(default=2, ge=1)
     threads: int | None = Field(default=None, ge=1)
 
+    @property
+    def threads_each(self) -> int:
+        """Threads of one run."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs)
+
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do every run that is not done yet; a failed one does not stop the others."""
         _CONTEXT.set_forkserver_preload([__name__, *LATE_IMPORTS])
-        threads = self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs)
+        threads = self.threads_each
         told: set[str] = set()
         waiting = deque(_Job(spec, workplace, number, len(specs), told) for number, spec in enumerate(specs, 1))
         running: list[_Job] = []
