@@ -6,6 +6,7 @@ A folder with a ``result.json`` is complete; any other is resumed or repeated.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +26,11 @@ R = TypeVar("R", bound=Record)
 LARGEST_RECORD = 64 << 20
 """Bytes of a record (spec, result, environment, history) beyond which it is no file of stbench's."""
 DAMAGED = ".damaged"
+MOST_SPECS = 4096
+SETTLED_SECONDS = 2.0
+"""Age of a file from which its time of change tells a later change from this one."""
+_SPECS: dict[tuple[str, int, int, int], RunSpec] = {}
+"""Specs by file and its state: a command reads each several times, and parsing YAML takes longest."""
 
 
 class RunFolder:
@@ -75,6 +81,20 @@ class RunFolder:
         Raises:
             UserError: it is missing or invalid.
         """
+        file = self.file("spec.yaml")
+        try:
+            state = file.stat()
+        except OSError:
+            return self._parsed_spec()
+        key = (str(file.absolute()), state.st_ino, state.st_size, state.st_mtime_ns)
+        if key in _SPECS:
+            return _SPECS[key]
+        spec = self._parsed_spec()
+        if time.time() - state.st_mtime > SETTLED_SECONDS and len(_SPECS) < MOST_SPECS:
+            _SPECS[key] = spec
+        return spec
+
+    def _parsed_spec(self) -> RunSpec:
         return _one_line(RunSpec, self._load("spec.yaml", load_yaml), self.file("spec.yaml"))
 
     def result(self) -> RunResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,13 @@ from stbench.settings import resolve
 
 def configured_parameters(spec: RunSpec) -> int | None:
     """Return the count of a run's configuration; None if its method is not installed or rejects it now."""
-    return _count(spec.plugin, spec.shape, spec.method, spec.config)
+    return _count_once(spec.plugin, spec.shape.model_dump_json(), spec.method, json.dumps(spec.config, sort_keys=True))
+
+
+@lru_cache(maxsize=1024)
+def _count_once(plugin: str, shape: str, name: str, config: str) -> int | None:
+    """Count a configuration once for all seeds, given as JSON because it has lists in it."""
+    return _count(plugin, ClipShape.model_validate_json(shape), name, json.loads(config))
 
 
 @lru_cache

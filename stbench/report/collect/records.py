@@ -170,13 +170,27 @@ def _layout_of(file: Path, lead_times: int) -> _Layout:
     frame = pd.read_parquet(file, columns=["sequence", "lead_time"])
     if any(frame[name].dtype.kind not in "iu" for name in frame) or len(frame.columns) != 2:
         raise ValueError("its numbers are not whole")
-    order = np.lexsort((frame["lead_time"], frame["sequence"]))
-    numbers, counts = np.unique(frame["sequence"].to_numpy(), return_counts=True)
-    if (counts != lead_times).any():
-        raise ValueError("a sequence lacks lead times")
+    sequence, lead_time = frame["sequence"].to_numpy(), frame["lead_time"].to_numpy()
+    numbers = _numbers_in_order(sequence, lead_time, lead_times)
+    order = None
+    if numbers is None:
+        sorted_ = np.lexsort((lead_time, sequence))
+        numbers, counts = np.unique(sequence, return_counts=True)
+        if (counts != lead_times).any():
+            raise ValueError("a sequence lacks lead times")
+        order = None if (sorted_ == np.arange(len(sorted_))).all() else sorted_
     key = hashlib.sha256(numbers.astype(np.int64).tobytes()).hexdigest()
-    in_order = bool((order == np.arange(len(order))).all())
-    return _Layout(len(numbers), key, None if in_order else order)
+    return _Layout(len(numbers), key, order)
+
+
+def _numbers_in_order(sequence: NDArray[Any], lead_time: NDArray[Any], lead_times: int) -> NDArray[Any] | None:
+    """The sequences' numbers (N,) where rows are as scoring writes them, which needs no sorting; else None."""
+    if not len(sequence) or len(sequence) % lead_times:
+        return None
+    sequence_NT, lead_NT = sequence.reshape(-1, lead_times), lead_time.reshape(-1, lead_times)
+    whole = (sequence_NT == sequence_NT[:, :1]).all() and (lead_NT == lead_NT[0]).all()
+    ascending = (sequence_NT[1:, 0] > sequence_NT[:-1, 0]).all() and (lead_NT[0, 1:] > lead_NT[0, :-1]).all()
+    return sequence_NT[:, 0] if whole and ascending else None
 
 
 def _samples_in(file: Path, shape: ClipShape) -> dict[str, NDArray[Any]]:

@@ -1,16 +1,20 @@
 """Which folders count as runs, and the reasons for the rest."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stbench.errors import UserError
 from stbench.report.analysis.table import make_tables
+from stbench.report.collect import records
 from stbench.report.collect.records import collect, records_of
-from stbench.schema import Failure
+from stbench.schema import Failure, RunSpec
+from stbench.schema.folder import RunFolder
 from tests.report.runs import make_run, make_spec
 
 ERRORS = np.full((4, 3), 2.0)
@@ -140,3 +144,48 @@ def test_the_same_seed_by_other_code_counts_once_and_is_told(tmp_path: Path) -> 
     found = collect([tmp_path / "here", tmp_path / "there"])
     (reason,) = found.left_out.values()
     assert "by other code (method source c0de2, there c0de1)" in reason
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4, 5], [3, 4, 5, 0, 1, 2], [1, 0, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5]])
+def test_rows_in_order_need_no_sorting_and_read_the_same(
+    tmp_path: Path, rows: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame({"sequence": [4, 4, 4, 9, 9, 9], "lead_time": [1, 2, 3, 1, 2, 3]}).iloc[rows]
+    frame.to_parquet(tmp_path / "values.parquet")
+    quick = records._layout_of(tmp_path / "values.parquet", 3)
+    monkeypatch.setattr(records, "_numbers_in_order", lambda *_: None)
+    sorted_ = records._layout_of(tmp_path / "values.parquet", 3)
+    assert (quick.count, quick.key) == (sorted_.count, sorted_.key) == (2, quick.key)
+    orders = [np.arange(6) if found.order is None else found.order for found in (quick, sorted_)]
+    assert (orders[0] == orders[1]).all()
+    assert (np.array(rows)[orders[0]] == np.arange(6)).all()
+
+
+def test_a_spec_is_parsed_once_and_anew_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run(tmp_path, make_spec("alpha"), [[1.0, 2.0, 3.0]]).folder
+    file = folder.file("spec.yaml")
+    parsed: list[Path] = []
+    real = RunFolder._parsed_spec
+
+    def counted(self: RunFolder) -> RunSpec:
+        parsed.append(self.path)
+        return real(self)
+
+    monkeypatch.setattr(RunFolder, "_parsed_spec", counted)
+    os.utime(file, (1.0, 1.0))
+    assert folder.spec() == RunFolder(folder.path).spec() == make_spec("alpha")
+    assert len(parsed) == 1
+    file.write_text(file.read_text().replace("width: 4", "width: 5"))
+    assert folder.spec().config == {"width": 5}
+    file.write_text(file.read_text().replace("width: 5", "width: 6"))  # perhaps within the clock's tick
+    assert folder.spec().config == {"width": 6}
+
+
+def test_parameters_are_counted_once_per_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stbench.report.analysis import parameters
+
+    asked: list[object] = []
+    monkeypatch.setattr(parameters, "_count", lambda *given: asked.append(given) or 7)
+    counts = [parameters.configured_parameters(make_spec("odd-name", seed)) for seed in range(3)]
+    assert (counts, len(asked)) == ([7, 7, 7], 1)
+    parameters._count_once.cache_clear()
