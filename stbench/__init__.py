@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from stbench.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from stbench import report
+    from stbench.api import Costs, Results, profile, run, table
     from stbench.errors import UserError
     from stbench.evaluate.predictor import Predictor, load
     from stbench.nn import (
@@ -28,6 +30,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "ClipShape",
+    "Costs",
     "Method",
     "MethodConfig",
     "Paper",
@@ -35,16 +38,22 @@ __all__ = [
     "Predictor",
     "Progress",
     "RecurrentForecaster",
+    "Results",
     "UserError",
     "__version__",
     "create_method",
     "list_methods",
     "load",
+    "profile",
+    "report",
+    "run",
+    "table",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        ".api": ["Costs", "Results", "profile", "run", "table"],
         ".errors": ["UserError"],
         ".evaluate.predictor": ["Predictor", "load"],
         ".nn": [
@@ -57,6 +66,7 @@ __getattr__, __dir__ = lazy_names(
             "create_method",
             "list_methods",
         ],
+        ".report": ["report"],
         ".schema": ["ClipShape"],
     },
 )

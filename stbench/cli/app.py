@@ -9,6 +9,7 @@ import typer
 import stbench
 from stbench.cli.check import check_command
 from stbench.cli.data import app as data_app
+from stbench.cli.describe_method import describe_command
 from stbench.cli.evaluate import evaluate_command
 from stbench.cli.list import list_command
 from stbench.cli.new_method import new_method_command
@@ -23,7 +24,6 @@ from stbench.cli.weights import app as weights_app
 app = typer.Typer(
     name="stbench",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     epilog="All commands accept --debug, which shows the traceback of an error.",
 )
@@ -49,6 +49,7 @@ app.command("profile")(profile_command)
 app.command("report")(report_command)
 app.command("verify")(verify_command)
 app.command("list")(list_command)
+app.command("describe")(describe_command)
 app.command("check")(check_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)

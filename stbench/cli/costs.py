@@ -42,14 +42,22 @@ def machine_of(experiment: Experiment, executor: Any, device: str) -> Machine:
 
 
 def agree_to_costs(
-    order: Order, specs: Sequence[RunSpec], times: Mapping[str, Duration], machine: Machine, display: SweepDisplay
+    order: Order,
+    specs: Sequence[RunSpec],
+    times: Mapping[str, Duration],
+    machine: Machine,
+    display: SweepDisplay,
+    *,
+    elsewhere: bool = False,
 ) -> None:
     """Show what a plan will cost, and ask before more than two hours of training that no budget limits.
+
+    Nothing is timed and nobody is asked in a dry run, and where runs go ``elsewhere``.
 
     Raises:
         UserError: it takes longer, ``--yes`` is not given, and nobody can be asked.
     """
-    dry = order.asks("dry_run")
+    dry = order.asks("dry_run") or elsewhere
     dirs = data_dirs(order.experiment.data_dir)
     opened = Datasets(dirs, lambda _: None)
     here = not dry and not any(note_missing(spec.benchmark, spec.dataset, dirs) for spec in specs)

@@ -211,7 +211,8 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     if order.asks("download") and not order.asks("dry_run"):
         fetch_missing(specs, dirs, yes=order.asks("yes"), allow_http=order.asks("allow_http"))
     if not display.is_helper:
-        agree_to_costs(order, specs, times, machine_of(experiment, executor, device), display)
+        machine, elsewhere = machine_of(experiment, executor, device), bool(getattr(executor, "elsewhere", False))
+        agree_to_costs(order, specs, times, machine, display, elsewhere=elsewhere)
     if order.asks("dry_run"):
         note_missing_data(specs, dirs, display)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +31,10 @@ class Kind(StrEnum):
     PROTOCOLS = "protocols"
 
 
-def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.METHODS) -> None:
+def list_command(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.METHODS,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List the installed plugins of a kind, with a one-line description."""
     from rich.console import Console
     from rich.table import Table
@@ -48,6 +52,9 @@ def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")] = K
         Kind.SCENARIOS: _scenarios,
         Kind.PROTOCOLS: _protocols,
     }[kind]()
+    if json_:
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        return
     table = Table(*columns, header_style="bold", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(terminal, row))

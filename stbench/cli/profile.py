@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +12,10 @@ from stbench.cli.run import Device, Encoder
 from stbench.errors import UserError
 
 if TYPE_CHECKING:
+    from stbench.efficiency.profile import Settings
+    from stbench.efficiency.records import Profile
     from stbench.schema import RunSpec
+    from stbench.settings import Override
 
 PRECISIONS = ("32", "bf16")
 
@@ -34,20 +38,20 @@ def profile_command(
     growth: Annotated[bool, typer.Option(help="Measure scaling with horizon and resolution.")] = True,
     budget: Annotated[float, typer.Option(min=0.01, help="Seconds per measurement, after warm-up.")] = 2.0,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; default: torch's choice.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     out: Annotated[Path, typer.Option(help="Output folder for tables, figure and records.")] = Path("results/profile"),
 ) -> None:
     """Measure the cost of methods at the shapes of a benchmark; needs no data."""
     import torch
     from rich.console import Console
 
-    from stbench.efficiency.profile import Settings, profile
-    from stbench.efficiency.records import Profile
+    from stbench.efficiency.profile import Settings
     from stbench.report.encode import terminal
     from stbench.report.produce import write_profile
     from stbench.report.writers.profile import title
     from stbench.report.writers.profile_sheets import make_sheets
     from stbench.report.writers.terminal import sheet_rich
-    from stbench.sweep.environment import describe_environment
+    from stbench.settings import parse_overrides
     from stbench.sweep.sweep import check_writable
 
     settings = Settings(
@@ -60,47 +64,63 @@ def profile_command(
         growth=growth,
         budget=budget,
     )
-    specs = _specs(methods, dataset, protocol, encoder, set_ or [])
+    specs = profiled_specs(methods, dataset, protocol, encoder.value, parse_overrides(set_))
     check_writable(out)
     if threads is not None:
         torch.set_num_threads(threads)
     console, notes = Console(), Console(stderr=True)
     with notes.status("profiling") as status:
-        costs = profile(specs, settings, lambda text: status.update(text))
-    where = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
-    found = Profile(
-        benchmark=dataset,
-        version=specs[0].benchmark_version,
-        protocol=protocol,
-        environment=describe_environment(where),
-        compiled=compile_,
-        costs=costs,
-    )
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(terminal(title(found)), style="bold")
-    for sheet in make_sheets(found):
-        console.print(sheet_rich(sheet))
+        found = measure(specs, settings, lambda text: status.update(text))
+    if json_:
+        print(found.model_dump_json(indent=2))
+    else:
+        if not console.is_terminal:
+            console.width = max(console.width, 200)
+        console.print(terminal(title(found)), style="bold")
+        for sheet in make_sheets(found):
+            console.print(sheet_rich(sheet))
     for path in write_profile(found, out):
         notes.print(terminal(f"wrote {path}"))
 
 
-def _specs(methods: str, dataset: str, protocol: str, encoder: Encoder, sets: list[str]) -> list[RunSpec]:
-    """Return the specs of the requested methods under the protocol; a method that cannot run is an error."""
+def measure(specs: Sequence[RunSpec], settings: Settings, say: Callable[[str], None]) -> Profile:
+    """Profile methods on this machine.
+
+    Raises:
+        UserError: the device does not exist.
+    """
+    import torch
+
+    from stbench.efficiency.profile import profile
+    from stbench.efficiency.records import Profile
+    from stbench.sweep.environment import describe_environment
+
+    costs = profile(specs, settings, say)
+    where = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
+    return Profile(
+        benchmark=specs[0].benchmark,
+        version=specs[0].benchmark_version,
+        protocol=specs[0].protocol,
+        environment=describe_environment(where),
+        compiled=settings.compiled,
+        costs=costs,
+    )
+
+
+def profiled_specs(
+    methods: str, dataset: str, protocol: str, encoder: Literal["paper", "shared"], sets: Sequence[Override]
+) -> list[RunSpec]:
+    """Return the specs of the requested methods under the protocol.
+
+    Raises:
+        UserError: a name is unknown, or a method cannot run.
+    """
     from stbench.cli.names import method_names
-    from stbench.settings import parse_overrides
     from stbench.sweep.plan import Request, make_plan
 
     names = method_names(methods)
     plan = make_plan(
-        Request(
-            methods=names,
-            benchmark=dataset,
-            protocol=protocol,
-            overrides=parse_overrides(sets),
-            encoder=encoder.value,
-            free_shape=True,
-        )
+        Request(methods=names, benchmark=dataset, protocol=protocol, overrides=sets, encoder=encoder, free_shape=True)
     )
     for name in names:
         if name in plan.skipped:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +36,7 @@ def report_command(
     weights: Annotated[
         bool, typer.Option("--weights", help="Put the best weights of each run, up to 10 MB, into the bundle.")
     ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the rows of summary.csv as JSON.")] = False,
 ) -> None:
     """Write tables, figures and page of finished runs; name and leave out folders that are not complete runs."""
     from rich.console import Console
@@ -45,6 +49,7 @@ def report_command(
     from stbench.report.collect.records import Collected, collect
     from stbench.report.encode import terminal
     from stbench.report.produce import Format, produce
+    from stbench.report.writers.csv import summary_csv
     from stbench.report.writers.terminal import plain_width, to_rich
 
     if weights and not bundle:
@@ -83,6 +88,9 @@ def report_command(
         report, tables, written = without_odd(collected, lambda shown: write(shown, out), write_alone)
     except OSError as error:
         raise cannot(f"Cannot write the report to {out}", error, "Choose another --out.") from error
+    if json_:
+        print(json.dumps(list(csv.DictReader(io.StringIO(summary_csv(report.sections)))), indent=2))
+        return
     tell({**collected.left_out, **report.left_out, **unread, **unused_profiles(profile or [], profiles, report.tables)})
     for table in tables:
         console.print(table)

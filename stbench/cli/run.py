@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from stbench.cli import custom
+from stbench.cli.completion import complete
 from stbench.cli.getting import AllowHttp
 from stbench.sweep.executors import DEFAULT_EXECUTOR
 
@@ -55,10 +56,19 @@ Jobs = Annotated[
 def run_command(
     ctx: typer.Context,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Benchmark name, or a folder of your own.")
+        str | None,
+        typer.Option(
+            "--dataset", "-d", help="Benchmark name, or a folder of your own.", autocompletion=complete("benchmarks")
+        ),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option("--methods", "-m", help="Comma-separated names, e.g. tau,predrnn,tau:no_sa.")
+        str | None,
+        typer.Option(
+            "--methods",
+            "-m",
+            help="Comma-separated names, e.g. tau,predrnn,tau:no_sa.",
+            autocompletion=complete("methods"),
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Experiment file, or a run's spec.yaml; options override it.")

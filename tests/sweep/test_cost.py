@@ -135,6 +135,7 @@ def test_above_two_hours_the_command_asks(
     assert "~ 5.8 days" in capsys.readouterr().out
     shown.agree_to_costs(order(yes=True), plan, {}, MACHINE, display)
     shown.agree_to_costs(order(dry_run=True), plan, {}, MACHINE, display)
+    shown.agree_to_costs(order(), plan, {}, MACHINE, display, elsewhere=True)
     asked_for = specs("train_clips=null", "budget=300h")
     times = {spec.folder: Duration("budget", 10**6) for spec in asked_for}
     shown.agree_to_costs(order(), asked_for, times, MACHINE, display)  # the user has named the time
