@@ -31,13 +31,13 @@ def plan_times(specs: Sequence[RunSpec], root: Path, device: str) -> dict[str, D
         root: folder of the run folders.
         device: name of the device of the plan; runs on other devices are not used.
     """
-    known = _seconds_per_epoch(specs, root, device)
-    times: dict[str, Duration] = {}
-    for spec in specs:
+    done = {spec.folder for spec in specs if RunFolder(root / spec.folder).is_complete}
+    times = {folder: Duration("done") for folder in done}
+    todo = [spec for spec in specs if spec.folder not in done]
+    known = _seconds_per_epoch(todo, root, device) if todo else {}
+    for spec in todo:
         training, epoch = spec.training, known.get(_cost_key(spec))
-        if RunFolder(root / spec.folder).is_complete:
-            times[spec.folder] = Duration("done")
-        elif training is not None and training.time_limit is not None:
+        if training is not None and training.time_limit is not None:
             times[spec.folder] = Duration("budget", training.time_limit)
         elif training is not None and training.steps is None and epoch is not None:
             times[spec.folder] = Duration("estimate", training.epochs * epoch)
