@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -58,6 +58,8 @@ class Slurm(Record):
         detach: leave when all is handed in. The same command shows how far it is, or collects.
         poll_seconds: between two looks at the queue.
     """
+
+    elsewhere: ClassVar[bool] = True
 
     partition: str | None = None
     account: str | None = None
