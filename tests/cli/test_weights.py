@@ -62,6 +62,25 @@ def test_a_run_whose_weights_changed_is_shown_to_differ(run: Path, tmp_path: Pat
     assert "DIFFERENT" in result.output
 
 
+def test_a_bundle_with_weights_is_scored_again(run: Path, tmp_path: Path) -> None:
+    """Weights that did not make the scores are found by scoring again, and by nothing else."""
+    bundle = tmp_path / "bundle"
+    done = invoke("report", run, "--bundle", "--weights", "--format", "csv", "--out", bundle)
+    assert done.exit_code == 0, done.output
+    done = invoke("verify", bundle, "--rescore")
+    assert done.exit_code == 0, done.output
+    assert f"{run.name}: scored again" in done.output
+    folder = RunFolder(bundle / "runs" / run.name)
+    spec = folder.spec()
+    save_weights(find_best(folder), create_method("convlstm", spec.shape, **spec.config))
+    again = invoke("report", bundle, "--bundle", "--weights", "--format", "csv", "--out", bundle)
+    assert again.exit_code == 0, again.output
+    assert invoke("verify", bundle).exit_code == 0
+    done = invoke("verify", bundle, "--rescore")
+    assert done.exit_code == 1
+    assert "mse_frame is " in done.output
+
+
 def test_a_published_checkpoint_is_scored_and_its_row_printed(run: Path, tmp_path: Path) -> None:
     folder = RunFolder(run)
     spec = folder.spec()
