@@ -27,11 +27,11 @@ def without_odd(collected: Collected, make: Callable[[Collected], T], alone: Cal
     except (UserError, OSError):
         raise
     except Exception:
-        reasons = {record: _reason(record, alone) for record in collected.records}
-        shown = tuple(record for record, reason in reasons.items() if not reason)
+        reasons = [(record, _reason(record, alone)) for record in collected.records]
+        shown = tuple(record for record, reason in reasons if not reason)
         if not shown or len(shown) == len(reasons):
             raise
-        odd = {record.folder.path: reason for record, reason in reasons.items() if reason}
+        odd = {record.folder.path: reason for record, reason in reasons if reason}
         return make(Collected(shown, {**collected.left_out, **odd}))
 
 
