@@ -20,7 +20,9 @@ LINKS = {
 
 
 def links_of(page: Path) -> set[str]:
-    return {link for link in re.findall(LINKS[page.suffix], page.read_text(encoding="utf-8")) if "://" not in link}
+    found = re.findall(LINKS[page.suffix], page.read_text(encoding="utf-8"))
+    plain = [re.sub(r"\\([_&%$#])", r"\1", link) if page.suffix == ".tex" else link for link in found]
+    return {link for link in plain if "://" not in link}
 
 
 def test_there_are_results() -> None:
