@@ -119,7 +119,7 @@ class Datasets:
         Raises:
             UserError: data are missing or damaged.
         """
-        key = f"{spec.dataset.model_dump_json()} {spec.selection}"
+        key = _data_key(spec)
         if key not in self._known:
             self._known[key] = splits_of(spec, self._data_dirs)
             self._opened(self._known[key].report)
@@ -131,6 +131,22 @@ class Datasets:
             return self.get(spec).fingerprint
         except (UserError, OSError):
             return None
+
+
+def _data_key(spec: RunSpec) -> str:
+    """Return a key that is equal for runs that read the same splits of the same files."""
+    return f"{spec.dataset.model_dump_json()} {spec.selection}"
+
+
+def without_data(spec: RunSpec, plan: Sequence[RunSpec], error: UserError) -> Ended:
+    """Return the end of a run whose data are missing or damaged, in a plan with runs on other data.
+
+    Raises:
+        UserError: ``error``, if the whole plan needs these data.
+    """
+    if len({_data_key(other) for other in plan}) == 1:
+        raise error
+    return Ended(spec, "unfinished", note=first_line(error))
 
 
 def sweep(specs: Sequence[RunSpec], workplace: Workplace, executor: Executor | None = None) -> tuple[Ended, ...]:

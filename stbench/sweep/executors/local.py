@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stbench.errors import UserError
 from stbench.schema import RunSpec
 from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
-from stbench.sweep.sweep import Datasets, do_run
+from stbench.sweep.sweep import Datasets, do_run, without_data
 from stbench.train.interrupt import stop_on_signals
 
 
@@ -19,5 +20,10 @@ class Local:
         datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
         with stop_on_signals() as stop:
             for number, spec in enumerate(specs, 1):
-                yield do_run(spec, workplace, datasets, stop, number=number, runs=len(specs))
+                try:
+                    yield do_run(spec, workplace, datasets, stop, number=number, runs=len(specs))
+                except UserError as error:
+                    if workplace.engine.world_size > 1:  # the others may have read theirs
+                        raise
+                    yield without_data(spec, specs, error)
                 stop.leave(workplace.engine.any)

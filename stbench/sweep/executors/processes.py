@@ -21,7 +21,7 @@ from stbench.schema.base import Record
 from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
 from stbench.sweep.executors.place import Place
-from stbench.sweep.sweep import Datasets, do_run
+from stbench.sweep.sweep import Datasets, do_run, without_data
 from stbench.train.engine import LATE_IMPORTS, DeviceName
 from stbench.train.interrupt import stop_on_signals
 
@@ -33,7 +33,7 @@ class Processes(Record):
     """Up to ``jobs`` runs at once.
 
     A process that the kernel kills, for want of memory say, is no result of its method: the run is done again at the
-    end, alone.
+    end, alone. Killed a second time, it stays unfinished.
 
     Attributes:
         jobs: how many at once; GPUs are dealt out in turn.
@@ -67,7 +67,7 @@ class Processes(Record):
                     if job.is_killed and not job.is_second_try:
                         waiting.append(_Job(job.spec, workplace, job.number, len(specs), told, is_second_try=True))
                     else:
-                        yield job.ended()
+                        yield job.ended(specs)
 
 
 @contextmanager
@@ -137,6 +137,10 @@ class _Sender(SweepListener, RunListener):
         """Pass it on."""
         self.send("on_evaluate")
 
+    def on_note(self, text: str) -> None:
+        """Pass it on."""
+        self.send("on_note", text=text)
+
 
 class _Job:
     """A run in its process, seen from the one that started it.
@@ -204,21 +208,22 @@ class _Job:
         """Whether a signal ended the process before it told how the run ended."""
         return self.last[0] not in ("ended", "refused", "stopped") and (self.process.exitcode or 0) < 0
 
-    def ended(self) -> Ended:
-        """How the run ended; the folder holds the result.
+    def ended(self, plan: Sequence[RunSpec]) -> Ended:
+        """How the run, one of a plan, ended; the folder holds the result.
 
         Raises:
-            UserError: missing or damaged data, an unwritable folder, or a process that broke down.
+            UserError: the data of the whole plan are missing or damaged.
             KeyboardInterrupt: it was stopped.
         """
         event, values = self.last
         if event == "stopped":
             raise KeyboardInterrupt
         if event == "refused":
-            raise UserError(values["reason"])
+            return without_data(self.spec, plan, UserError(values["reason"]))
         if event != "ended":
-            code = self.process.exitcode
-            raise UserError(f"The process of {self.spec.folder} ended with code {code}. Try again with fewer --jobs.")
+            code = self.process.exitcode or 0
+            why = f"was killed by signal {-code}, twice" if self.is_killed else f"ended with code {code}"
+            return Ended(self.spec, "unfinished", note=f"its process {why}; try again with fewer --jobs")
         has_result = values["outcome"] in ("finished", "failed", "already done")
         result = self.workplace.folder(self.spec).result() if has_result else None
         return Ended(self.spec, values["outcome"], result, values["note"])

@@ -84,19 +84,47 @@ def test_a_killed_process_is_no_result_of_its_run(
 
 
 @pytest.mark.slow
-def test_a_process_killed_twice_is_told(
+def test_a_process_killed_twice_leaves_its_run_to_the_next_command(
     place: Workplace, specs: tuple[RunSpec, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The other run finishes, and the same sweep does the run that is missing."""
     real = processes._Job.start
 
     def start_and_kill(job: processes._Job, threads: int, slot: int) -> None:
         real(job, threads, slot)
-        os.kill(job.process.pid or 0, signal.SIGKILL)
+        if job.spec == specs[0]:
+            os.kill(job.process.pid or 0, signal.SIGKILL)
 
-    monkeypatch.setattr(processes._Job, "start", start_and_kill)
-    with pytest.raises(UserError, match="ended with code -9"):
-        list(Processes().submit(specs[:1], place))
+    with monkeypatch.context() as killing:
+        killing.setattr(processes._Job, "start", start_and_kill)
+        finished, killed = Processes().submit(specs, place)
+    assert (finished.spec, finished.outcome) == (specs[1], "finished")
+    assert (killed.spec, killed.outcome) == (specs[0], "unfinished")
+    assert "killed by signal 9, twice" in killed.note
     assert not place.folder(specs[0]).is_complete
+    again = {end.spec.method: end.outcome for end in Processes().submit(specs, place)}
+    assert again == {specs[0].method: "finished", specs[1].method: "already done"}
+
+
+def test_every_event_of_a_run_is_passed_on() -> None:
+    events = {name for name in vars(RunListener) if name.startswith("on_")}
+    assert events == {name for name in vars(processes._Sender) if name.startswith("on_")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["local", "processes"])
+def test_missing_data_of_one_run_do_not_stop_runs_on_others(
+    executor: str, place: Workplace, specs: tuple[RunSpec, ...], tmp_path: Path
+) -> None:
+    lost = make_plan(Request([], "taxibj", "quick")).specs[:1]
+    place = replace(place, data_dirs=(tmp_path / "no data",))
+    ended = list(get_executor(executor).submit([*lost, *specs], place))
+    assert sorted((end.spec.benchmark, end.outcome) for end in ended) == [
+        *([("moving_digits", "finished")] * len(specs)),
+        ("taxibj", "unfinished"),
+    ]
+    with pytest.raises(UserError, match="taxibj"):
+        list(get_executor(executor).submit(lost, place))
 
 
 @pytest.mark.slow
