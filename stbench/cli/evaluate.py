@@ -10,12 +10,13 @@ import typer
 from stbench.cli.getting import AllowHttp, Yes
 from stbench.cli.run import Device
 from stbench.cli.scoring import Place, score_public, score_released
-from stbench.errors import UserError
+from stbench.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from stbench.evaluate.scenarios.record import ScenarioResult
 
 EXIT_DIFFERENT = 1
+EXIT_NOT_ALL = 1
 
 
 def evaluate_command(
@@ -59,7 +60,7 @@ def evaluate_command(
     Scores of released weights are shown beside those of their training log, or of the printed table without it.
 
     A finished run is compared with its recorded scores; exit code 1 if they differ. --scenario and --ensemble score
-    finished runs in other ways.
+    finished runs in other ways; exit code 1 if a run was left out.
     """
     if runs or scenario or ensemble:
         if not runs or not (scenario or ensemble):
@@ -92,22 +93,36 @@ def _beyond(runs: list[Path], scenarios: list[str], ensemble: bool, device: str,
     from stbench.train.engine import Engine
 
     wanted = [read_scenario(text) for text in scenarios]
-    folders, dirs, console = run_folders(runs), data_dirs(data_dir), Console()
+    (folders, odd), dirs, console = run_folders(runs), data_dirs(data_dir), Console()
+    left_out = [f"{path}: {reason}" for path, reason in odd.items()]
 
     def show(name: str, result: ScenarioResult) -> None:
         for case in result.cases:
-            metric, score = next(iter(case.metrics.items()))
-            clips = f"{case.clips} of {case.of_clips} clips"
-            line = f"{name}  {result.name}  {case.label}: {metric} {score.total:.6g} ({clips})"
+            scores = [f"{metric} {score.total:.6g}" for metric, score in case.metrics.items()]
+            shown = scores[0] if scores else "; ".join(dict.fromkeys(case.unavailable.values()))
+            line = f"{name}  {result.name}  {case.label}: {shown} ({case.clips} of {case.of_clips} clips)"
             console.print(terminal(line), highlight=False, soft_wrap=True)
 
     for one in wanted:
+        refused: list[UserError | OSError] = []
         for folder in folders:
-            engine = Engine.of_run(folder.spec(), device)  # type: ignore[arg-type]
-            show(folder.path.name, evaluate_scenario(folder, one, dirs, engine))
+            try:
+                engine = Engine.of_run(folder.spec(), device)  # type: ignore[arg-type]
+                show(folder.path.name, evaluate_scenario(folder, one, dirs, engine))
+            except (UserError, OSError) as error:
+                refused.append(error)
+                left_out.append(f"{folder.path.name}  {one.name}: {first_line(error)}")
+        if len(refused) == len(folders):
+            raise refused[0]
     if ensemble:
-        for name, result in evaluate_ensemble(folders, dirs, Engine(device)).items():  # type: ignore[arg-type]
+        results, refusals = evaluate_ensemble(folders, dirs, Engine(device))  # type: ignore[arg-type]
+        left_out += [f"{name}  ensemble: {reason}" for name, reason in refusals.items()]
+        for name, result in results.items():
             show(name, result)
+    for line in left_out:
+        console.print(terminal(f"Left out: {line}"), highlight=False, soft_wrap=True)
+    if left_out:
+        raise typer.Exit(EXIT_NOT_ALL)
 
 
 def _rescore(run: Path, device: str, data_dir: Path | None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stbench.data import Splits
 from stbench.data.loader import evenly_spaced
-from stbench.errors import UserError
+from stbench.errors import UserError, first_line
 from stbench.evaluate.predictor import load_best
 from stbench.evaluate.scenarios.record import ScenarioResult
 from stbench.evaluate.scenarios.scenario import Case, Scenario, with_test
@@ -25,23 +25,36 @@ from stbench.train.engine import Engine
 ENSEMBLE_METRICS = ("crps", "crps_fair", "spread_skill")
 
 
-def run_folders(paths: Sequence[Path]) -> list[RunFolder]:
-    """Return the finished runs among run folders and folders of run folders, in order.
+def run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], dict[Path, str]]:
+    """Return the finished runs among run folders and folders of run folders, in order, and odd folders with the reason.
 
     Raises:
-        UserError: there are none.
+        UserError: there is no finished run, or a run folder that was named itself is not one.
     """
     found: list[RunFolder] = []
+    odd: dict[Path, str] = {}
     for path in paths:
         root = path / "runs" if (path / "runs").is_dir() else path
         if (root / "spec.yaml").is_file():
             found.append(finished_run(root))
             continue
-        inside = sorted(root.glob("*/result.json")) if root.is_dir() else []
-        found += [folder for file in inside if (folder := RunFolder(file.parent)).result().failure is None]
+        for file in sorted(root.glob("*/result.json")) if root.is_dir() else []:
+            folder = RunFolder(file.parent)
+            try:
+                if not folder.path.name.startswith(".") and folder.result().failure is None and folder.spec():
+                    found.append(folder)
+            except (UserError, OSError) as error:
+                odd[folder.path] = first_line(error)
     if not found:
-        raise UserError(f"No finished run in {', '.join(map(str, paths))}. 'stbench run' makes some.")
-    return found
+        raise UserError(
+            "\n".join(
+                [
+                    f"No finished run in {', '.join(map(str, paths))}. 'stbench run' makes some.",
+                    *(f"Left out: {path}: {reason}" for path, reason in odd.items()),
+                ]
+            )
+        )
+    return found, odd
 
 
 def evaluate_scenario(
@@ -64,27 +77,33 @@ def evaluate_scenario(
 
 def evaluate_ensemble(
     folders: Sequence[RunFolder], data_dirs: tuple[Path, ...], engine: Engine
-) -> dict[str, ScenarioResult]:
+) -> tuple[dict[str, ScenarioResult], dict[str, str]]:
     """Score the seeds of each row as an ensemble: the mean of their predictions, and their spread.
 
-    The result is in the folder of the lowest seed. Runs without another seed are left out.
+    The result is in the folder of the lowest seed, by whose name it is returned; rows that could not be scored are
+    named with the reason. Runs without another seed are left out.
 
     Raises:
-        UserError: no row has two seeds.
+        UserError: no row has two seeds, or none can be scored.
     """
     rows: dict[str, list[RunFolder]] = {}
     for folder in folders:
         spec = folder.spec()
         if spec.trained:
             rows.setdefault(spec.model_copy(update={"seed": 0}).run_id, []).append(folder)
-    found = {}
+    found, refused = {}, {}
     for members in rows.values():
         if len(members) > 1:
             ordered = sorted(members, key=lambda folder: folder.spec().seed)
-            found[ordered[0].path.name] = _ensemble(ordered, data_dirs, engine)
+            try:
+                found[ordered[0].path.name] = _ensemble(ordered, data_dirs, engine)
+            except (UserError, OSError) as error:
+                refused[ordered[0].path.name] = first_line(error)
+    if refused and not found:
+        raise UserError(next(iter(refused.values())))
     if not found:
         raise UserError("--ensemble takes two seeds of the same method and settings, or more: run with --seeds 0,1,2.")
-    return found
+    return found, refused
 
 
 class Ensemble(Method):

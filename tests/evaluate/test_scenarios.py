@@ -1,5 +1,10 @@
 """Scenarios on a split whose frames show their own number: what is scored, on which clips, and where it is kept."""
 
+import itertools
+import os
+import shutil
+import signal
+import sys
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +20,7 @@ from stbench.data import ClipLoader, Indices, Split, Splits
 from stbench.errors import UserError
 from stbench.evaluate.scenarios import transfer
 from stbench.evaluate.scenarios.corrupt import DAMAGES
-from stbench.evaluate.scenarios.record import FILE, case_folder, folder_of, read_scenarios
+from stbench.evaluate.scenarios.record import FILE, LOCK, case_folder, folder_of, read_scenarios
 from stbench.evaluate.scenarios.rollout import Rolled
 from stbench.evaluate.scenarios.scenario import SCENARIOS, Finished, read_scenario
 from stbench.evaluate.scenarios.score import score_scenario
@@ -23,6 +28,7 @@ from stbench.evaluate.scenarios.views import lengthened
 from stbench.evaluate.score import Scorer
 from stbench.nn import Method, MethodConfig, Times
 from stbench.schema import ClipShape, DatasetSpec, Evaluation, RunSpec, Scaling
+from stbench.schema.atomic import lock
 from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
 from tests.report.runs import make_spec
@@ -204,10 +210,75 @@ def test_results_lie_in_the_run_folder_under_their_own_name(tmp_path: Path) -> N
     folder = RunFolder(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["scenarios"]
     assert [path.name for path in (tmp_path / "scenarios").iterdir()] == ["stride-every=1,2"]
-    assert folder_of(folder, text).joinpath(FILE).is_file()
-    assert read_scenarios(folder) == [again]
-    table = pd.read_parquet(case_folder(folder, text, 1).file("per_sequence.parquet"))
+    assert {path.name for path in folder_of(folder, text).iterdir()} == {FILE, LOCK, again.files}
+    assert read_scenarios(folder) == ({text: again}, {})
+    table = pd.read_parquet(case_folder(folder, again, 1).file("per_sequence.parquet"))
     assert table["mse_frame"].mean() == pytest.approx(again.cases[1].metrics["mse_frame"].total)
+
+
+def test_names_of_scenarios_do_not_meet_and_are_short() -> None:
+    names = ["transfer:target=a/b", "transfer:target=a-b", "transfer:target=" + "é" * 400]
+    folders = {folder_of(RunFolder(Path()), name).name for name in names}
+    assert len(folders) == len(names)
+    assert max(len(name.encode()) for name in folders) < 256
+
+
+def test_a_second_process_is_told_and_a_failure_leaves_the_old_result(tmp_path: Path) -> None:
+    class Broken(Last):
+        def forward(self, past: Tensor) -> Tensor:
+            raise ZeroDivisionError
+
+    text = "stride:every=1,2"
+    old = scored(tmp_path, text, Last(SHAPE, MethodConfig()))
+    with pytest.raises(ZeroDivisionError):
+        scored(tmp_path, text, Broken(SHAPE, MethodConfig()))
+    target = folder_of(RunFolder(tmp_path), text)
+    with lock(target / LOCK), pytest.raises(UserError, match="Another process"):
+        scored(tmp_path, text, Last(SHAPE, MethodConfig()))
+    assert read_scenarios(RunFolder(tmp_path)) == ({text: old}, {})
+    assert {path.name for path in target.iterdir()} == {FILE, LOCK, old.files}
+
+
+def killed_at(operation: int, root: Path, text: str) -> bool:
+    """Score in a child process that kills itself before one of its operations on files; True if it got that far."""
+    child = os.fork()
+    if child == 0:
+        seen = itertools.count(1)
+
+        def audit(event: str, arguments: tuple[Any, ...]) -> None:
+            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            if (writes or event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")) and (
+                str(root) in str(arguments[0]) and next(seen) == operation
+            ):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(audit)
+        scored(root, text, Drift(SHAPE, MethodConfig()))
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_point_keeps_the_old_result_or_the_new(tmp_path: Path) -> None:
+    text = "stride:every=1,2"
+    whole = [scored(tmp_path / name, text, one(SHAPE, MethodConfig())) for name, one in (("a", Last), ("b", Drift))]
+    scores = [[case.metrics for case in result.cases] for result in whole]
+    seen = []
+    for operation in itertools.count(1):
+        root = tmp_path / str(operation)
+        shutil.copytree(tmp_path / "a", root)
+        if not killed_at(operation, root, text):
+            break
+        found, odd = read_scenarios(RunFolder(root))
+        assert not odd
+        seen.append(scores.index([case.metrics for case in found[text].cases]))
+        for number, case in enumerate(found[text].cases):
+            table = pd.read_parquet(case_folder(RunFolder(root), found[text], number).file("per_sequence.parquet"))
+            assert table["mse_frame"].mean() == pytest.approx(case.metrics["mse_frame"].total)
+        again = scored(root, text, Drift(SHAPE, MethodConfig()))
+        assert {path.name for path in folder_of(RunFolder(root), text).iterdir()} == {FILE, LOCK, again.files}
+    assert seen == sorted(seen)
+    assert set(seen) == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -218,6 +289,13 @@ def test_results_lie_in_the_run_folder_under_their_own_name(tmp_path: Path) -> N
         ("rollout:horizon", "KEY=VALUE"),
         ("corrupt:blur=1,gauss=2", "give one of"),
         ("slice:", "give hours"),
+        ("slice:above=.nan", "finite"),
+        ("rollout:horizon=[", "cannot read horizon"),
+        ("rollout:horizon=1000000000", "less than or equal to 10000"),
+        ("stride:every=1,1000000000", "less than or equal to 10000"),
+        ("corrupt:gauss=.inf", "finite"),
+        ("corrupt:blur=1e9", "less than or equal to 1000"),
+        ("corrupt:gauss=1,seed=-1", "greater than or equal to 0"),
     ],
 )
 def test_mistakes(text: str, message: str) -> None:

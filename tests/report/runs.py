@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stbench.evaluate.scenarios.record import FILE, CaseResult, ScenarioResult, folder_of
 from stbench.report.collect.records import RunRecord
 from stbench.schema import (
     ClipShape,
@@ -103,3 +104,27 @@ def write_samples(folder: RunFolder, *, clips: int = 2, channels: int = 1, seed:
 def noisy(rng: np.random.Generator, mean: float, count: int = 40, leads: int = T_OUT) -> np.ndarray:
     """Positive errors (N, T) around a mean, growing with lead time."""
     return mean * np.linspace(0.8, 1.2, leads) * rng.uniform(0.5, 1.5, size=(count, 1))
+
+
+def put_scenario(record: RunRecord, name: str, cases: list[Any], horizon: int = T_OUT) -> None:
+    """Write a scenario whose mse_frame per sequence and lead time is given for each case."""
+    results = []
+    for number, mse_NT in enumerate(cases):
+        folder = RunFolder(folder_of(record.folder, name) / f"case-{number}")
+        folder.path.mkdir(parents=True)
+        write_frames(folder, {"mse_frame": mse_NT})
+        score = Score(total=mse_NT.mean(), lead_times=tuple(mse_NT.mean(axis=0)))
+        results.append(
+            CaseResult(
+                label=f"case {number}",
+                value=float(number),
+                horizon=horizon,
+                clips=len(mse_NT),
+                of_clips=60,
+                metrics={"mse_frame": score},
+            )
+        )
+    made = ScenarioResult(
+        name=name, kind=name.partition(":")[0], axis="severity", run_id=record.spec.run_id, cases=tuple(results)
+    )
+    (folder_of(record.folder, name) / FILE).write_text(made.model_dump_json())

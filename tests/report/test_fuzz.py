@@ -16,7 +16,7 @@ from stbench.report.collect.records import Collected, collect
 from stbench.report.figures.curves import read_curve
 from stbench.report.produce import Format, produce
 from stbench.report.writers.terminal import to_rich
-from tests.report.runs import make_run, make_spec, noisy, write_samples
+from tests.report.runs import make_run, make_spec, noisy, put_scenario, write_samples
 from tests.support.mutate import damaged, edited_text
 
 INPUTS = 2000
@@ -24,7 +24,8 @@ REPORTS = 40
 """Inputs of each file of which a whole report is written; the others are read as a report reads them."""
 SECONDS = 20
 MEGABYTES = 600
-TEXTS = ("spec.yaml", "result.json", "environment.json", "history.jsonl")
+SCENARIO = "corrupt:gauss=0.5"
+TEXTS = ("spec.yaml", "result.json", "environment.json", "history.jsonl", "scenario.json")
 FILES = (*TEXTS, "per_sequence.parquet", "samples.npz")
 
 
@@ -56,6 +57,7 @@ def two_runs(root: Path) -> Path:
         ]
         record.folder.write_history(epochs)
         write_samples(record.folder)
+        put_scenario(record, SCENARIO, [noisy(rng, 1.0, count=6), noisy(rng, 2.0, count=6)])
     return record.folder.path
 
 
@@ -72,6 +74,9 @@ def read(root: Path) -> Collected:
     collected = collect([root])
     for record in collected.records:
         record.samples()
+        for name, result in record.scenarios.items():
+            for number in range(len(result.cases)):
+                record.case(name, number).frame_values("mse_frame")
         read_curve(record)
         for metric in record.spec.evaluation.metrics:
             record.frame_values(metric)
@@ -85,8 +90,10 @@ def write(collected: Collected, out: Path) -> Any:
     return report, produce(report, out, [Format.MD, Format.CSV, Format.LATEX, Format.HTML])
 
 
-def check(file: Path, count: int, reports: int, out: Path) -> None:
-    whole, root = file.read_bytes(), file.parent.parent
+def check(root: Path, name: str, count: int, reports: int, out: Path) -> None:
+    run = two_runs(root)
+    (file,) = (path for path in run.rglob(name) if "case-" not in str(path))
+    whole = file.read_bytes()
     for number, content in enumerate(inputs(file, count)):
         file.write_bytes(content)
         try:
@@ -103,10 +110,10 @@ def check(file: Path, count: int, reports: int, out: Path) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_some_damage_of_every_file(name: str, tmp_path: Path) -> None:
-    check(two_runs(tmp_path / "runs") / name, 24, 1, tmp_path / "out")
+    check(tmp_path / "runs", name, 24, 1, tmp_path / "out")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_any_damage_of_any_file(name: str, tmp_path: Path) -> None:
-    check(two_runs(tmp_path / "runs") / name, INPUTS, REPORTS, tmp_path / "out")
+    check(tmp_path / "runs", name, INPUTS, REPORTS, tmp_path / "out")

@@ -15,7 +15,8 @@ from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario, with_t
 from stbench.evaluate.scenarios.views import View
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Width = Annotated[float, Field(ge=0, le=1000)]
 Damage = Callable[[Tensor, float, np.random.Generator], Tensor]
 
 
@@ -74,8 +75,8 @@ class Corrupt(Scenario):
     repeated_frames: tuple[Share, ...] | None = None
     gauss: tuple[Amount, ...] | None = None
     occlusion: tuple[Share, ...] | None = None
-    blur: tuple[Amount, ...] | None = None
-    seed: int = 0
+    blur: tuple[Width, ...] | None = None
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
 
     @model_validator(mode="after")
     def _one_damage(self) -> Corrupt:

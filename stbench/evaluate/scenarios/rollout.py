@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from stbench.errors import UserError
-from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario, with_test
+from stbench.evaluate.scenarios.scenario import LONGEST, Case, Finished, Scenario, with_test
 from stbench.evaluate.scenarios.views import lengthened
 from stbench.nn import Method, Times
 
@@ -20,7 +20,7 @@ class Rollout(Scenario):
 
     kind: Literal["rollout"] = "rollout"
     example: ClassVar[str] = "rollout:horizon=40"
-    horizon: PositiveInt
+    horizon: int = Field(ge=1, le=LONGEST)
 
     def cases(self, run: Finished) -> Sequence[Case]:
         """Return one case, over the test clips that are long enough.

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
-
 from stbench.data import Indices, Split, Splits
-from stbench.errors import UserError
+from stbench.errors import UserError, first_line
 from stbench.nn import Method
 from stbench.registry import Registry
 from stbench.schema import RunSpec
 from stbench.schema.plugin import PluginRecord, record_check
+from stbench.settings import load_yaml
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,8 @@ class Scenario(PluginRecord):
         """
 
 
+LONGEST = 10_000
+"""Frames beyond which a horizon or a time step is a slip: a clip of that length may have to be held in memory."""
 SCENARIOS: Registry[type[Scenario]] = Registry("scenario", "stbench.scenarios", record_check(Scenario))
 Scenario.registry = SCENARIOS
 
@@ -96,7 +97,10 @@ def read_scenario(text: str) -> Scenario:
         field = plugin.model_fields.get(key)
         wanted = "" if field is None else str(field.annotation)
         as_text = "str" in wanted or "Literal" in wanted
-        values[key] = value if as_text else yaml.safe_load(f"[{value}]" if "tuple" in wanted else value)
+        try:
+            values[key] = value if as_text else load_yaml(f"[{value}]" if "tuple" in wanted else value)
+        except ValueError as error:
+            raise UserError(f"--scenario {text}: cannot read {key}={value} ({first_line(error)}).") from None
     return plugin.parse({"kind": kind, **values}, f"--scenario {text}")
 
 

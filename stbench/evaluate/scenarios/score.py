@@ -6,19 +6,27 @@ import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 
 from stbench.data import ClipLoader, Splits
 from stbench.data.loader import evenly_spaced
+from stbench.errors import UserError
 from stbench.evaluate.overlap import overlap
-from stbench.evaluate.scenarios.record import FILE, CaseResult, ScenarioResult, folder_of
+from stbench.evaluate.scenarios.record import (
+    LOCK,
+    CaseResult,
+    ScenarioResult,
+    folder_of,
+    new_files,
+    write_scenario,
+)
 from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario
 from stbench.evaluate.score import NotFiniteError, Scorer, Scores
 from stbench.nn import Method
 from stbench.schema import RunSpec
-from stbench.schema.folder import RunFolder, write_text
+from stbench.schema.atomic import lock
+from stbench.schema.folder import RunFolder
 from stbench.train.engine import Engine
 
 
@@ -53,33 +61,38 @@ def score_cases(
     engine: Engine,
     on_case: Callable[[str], None] = lambda _label: None,
 ) -> ScenarioResult:
-    """Score cases under a scenario's name, kind and axis; all files appear in one step."""
+    """Score cases under a scenario's name, kind and axis, then replace earlier results in one step.
+
+    Raises:
+        UserError: another process scores the run in the same scenario.
+    """
     name, kind, axis = named
     target = folder_of(folder, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{token_hex(4)}.tmp")
-    results = []
-    for number, case in enumerate(cases):
-        on_case(case.label)
-        own = RunFolder(temporary / f"case-{number}")
-        own.path.mkdir(parents=True)
-        results.append(_score(case, spec, method, engine, own, of_clips))
-    result = ScenarioResult(
-        name=name,
-        kind=kind,
-        axis=axis,
-        run_id=spec.run_id,
-        cases=tuple(results),
-        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    write_text(temporary / FILE, result.model_dump_json(indent=2))
-    if target.exists():
-        old = target.with_name(f".{target.name}.{token_hex(4)}.old")
-        target.replace(old)
-        temporary.replace(target)
-        shutil.rmtree(old)
-    else:
-        temporary.replace(target)
+    target.mkdir(parents=True, exist_ok=True)
+    files = new_files()
+    with lock(target / LOCK) as mine:
+        if not mine:
+            raise UserError(f"Another process scores {folder.path} in {name}. Repeat the command later.")
+        try:
+            results = []
+            for number, case in enumerate(cases):
+                on_case(case.label)
+                own = RunFolder(target / files / f"case-{number}")
+                own.path.mkdir(parents=True)
+                results.append(_score(case, spec, method, engine, own, of_clips))
+            result = ScenarioResult(
+                name=name,
+                kind=kind,
+                axis=axis,
+                run_id=spec.run_id,
+                cases=tuple(results),
+                files=files,
+                finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+        except BaseException:
+            shutil.rmtree(target / files, ignore_errors=True)
+            raise
+        write_scenario(folder, result)
     return result
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from stbench.data import Indices
 from stbench.errors import UserError
@@ -30,7 +30,7 @@ class Slice(Scenario):
     example: ClassVar[str] = "slice:above=0.5"
     hours: str | None = None
     days: Literal["weekdays", "weekends"] | None = None
-    above: float | None = None
+    above: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Slice:

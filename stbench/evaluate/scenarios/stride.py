@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from stbench.evaluate.scenarios.scenario import Case, Finished, Scenario, with_test
+from stbench.evaluate.scenarios.scenario import LONGEST, Case, Finished, Scenario, with_test
 from stbench.evaluate.scenarios.views import View, lengthened
 
 
@@ -18,7 +18,7 @@ class Stride(Scenario):
     kind: Literal["stride"] = "stride"
     axis: ClassVar[str] = "time step (trained: 1)"
     example: ClassVar[str] = "stride:every=1,2,3"
-    every: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    every: Annotated[tuple[Annotated[int, Field(ge=1, le=LONGEST)], ...], Field(min_length=1)]
 
     def cases(self, run: Finished) -> Sequence[Case]:
         """Return a case for each step, step 1 first, over the clips that are long enough for the largest.

@@ -146,7 +146,9 @@ def _statistics(records: Sequence[RunRecord], name: str, metric: str, column: Co
 
 def _plain(cases: Sequence[Any], metric: str, column: ColumnOf) -> Interval:
     """The mean over seeds of the recorded scores, without an interval."""
-    scores = [own[column.case].metrics[metric] for own in cases]
+    scores = [own[column.case].metrics.get(metric) for own in cases]
+    if None in scores:  # a prediction with NaN has none
+        return Interval(np.nan)
     if column.leads is None:
         return Interval(float(np.mean([score.total for score in scores])))
     return Interval(float(np.mean([np.mean(score.lead_times[slice(*column.leads)]) for score in scores])))

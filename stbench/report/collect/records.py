@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stbench.errors import UserError, first_line
-from stbench.evaluate.scenarios.record import ScenarioResult, case_folder, read_scenarios
+from stbench.evaluate.scenarios.record import ScenarioResult, case_folder, folder_of, read_scenarios
 from stbench.metrics import get_metric, with_companions
 from stbench.schema import ClipShape, RunResult, RunSpec
 from stbench.schema.folder import RunFolder
@@ -134,21 +134,34 @@ class RunRecord:
         return ordered.reshape(layout.count, -1) if len(ordered) % layout.count == 0 else None
 
     @cached_property
+    def _scenarios(self) -> tuple[dict[str, ScenarioResult], dict[Path, str]]:
+        found, odd = read_scenarios(self.folder)
+        for name, result in list(found.items()):
+            reason = _why_odd(result, self.result)
+            if reason:
+                odd[folder_of(self.folder, name)] = reason
+                del found[name]
+        return found, odd
+
+    @property
     def scenarios(self) -> dict[str, ScenarioResult]:
-        """What the run gave beyond its test, by the text that asked for it; a file that cannot be read is left out."""
-        try:
-            return {result.name: result for result in read_scenarios(self.folder)}
-        except UserError:
-            return {}
+        """What the run gave beyond its test, by the text that asked for it."""
+        return self._scenarios[0]
+
+    @property
+    def odd_scenarios(self) -> dict[Path, str]:
+        """Results of scenarios that are left out, with the reason."""
+        return self._scenarios[1]
 
     def case(self, name: str, number: int) -> RunRecord:
         """The run as it was scored in one case of a scenario."""
-        case = self.scenarios[name].cases[number]
+        scenario = self.scenarios[name]
+        case = scenario.cases[number]
         changes = {"test": case.metrics, "test_clips": case.clips, "test_overlap": case.overlap}
         result = self.result.model_copy(update=changes)
         shape = self.spec.shape.model_copy(update={"t_out": case.horizon or self.spec.shape.t_out})
         spec = self.spec.model_copy(update={"shape": shape})
-        return RunRecord(case_folder(self.folder, name, number), spec, result)
+        return RunRecord(case_folder(self.folder, scenario, number), spec, result)
 
     def samples(self) -> dict[str, NDArray[Any]]:
         """Recorded test clips: index (K,), past, future, prediction (K, T, C, H, W); empty if there are none."""
@@ -246,7 +259,9 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
             kept, copy = (read, known) if read.complete and not known.complete else (known, read)
             records[key] = kept
             left_out[copy.folder.path] = _why_copy(copy, kept)
-    left_out |= {file: DAMAGED for file in (record.damaged for record in records.values()) if file is not None}
+    for record in records.values():
+        left_out |= {record.damaged: DAMAGED} if record.damaged is not None else {}
+        left_out |= record.odd_scenarios
     return Collected(tuple(records.values()), left_out)
 
 
@@ -312,6 +327,19 @@ def _check(record: RunRecord) -> None:
             )
     for name in {*spec.evaluation.listed, *result.test}:
         get_metric(name)
+
+
+def _why_odd(scenario: ScenarioResult, result: RunResult) -> str:
+    """Why the result of a scenario cannot be shown beside its run's; empty where it can."""
+    if scenario.run_id != result.run_id:
+        return f"it is of run {scenario.run_id}, its folder of {result.run_id}"
+    try:
+        for case in scenario.cases:
+            for name in case.metrics:
+                get_metric(name)
+    except UserError as error:
+        return first_line(error)
+    return ""
 
 
 def _candidates(roots: Iterable[Path]) -> list[Path]:

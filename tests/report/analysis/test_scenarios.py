@@ -1,46 +1,19 @@
 """Scenarios in a report: columns, ratios on the same clips, skill, and every format."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from stbench.evaluate.scenarios.record import FILE, CaseResult, ScenarioResult, case_folder, folder_of
 from stbench.report.analysis.scenarios import scenario_tables
 from stbench.report.analysis.section import make_report
 from stbench.report.analysis.table import make_tables
 from stbench.report.collect.records import Collected, RunRecord
 from stbench.report.produce import Format, produce
 from stbench.report.writers.scenarios import scenario_sheets, scenarios_csv
-from stbench.schema import Score
-from tests.report.runs import T_OUT, make_run, make_spec, noisy, write_frames
+from tests.report.runs import T_OUT, make_run, make_spec, noisy, put_scenario
 
 NAME = "corrupt:gauss=0.5"
-
-
-def put(record: RunRecord, name: str, cases: list[Any], horizon: int = T_OUT) -> None:
-    """Write a scenario whose mse_frame per sequence and lead time is given for each case."""
-    results = []
-    for number, mse_NT in enumerate(cases):
-        folder = case_folder(record.folder, name, number)
-        folder.path.mkdir(parents=True)
-        write_frames(folder, {"mse_frame": mse_NT})
-        score = Score(total=mse_NT.mean(), lead_times=tuple(mse_NT.mean(axis=0)))
-        results.append(
-            CaseResult(
-                label=f"case {number}",
-                value=float(number),
-                horizon=horizon,
-                clips=len(mse_NT),
-                of_clips=60,
-                metrics={"mse_frame": score},
-            )
-        )
-    made = ScenarioResult(
-        name=name, kind=name.partition(":")[0], axis="severity", run_id=record.spec.run_id, cases=tuple(results)
-    )
-    (folder_of(record.folder, name) / FILE).write_text(made.model_dump_json())
 
 
 @pytest.fixture
@@ -52,8 +25,8 @@ def records(tmp_path: Path) -> list[RunRecord]:
         trained = method == "alpha"
         spec = make_spec(method) if trained else make_spec(method, training=None)
         record = make_run(tmp_path, spec, clean, parameters=12 if trained else 0)
-        put(record, NAME, [clean, 1.5 * clean])
-        put(record, "rollout:horizon=8", [np.linspace(1, 8, 8) * noisy(rng, mean)[:, :1]], horizon=8)
+        put_scenario(record, NAME, [clean, 1.5 * clean])
+        put_scenario(record, "rollout:horizon=8", [np.linspace(1, 8, 8) * noisy(rng, mean)[:, :1]], horizon=8)
         found.append(RunRecord(record.folder, record.spec, record.result))
     return found
 
