@@ -39,8 +39,13 @@ def cannot(what: str, error: OSError, otherwise: str) -> UserError | MachineErro
         error: why.
         otherwise: what the user can do.
     """
-    kind = MachineError if isinstance(error, MachineError) or error.errno in _ERRNOS else UserError
+    kind = MachineError if is_file_fault(error) else UserError
     return kind(f"{what}: {error.strerror or error}. {otherwise}")
+
+
+def is_file_fault(error: OSError) -> bool:
+    """Whether a file operation failed by a fault of the machine, which says nothing about the file."""
+    return isinstance(error, MachineError) or error.errno in _ERRNOS
 
 
 def is_machine_fault(error: BaseException) -> bool:

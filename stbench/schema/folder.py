@@ -196,7 +196,9 @@ class RunFolder:
             if len(content) > LARGEST_RECORD:
                 raise ValueError(f"more than {LARGEST_RECORD} bytes")
             return read(content.decode())
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise cannot(f"{path} cannot be read", error, "Repair it, or move its run folder away.") from error
+        except (ValueError, RecursionError) as error:
             raise self._unreadable(name, str(error)) from error
 
     def _unreadable(self, name: str, reason: str) -> UserError:

@@ -188,7 +188,11 @@ def do_run(
         MachineError: a data-parallel process is lost.
         KeyboardInterrupt: a stop was asked for; the run can be resumed.
     """
-    if is_done(spec, workplace):
+    try:
+        done = is_done(spec, workplace)
+    except OSError as error:
+        return _unfinished(spec, workplace, error)
+    if done:
         return _found_done(spec, workplace, datasets)
     dataset = datasets.get(spec)
     try:
@@ -200,10 +204,14 @@ def do_run(
             watcher = workplace.listener.run_listener(spec, number, runs)
             result = execute(spec, dataset, workplace, watcher, stop)
     except (UserError, OSError) as error:
-        if workplace.engine.world_size > 1:  # the others may wait in the middle of this run, for good
-            raise
-        return Ended(spec, "unfinished", note=first_line(error))
+        return _unfinished(spec, workplace, error)
     return Ended(spec, "trained") if result is None else Ended(spec, result.status, result)
+
+
+def _unfinished(spec: RunSpec, workplace: Workplace, error: UserError | OSError) -> Ended:
+    if workplace.engine.world_size > 1:  # the others may wait in the middle of this run, for good
+        raise error
+    return Ended(spec, "unfinished", note=first_line(error))
 
 
 def _found_done(spec: RunSpec, workplace: Workplace, datasets: Datasets) -> Ended:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stbench.errors import MachineError, UserError, first_line, is_out_of_memory
+from stbench.errors import MachineError, UserError, first_line, is_file_fault, is_out_of_memory
 from stbench.nn import Method
 from stbench.schema.folder import RunFolder, write_with
 from stbench.train.average import WeightAverage
@@ -148,6 +148,7 @@ def load_last(
         UnusableError: the resume point or its best weights are damaged, or the data or the code changed since. Training
             from the start gives the right numbers.
         UserError: the file is intact but of another model, another batch size or another number of processes.
+        MachineError: a file cannot be read now.
     """
     path = folder.checkpoints / LAST
     if not path.is_file():
@@ -206,7 +207,8 @@ def _read_whole(path: Path) -> tuple[TrainState, dict[str, Any]] | None:
         return _STATE.validate_python(content["state"]), content
     except MemoryError:
         raise
-    except Exception:  # a damaged pickle fails in any way
+    except Exception as error:  # a damaged pickle fails in any way
+        _check_machine(path, error)
         return None
 
 
@@ -216,8 +218,19 @@ def _is_whole(weights: Path) -> bool:
         intact = is_intact(weights)
         with safe_open(weights, framework="pt") as file:
             return bool(intact or (intact is None and CHECKSUM not in (file.metadata() or {})))
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError) as error:
+        _check_machine(weights, error)
         return False
+
+
+def _check_machine(path: Path, error: Exception) -> None:
+    """Tell a file that cannot be read now from a damaged one.
+
+    Raises:
+        MachineError: the machine failed.
+    """
+    if isinstance(error, OSError) and is_file_fault(error):
+        raise MachineError(f"Cannot read {path}: {error.strerror or error}") from error
 
 
 def best_path(folder: RunFolder, epoch: int | None) -> Path:
@@ -253,11 +266,13 @@ def load_weights(path: Path, method: Method) -> None:
 
     Raises:
         UserError: the file is damaged.
+        MachineError: it cannot be read now.
         RuntimeError: the weights are of another model.
     """
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
+        _check_machine(path, error)
         raise UserError(f"{path} is damaged ({error}). Copy it anew, or do its run again with --redo.") from error
     if not _is_whole(path):
         raise UserError(

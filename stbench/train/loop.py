@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stbench.data import ClipLoader
-from stbench.errors import UserError
+from stbench.errors import MachineError, UserError
 from stbench.events import RunListener
 from stbench.nn import Method, Progress
 from stbench.nn.conv_choice import choose_convolutions
@@ -131,14 +131,23 @@ class Trainer:
         return self.state
 
     def _resumed(self) -> TrainState:
-        """The state of the resume point, weights and moments restored; a new one where none can be used."""
+        """The state of the resume point, weights and moments restored; a new one where none can be used.
+
+        Raises:
+            MachineError: the data-parallel processes did not read the same.
+        """
+        state, reason, kind = None, "", ""
         try:
-            return load_last(self.folder, self.method, self.optimizer, self.average, self.origin) or TrainState()
+            state = load_last(self.folder, self.method, self.optimizer, self.average, self.origin)
         except UnusableError as error:
-            note = f"{error}; training starts anew"
-            kept = f"{LAST}.{error.kind}"
-        self.engine.barrier()  # until every process has read it
+            reason, kind = str(error), error.kind
+        if not self.engine.any(bool(reason)):
+            return state or TrainState()
+        if self.engine.any(not reason):  # some have its weights
+            raise MachineError(f"{self.folder.checkpoints / LAST} was not the same for all data-parallel processes")
+        note, kept = f"{reason}; training starts anew", f"{LAST}.{kind}"
         if self.engine.is_main:
+            self.folder.file("learning_rate.npy").unlink(missing_ok=True)  # of another number of steps, perhaps
             (self.folder.checkpoints / LAST).replace(self.folder.checkpoints / kept)
             self.folder.add_to_environment(restarted=note)
             self.listener.on_note(f"{note} (the old resume point is kept as {kept})")

@@ -175,3 +175,21 @@ def test_a_method_that_cannot_leave_out_missing_cells_is_a_failed_run(
     failure = place.folder(specs[0]).result().failure
     assert failure is not None
     assert (failure.kind, failure.reason) == ("unsupported", "Persistence cannot leave out missing cells")
+
+
+def test_a_result_that_the_machine_cannot_read_is_not_damaged(
+    specs: tuple[RunSpec, ...], place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(specs, place)
+    result = place.folder(specs[0]).file("result.json")
+    real = Path.open
+
+    def failing(path: Path, *rest: Any, **more: Any) -> Any:
+        if path == result:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *rest, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "open", failing)
+        assert outcomes(specs, place) == ["unfinished", "already done"]
+    assert outcomes(specs, place) == ["already done", "already done"]

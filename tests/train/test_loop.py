@@ -1,8 +1,10 @@
 """The loop: exact resume from any point, selection, early stop, divergence, accumulation and clipping."""
 
 import copy
+import errno
 import itertools
 import math
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stbench.errors import UserError
+from stbench.errors import MachineError, UserError
 from stbench.nn import METHODS, Progress, create_method
 from stbench.schema import ClipShape, Parameters
 from stbench.schema.folder import RunFolder
@@ -254,11 +256,13 @@ def test_training_on_changed_data_or_code_starts_anew_and_says_so(
     shutil.copytree(stopped, tmp_path / "run")
     listener = Recorder()
     path = tmp_path / "run"
+    assert (path / "learning_rate.npy").is_file()
     trainer = make_trainer(path, engine, tiny_training(epochs=1), listener=listener, origin=origin(**change))
     assert trainer.state.step == 0
     assert said in listener.notes[0]
     assert said in trainer.folder.environment()["restarted"]
     assert (path / "checkpoints" / "last.pt.outdated").is_file()
+    assert not trainer.folder.file("learning_rate.npy").exists()  # other data may have another number of steps
     fresh = make_trainer(tmp_path / "fresh", engine, tiny_training(epochs=1))
     assert all(torch.equal(a, b) for a, b in zip(trainer.method.parameters(), fresh.method.parameters(), strict=True))
 
@@ -292,6 +296,37 @@ def test_any_flipped_bit_of_a_checkpoint_is_noticed(stopped: Path, tmp_path: Pat
             assert not (_read_whole(copy) if source.suffix == ".pt" else _is_whole(copy)), bit
         copy.write_bytes(content)
         assert _read_whole(copy) if source.suffix == ".pt" else _is_whole(copy)
+
+
+@pytest.mark.parametrize("name", ["last.pt", "best-00001.safetensors"])
+def test_a_checkpoint_that_the_machine_cannot_read_is_not_damaged(
+    name: str, stopped: Path, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    before = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    real = Path.open
+
+    def failing(path: Path, *rest: Any, **more: Any) -> Any:
+        if path.name == name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", failing)
+    with pytest.raises(MachineError, match=name):
+        make_trainer(tmp_path / "run", engine, tiny_training(epochs=1), origin=origin())
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == before
+
+
+def test_processes_that_read_another_resume_point_do_not_go_on(
+    stopped: Path, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process could read the file: as seen from this one, some of each flag are set."""
+    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "last.pt").write_bytes(b"torn")
+    monkeypatch.setattr(Engine, "any", lambda _self, _flag: True)
+    with pytest.raises(MachineError, match="not the same"):
+        make_trainer(tmp_path / "run", engine, tiny_training(epochs=1))
+    assert (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes() == b"torn"
 
 
 def test_weights_of_an_earlier_version_load_without_a_checksum(stopped: Path, tmp_path: Path, engine: Engine) -> None:
