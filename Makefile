@@ -42,14 +42,14 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(PYTEST) -m slow
 
-# uv resolves the lowest direct versions; pip cannot.
+# uv resolves the lowest direct versions; pip cannot. The first failure ends it: CI gives it the time that is left.
 LOWEST := .venv-lowest
 
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[dev,video,weather]"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not slow" --exitfirst
 
 coverage: $(STAMP)
 	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-fail-under=90
