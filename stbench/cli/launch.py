@@ -119,9 +119,8 @@ def read_order(options: Mapping[str, Any], given: Collection[str]) -> Order:
     values = {**lay_over(read, over), **machine}
     _check_whole(values, file)
     experiment = Experiment.parse(values, "stbench run" if file is None else str(file), _origins(over))
-    for method in experiment.methods:
-        check_installed(method.partition(":")[0])
     opened = opened or [(choice, choice.open()) for choice in experiment.datasets]
+    check_installed(experiment.methods)  # brings in torch, which mistakes in other names need not wait for
     training = {key: over[key] for key in TRAINING if key in over}
     return Order(experiment, opened, training, parse_overrides(options["set_"]), str(file or ""), doing=doing)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +21,17 @@ def method_names(text: str) -> tuple[str, ...]:
     """Split ``--methods`` at the commas outside brackets.
 
     Raises:
-        UserError: it is empty, or names a package of this folder that is not installed.
+        UserError: it is empty.
     """
     from stbench.sweep.experiment import split_texts
 
     names: tuple[str, ...] = split_texts(text)
     if not names:
         raise UserError("--methods is empty. Name at least one, e.g. --methods tau,predrnn.")
-    for plugin in dict.fromkeys(name.partition(":")[0] for name in names):
-        check_installed(plugin)
     return names
 
 
-def check_installed(plugin: str) -> None:
+def check_installed(methods: Iterable[str]) -> None:
     """Report an unknown method with a package of its name in this folder, which is probably not installed yet.
 
     Raises:
@@ -41,10 +39,12 @@ def check_installed(plugin: str) -> None:
     """
     from stbench.nn import METHODS
 
-    if plugin not in METHODS.names() and (Path(plugin) / "pyproject.toml").is_file():
-        raise UserError(
-            f"The method {plugin!r} is not installed; its package is the folder {plugin}. Run: pip install -e {plugin}"
-        )
+    for plugin in dict.fromkeys(method.partition(":")[0] for method in methods):
+        if plugin not in METHODS.names() and (Path(plugin) / "pyproject.toml").is_file():
+            raise UserError(
+                f"The method {plugin!r} is not installed; its package is the folder {plugin}. "
+                f"Run: pip install -e {plugin}"
+            )
 
 
 def seed_numbers(text: str) -> tuple[int, ...]:

@@ -115,10 +115,11 @@ def profiled_specs(
     Raises:
         UserError: a name is unknown, or a method cannot run.
     """
-    from stbench.cli.names import method_names
+    from stbench.cli.names import check_installed, method_names
     from stbench.sweep.plan import Request, make_plan
 
     names = method_names(methods)
+    check_installed(names)
     plan = make_plan(
         Request(methods=names, benchmark=dataset, protocol=protocol, overrides=sets, encoder=encoder, free_shape=True)
     )

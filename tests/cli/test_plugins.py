@@ -37,7 +37,7 @@ def test_a_new_plugin_passes_the_suite(recurrent: bool, tmp_path: Path, monkeypa
     assert written.exit_code == 0, written.output
     result = invoke("check", f"{name}/{name}.py" if recurrent else name)
     assert result.exit_code == 0, result.output
-    assert result.output.count("passed") == 14
+    assert result.output.count("passed") == 15
     assert "Fresh" in result.output
 
 
@@ -58,7 +58,7 @@ def test_the_plugin_s_own_tests_pass(recurrent: bool, tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
-    assert "14 passed" in done.stdout
+    assert "15 passed" in done.stdout
 
 
 def test_nothing_is_overwritten_and_no_name_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_several_targets_share_one_summary() -> None:
     result = invoke("check", "persistence", "linear")
     assert result.exit_code == 0, result.output
     assert "2 of 2 methods pass" in result.output
-    assert result.output.count("9 passed, 6 not applicable") == 2
+    assert result.output.count("9 passed, 7 not applicable") == 2
 
 
 def test_a_shape_may_be_given() -> None:
