@@ -82,7 +82,7 @@ class Slurm(Record):
             return "it needs submitit. Install it with: pip install 'stbench[slurm]'"
         if shutil.which("sbatch") is None:
             return "there is no sbatch here. Start it on a machine of the cluster."
-        return ""
+        return "squeue gets no answer from the cluster. Is it running?" if _queue() is None else ""
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Hand in every run that is not done and is not in the queue already, and wait for all.
