@@ -21,6 +21,7 @@ from stbench.report.analysis.section import Report, make_report
 from stbench.report.collect.records import Collected, RunRecord, collect
 from stbench.report.writers.csv import summary_csv, to_csv
 from stbench.schema import RunSpec
+from stbench.schema.folder import runs_below
 from stbench.sweep.experiment import TRAINING, Experiment, as_overrides, lay_over, read_experiment
 from stbench.sweep.launch import all_specs
 
@@ -242,8 +243,7 @@ def _listed(key: str, value: Any) -> Any:
 
 
 def _collected(path: str | Path) -> Collected:
-    root = Path(path)
-    collected = collect([root / "runs" if (root / "runs").is_dir() else root])
+    collected = collect([runs_below(Path(path))])
     if not collected.records:
         raise UserError(f"No complete run in {path}. stbench.run makes runs.")
     return collected

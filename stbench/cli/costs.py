@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import typer
 
+from stbench.cli.plain import agree
 from stbench.data.benchmarks.folders import data_dirs, note_missing
-from stbench.errors import UserError, counted
+from stbench.errors import counted
 from stbench.report.encode import terminal
 from stbench.report.numbers import format_bytes, format_duration, format_work
 from stbench.report.writers.terminal import fit
@@ -72,13 +71,8 @@ def agree_to_costs(
     if dry or seconds <= ASK_SECONDS or order.asks("yes"):
         return
     ways = "--protocol quick takes minutes, --budget 1h limits every run"
-    if not sys.stdin.isatty():
-        raise UserError(
-            f"This plan takes about {format_duration(seconds)} on this machine. Repeat the command with --yes to "
-            f"begin; {ways}."
-        )
-    display.note(f"This plan takes about {format_duration(seconds)} on this machine ({ways}).")
-    typer.confirm("Begin?", abort=True)
+    takes = f"This plan takes about {format_duration(seconds)} on this machine"
+    agree(f"{takes} ({ways}).\nBegin?", f"{takes}. Repeat the command with --yes to begin; {ways}.")
 
 
 def show_costs(costs: Sequence[RunCost], machine: Machine, display: SweepDisplay) -> None:

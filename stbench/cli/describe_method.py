@@ -22,17 +22,16 @@ def describe_command(
         print(json.dumps(facts, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
 
+    from stbench.cli.plain import print_table
     from stbench.report.writers.terminal import plain_width
 
     console = plain_width(Console())
     lines = [f"{method}: {facts['summary']}", *([facts["paper"]] if facts["paper"] else [])]
     console.print(terminal("\n".join(lines)), highlight=False)
-    table = Table("setting", "type", "default", "limits", header_style="bold", box=None, pad_edge=False)
-    for name, field in facts["settings"].items():
-        table.add_row(*map(terminal, (name, field["type"], json.dumps(field["default"]), field["limits"])))
-    console.print(table)
+    settings = facts["settings"]
+    rows = [(name, field["type"], json.dumps(field["default"]), field["limits"]) for name, field in settings.items()]
+    print_table(console, ["setting", "type", "default", "limits"], rows)
     for kind in ("variants", "presets"):
         for name, values in facts[kind].items():
             console.print(terminal(f"{kind.removesuffix('s')} {name}: {json.dumps(values)}"), highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stbench.cli.opened import bars
-from stbench.errors import UserError
+from stbench.cli.plain import agree
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -87,9 +86,7 @@ def _agree(stage: Sequence[Download], target: Path, origin: str | None, *, yes: 
     check_space(needed, target)
     if needed.size <= LARGE or yes:
         return
-    if not sys.stdin.isatty():
-        raise UserError(f"{needed} is more than 5 GB. Repeat the command with --yes to download it.")
-    typer.confirm("Go on?", abort=True)
+    agree("Go on?", f"{needed} is more than 5 GB. Repeat the command with --yes to download it.")
 
 
 def _meter(shown: Progress) -> OnBytes:

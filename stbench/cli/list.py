@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stbench.cli.plain import listing_console, print_table
 from stbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,11 +37,6 @@ def list_command(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the installed plugins of a kind, with a one-line description."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from stbench.report.encode import terminal
-
     columns, rows = {
         Kind.METHODS: _methods,
         Kind.BENCHMARKS: _benchmarks,
@@ -55,13 +51,7 @@ def list_command(
     if json_:
         print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
         return
-    table = Table(*columns, header_style="bold", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(terminal, row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table)
+    print_table(listing_console(), columns, rows)
 
 
 Listing = tuple[list[str], list[list[str]]]

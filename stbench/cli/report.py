@@ -51,6 +51,7 @@ def report_command(
     from stbench.report.produce import Format, produce
     from stbench.report.writers.csv import summary_csv
     from stbench.report.writers.terminal import plain_width, to_rich
+    from stbench.schema.folder import runs_below
 
     if weights and not bundle:
         raise UserError("--weights: only a bundle holds weights. Add --bundle.")
@@ -58,7 +59,7 @@ def report_command(
     for name in names:
         if name not in {known.value for known in Format}:
             raise unknown_name("format", name, [known.value for known in Format])
-    roots = [root / "runs" if (root / "runs").is_dir() else root for root in runs]
+    roots = [runs_below(root) for root in runs]
     collected = collect(roots)
     profiles, unread = find_profiles(roots, profile or [])
     console = plain_width(Console())

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stbench.cli.plain import agree, print_table
 from stbench.errors import UserError, counted, unknown_name
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from stbench.sweep.inventory import Entry, Filter
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare and remove run folders.")
@@ -29,6 +27,8 @@ States = Annotated[
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only runs with this tag.")]
 Names = Annotated[list[str] | None, typer.Option("--name", help="Only runs of the experiment of this name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NOT_ASKED = "Nothing was removed, because nobody can be asked here. Repeat the command with --yes."
+
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")]
 
 
@@ -138,7 +138,8 @@ def rm_command(
         print("No run matches.")
         return
     _print_list(entries, out)
-    _agree(f"Remove {counted(len(entries), 'run')} for good?", yes=yes)
+    if not yes:
+        agree(f"Remove {counted(len(entries), 'run')} for good?", NOT_ASKED)
     for entry in entries:
         removed = remove_run(entry.path)
         print(f"removed {entry.path}" if removed else f"in use, stays: {entry.path}")
@@ -166,7 +167,8 @@ def clean_command(
         print("Nothing to remove.")
         return
     _print_table(["what", "size", "path"], [[KINDS[one.kind], decimal(one.size), str(one.path)] for one in waste])
-    _agree(f"Remove {decimal(sum(one.size for one in waste))} for good?", yes=yes)
+    if not yes:
+        agree(f"Remove {decimal(sum(one.size for one in waste))} for good?", NOT_ASKED)
     removed = remove_waste(waste)
     print(f"Removed {decimal(sum(one.size for one in removed))} in {counted(len(removed), 'place')}.")
     for one in waste:
@@ -187,19 +189,6 @@ def _filter(
     return Filter(method or (), dataset or (), protocol or (), state or (), tag or (), name or ())
 
 
-def _agree(question: str, *, yes: bool) -> None:
-    """Ask on a terminal.
-
-    Raises:
-        UserError: nobody can be asked.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UserError("Nothing was removed, because nobody can be asked here. Repeat the command with --yes.")
-    typer.confirm(question, abort=True)
-
-
 def _print_list(entries: Sequence[Entry], out: Path) -> None:
     from rich.filesize import decimal
 
@@ -214,19 +203,8 @@ def _print_list(entries: Sequence[Entry], out: Path) -> None:
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    from stbench.report.encode import terminal
-
-    table = Table(*heads, header_style="bold", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(terminal, row))
-    _console().print(table)
-
-
-def _console() -> Console:
     from rich.console import Console
 
     from stbench.report.writers.terminal import plain_width
 
-    return plain_width(Console())
+    print_table(plain_width(Console()), heads, rows)

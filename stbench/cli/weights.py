@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stbench.cli.getting import AllowHttp, Yes, bring
+from stbench.cli.plain import listing_console, print_table
 from stbench.errors import UserError, counted, unknown_name
 
 if TYPE_CHECKING:
@@ -29,15 +30,11 @@ def list_weights(
     data_dir: DataDir = None,
 ) -> None:
     """List released weights: method, training, size, whether they are here, and the MSE that was stated for them."""
-    from rich.console import Console
-    from rich.table import Table
-
     from stbench.data.benchmarks.downloads import readable
     from stbench.data.benchmarks.folders import data_dirs
-    from stbench.report.encode import terminal
 
     dirs = data_dirs(data_dir)
-    table = Table("name", "method", "training", "size", "here", "stated", header_style="bold", box=None, pad_edge=False)
+    rows = []
     for item in _matching(dataset, method):
         path = item.folder(dirs) / item.checkpoint.file
         size = path.stat().st_size if path.is_file() else item.checkpoint.size
@@ -45,13 +42,9 @@ def list_weights(
         metric = next(iter(item.release.metrics.values()))
         known = figures is not None and metric in figures.values
         stated = f"{metric} {figures.values[metric]:.6g} ({figures.source})" if figures and known else "–"
-        row = [item.full_name, item.checkpoint.method or "not in stbench", item.release.training]
-        row += ["unknown" if size is None else readable(size), "yes" if path.is_file() else "no", stated]
-        table.add_row(*map(terminal, row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table)
+        names = [item.full_name, item.checkpoint.method or "not in stbench", item.release.training]
+        rows.append([*names, "unknown" if size is None else readable(size), "yes" if path.is_file() else "no", stated])
+    print_table(listing_console(), ["name", "method", "training", "size", "here", "stated"], rows)
 
 
 @app.command("get")

@@ -6,6 +6,7 @@ A folder with a ``result.json`` is complete; any other is resumed or repeated.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +21,7 @@ from stbench.schema.base import Record
 from stbench.schema.run import RunResult, RunSpec
 from stbench.settings import load_yaml
 
-__all__ = ["RunFolder", "finished_run", "write_text", "write_with"]
+__all__ = ["RunFolder", "finished_run", "read_at_most", "runs_below", "write_text", "write_with"]
 
 R = TypeVar("R", bound=Record)
 LARGEST_RECORD = 64 << 20
@@ -31,6 +32,25 @@ SETTLED_SECONDS = 2.0
 """Age of a file from which its time of change tells a later change from this one."""
 _SPECS: dict[tuple[str, int, int, int], RunSpec] = {}
 """Specs by file and its state: a command reads each several times, and parsing YAML takes longest."""
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """Read a file that may come from anyone.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than ``most`` bytes.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"more than {most} bytes")
+    return content
+
+
+def runs_below(out: Path) -> Path:
+    """Return the folder of run folders of an output folder: OUT/runs where that exists, else OUT itself."""
+    return out / "runs" if (out / "runs").is_dir() else out
 
 
 class RunFolder:
@@ -47,6 +67,10 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Path of the folder of checkpoints."""
         return self.path / "checkpoints"
+
+    def hide(self) -> Path:
+        """Rename the folder, whose lock is held, so that no command finds it; return where it is now."""
+        return self.path.rename(self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}"))
 
     @property
     def is_complete(self) -> bool:
@@ -191,11 +215,7 @@ class RunFolder:
     def _load(self, name: str, read: Callable[[str], Any]) -> Any:
         path = self.file(name)
         try:
-            with path.open("rb") as stream:
-                content = stream.read(LARGEST_RECORD + 1)
-            if len(content) > LARGEST_RECORD:
-                raise ValueError(f"more than {LARGEST_RECORD} bytes")
-            return read(content.decode())
+            return read(read_at_most(path, LARGEST_RECORD).decode())
         except OSError as error:
             raise cannot(f"{path} cannot be read", error, "Repair it, or move its run folder away.") from error
         except (ValueError, RecursionError) as error:

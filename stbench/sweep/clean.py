@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,11 +82,11 @@ def remove_run(path: Path) -> bool:
     if path.is_symlink() or not (path / "spec.yaml").is_file():
         raise UserError(f"{path} is no run folder (or a link to one), and stays. Name a folder below OUT/runs/.")
     try:
-        with RunFolder(path).locked() as mine:
+        folder = RunFolder(path)
+        with folder.locked() as mine:
             if not mine:
                 return False
-            away = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            path.rename(away)
+            away = folder.hide()
         shutil.rmtree(away)
     except OSError as error:
         raise cannot(f"Cannot remove {path}", error, "Check its permissions.") from error

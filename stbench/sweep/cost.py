@@ -79,8 +79,8 @@ def run_costs(
         say: told what is being timed.
     """
     todo = [spec for spec in specs if spec.training is not None and not RunFolder(root / spec.folder).is_complete]
-    lengths = {spec.folder: None if open_data is None else _work(spec, root, open_data) for spec in todo}
     untold = [spec for spec in todo if spec.folder not in times]
+    lengths = {spec.folder: None if open_data is None else _work(spec, root, open_data) for spec in untold}
     slow = [_slowly(spec, lengths[spec.folder]) for spec in untold]
     worth = open_data is not None and sum(slow) > CHEAP_SECONDS
     costs = []
@@ -89,7 +89,7 @@ def run_costs(
         if step is None and worth and spec in untold:
             say(f"timing a step of {spec.method}")
             step = _timed(spec, machine)
-        known, length = times.get(spec.folder), lengths[spec.folder]
+        known, length = times.get(spec.folder), lengths.get(spec.folder)
         seconds = None if known is None else known.seconds
         if known is None and step is not None and step.seconds is not None and length is not None:
             seconds = length.steps * step.seconds + length.clips * step.seconds / (

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from stbench.errors import UserError, first_line, unknown_name
 from stbench.schema import RunResult, RunSpec
-from stbench.schema.folder import RunFolder
+from stbench.schema.folder import RunFolder, runs_below
 from stbench.settings import leaves
 
 State = Literal["finished", "failed", "unfinished", "in use", "unreadable"]
@@ -91,7 +91,7 @@ def runs_folder(out: Path) -> Path:
     """
     if not out.is_dir():
         raise UserError(f"{out} is not a folder. Give the output folder of 'stbench run' (--out).")
-    return out / "runs" if (out / "runs").is_dir() else out
+    return runs_below(out)
 
 
 def inventory(out: Path, wanted: Filter | None = None) -> list[Entry]:

@@ -18,7 +18,7 @@ from stbench.evaluate.scenarios.score import score_cases, score_scenario
 from stbench.evaluate.scenarios.views import View
 from stbench.metrics import expand
 from stbench.nn import Method, Times
-from stbench.schema.folder import RunFolder, finished_run
+from stbench.schema.folder import RunFolder, finished_run, runs_below
 from stbench.sweep.execute import Run, Workplace, splits_of
 from stbench.train.engine import Engine
 
@@ -34,7 +34,7 @@ def run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], dict[Path, str]
     found: list[RunFolder] = []
     odd: dict[Path, str] = {}
     for path in paths:
-        root = path / "runs" if (path / "runs").is_dir() else path
+        root = runs_below(path)
         if (root / "spec.yaml").is_file():
             found.append(finished_run(root))
             continue

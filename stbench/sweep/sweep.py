@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -69,7 +68,7 @@ def set_aside(specs: Sequence[RunSpec], root: Path) -> None:
         if folder.is_complete:
             with folder.locked() as mine:
                 if mine:
-                    folder.path.rename(folder.path.with_name(f".{folder.path.name}.{secrets.token_hex(4)}"))
+                    folder.hide()
 
 
 def is_done(spec: RunSpec, workplace: Workplace) -> bool:

@@ -18,7 +18,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from stbench.errors import UserError, first_line
 from stbench.schema import Record, Score
-from stbench.schema.folder import LARGEST_RECORD, RunFolder, write_text
+from stbench.schema.folder import LARGEST_RECORD, RunFolder, read_at_most, write_text
 
 FILE = "scenario.json"
 FOLDER = "scenarios"
@@ -121,8 +121,4 @@ def _read(path: Path) -> ScenarioResult:
     Raises:
         OSError, ValueError, RecursionError: the file cannot be read or holds none.
     """
-    with path.open("rb") as stream:
-        content = stream.read(LARGEST_RECORD + 1)
-    if len(content) > LARGEST_RECORD:
-        raise UserError(f"more than {LARGEST_RECORD} bytes")
-    return ScenarioResult.parse(json.loads(content.decode()), "its content")
+    return ScenarioResult.parse(json.loads(read_at_most(path, LARGEST_RECORD).decode()), "its content")

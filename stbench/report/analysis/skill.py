@@ -47,10 +47,9 @@ class SkillColumn:
 
     def interval(self, row: Row) -> Interval:
         """Return the skill with its interval; kept in the row, as every format asks for it."""
-        kept = f"{self.key}"
-        if kept not in row.kept:
-            row.kept[kept] = self._interval(row)
-        found: Interval = row.kept[kept]
+        if self.key not in row.kept:
+            row.kept[self.key] = self._interval(row)
+        found: Interval = row.kept[self.key]
         return found
 
     def _interval(self, row: Row) -> Interval:

@@ -18,7 +18,7 @@ from stbench.errors import UserError, counted
 from stbench.fetch.archives import inside
 from stbench.files import file_hash
 from stbench.schema.base import Record
-from stbench.schema.folder import write_text
+from stbench.schema.folder import read_at_most, write_text
 
 NAME = "bundle.json"
 MOST_FILES = 100_000
@@ -69,11 +69,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is not a bundle: it has no {NAME}. 'stbench report RUNS --bundle --out DIR' makes one."
         )
     try:
-        with path.open("rb") as stream:
-            text = stream.read(LARGEST_MANIFEST + 1)
-        if len(text) > LARGEST_MANIFEST:
-            raise ValueError(f"it has more than {LARGEST_MANIFEST} bytes")
-        values = json.loads(text)
+        values = json.loads(read_at_most(path, LARGEST_MANIFEST))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}. Get the bundle again.") from error
     manifest = Manifest.parse(values, str(path))
