@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 .PHONY: help setup demo test test-slow test-lowest coverage lint format clean
 
 help:
-	@echo "make demo       train four methods on embedded data and print the table (6 to 9 minutes on two cores)"
+	@echo "make demo       train four methods on embedded data and print the table (6 to 10 minutes on two cores)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the minutes-long tests"
 	@echo "make test-lowest  the fast tests on the lowest versions that pyproject.toml allows (own environment: .venv-lowest)"
