@@ -39,8 +39,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(PYTEST) -m "not slow"
 
+# SECONDS=N starts no test after N seconds.
 test-slow: $(STAMP)
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -rs $(if $(SECONDS),--seconds $(SECONDS))
 
 # uv resolves the lowest direct versions; pip cannot. The first failure ends it: CI gives it the time that is left.
 LOWEST := .venv-lowest

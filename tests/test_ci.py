@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,3 +48,12 @@ def test_steps(tmp_path: Path, target: str, what: str, seconds: str, code: int, 
     assert done.stdout.splitlines() == ran
     assert said in done.stderr
     assert time.monotonic() - started < 30
+
+
+def test_tests_out_of_time_are_skipped_and_say_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rs", "--seconds", "0", "-p", "no:cacheprovider", f"{__file__}::test_steps"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=SCRIPT.parents[1],
+    )  # fmt: skip
+    assert "not run: the 0 s for the tests are over" in done.stdout
+    assert (done.returncode, done.stdout.splitlines()[-1][:9]) == (0, "5 skipped")

@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol")
+PROGRAMS = ("slurmctld", "slurmd", "munged", "mungekey", "sbatch", "squeue", "scontrol")
+START_SECONDS = 60
 CONFIGURATION = """
 ClusterName=stbench
 SlurmctldHost={host}(127.0.0.1)
 AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 ReturnToService=2
@@ -36,6 +38,10 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
+class ClusterError(Exception):
+    """This machine's fault, not the executor's."""
+
+
 def missing() -> str:
     """Why no cluster can be started here; empty if it can."""
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -53,7 +59,13 @@ def _port() -> int:
 
 @contextlib.contextmanager
 def cluster() -> Iterator[dict[str, str]]:
-    """Start the daemons, yield the environment in which commands reach them, and stop them."""
+    """Start the daemons, yield the environment in which commands reach them, and stop them.
+
+    Nothing of the machine's own SLURM or munge is used, and no socket that a stopped daemon left behind.
+
+    Raises:
+        ClusterError: the cluster does not answer within a minute.
+    """
     with tempfile.TemporaryDirectory(prefix="slurm-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         for part in ("state", "spool"):
@@ -68,21 +80,27 @@ def cluster() -> Iterator[dict[str, str]]:
         }
         file.write_text(CONFIGURATION.format(**settings))
         env = {"SLURM_CONF": str(file)}
-        if not Path("/run/munge/munge.socket.2").exists():
-            Path("/run/munge").mkdir(exist_ok=True)
-            shutil.chown("/run/munge", "munge", "munge")
-            stack.enter_context(_daemon(["munged", "--foreground"], {}, user="munge"))
+        stack.enter_context(_daemon(_munge(folder / "munge"), {}))
         stack.enter_context(_daemon(["slurmctld", "-D"], env))
         stack.enter_context(_daemon(["slurmd", "-D"], env))
         _wait_for_idle(env, folder)
         yield env
 
 
+def _munge(folder: Path) -> list[str]:
+    """The command of a munge daemon with a key and a socket in ``folder``."""
+    folder.mkdir(mode=0o711)
+    key = folder / "key"
+    subprocess.run(["mungekey", "--create", f"--keyfile={key}"], check=True, capture_output=True)
+    files = {"key-file": key, "socket": folder / "socket"} | {
+        f"{name}-file": folder / name for name in ("pid", "log", "seed")
+    }
+    return ["munged", "--foreground", "--force", *(f"--{option}={file}" for option, file in files.items())]
+
+
 @contextlib.contextmanager
-def _daemon(command: list[str], env: dict[str, str], user: str | None = None) -> Iterator[None]:
-    started = subprocess.Popen(
-        command, env=os.environ | env, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def _daemon(command: list[str], env: dict[str, str]) -> Iterator[None]:
+    started = subprocess.Popen(command, env=os.environ | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
     finally:
@@ -95,12 +113,17 @@ def _daemon(command: list[str], env: dict[str, str], user: str | None = None) ->
 
 
 def _wait_for_idle(env: dict[str, str], folder: Path) -> None:
-    for _ in range(60):
-        found = subprocess.run(
-            ["sinfo", "--noheader", "--format=%T"], env=os.environ | env, capture_output=True, text=True, check=False
-        )
-        if "idle" in found.stdout:
-            return
+    end = time.monotonic() + START_SECONDS
+    said = ""
+    while time.monotonic() < end:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            found = subprocess.run(
+                ["sinfo", "--noheader", "--format=%T"],
+                env=os.environ | env, capture_output=True, text=True, check=False, timeout=10,
+            )  # fmt: skip
+            if "idle" in found.stdout:
+                return
+            said = found.stderr
         time.sleep(0.5)
     logs = "\n".join(path.read_text()[-1500:] for path in folder.glob("*.log"))
-    raise RuntimeError(f"the cluster does not start: {found.stderr}\n{logs}")
+    raise ClusterError(f"the cluster does not start: {said}\n{logs}")
