@@ -125,9 +125,15 @@ class RunFolder:
         """The result of a complete run.
 
         Raises:
-            UserError: it is missing or invalid.
+            UserError: it is missing, invalid, or no longer what the run wrote.
         """
-        return _one_line(RunResult, self._load("result.json", json.loads), self.file("result.json"))
+        result = _one_line(RunResult, self._load("result.json", json.loads), self.file("result.json"))
+        if result.checksum and result.checksum != result.values_hash:
+            raise UserError(
+                f"{self.file('result.json')} was changed after the run wrote it: its checksum belongs to other values. "
+                f"Restore it, or delete it: the same 'stbench run' command scores the run again."
+            )
+        return result.model_copy(update={"checksum": ""})
 
     def environment(self) -> dict[str, Any]:
         """The run's environment; empty if it was not recorded.
@@ -163,7 +169,8 @@ class RunFolder:
         """Write the result, which completes the run. A success removes ``error.txt`` of an earlier failure."""
         if result.status == "finished":
             self.file("error.txt").unlink(missing_ok=True)
-        write_text(self.file("result.json"), result.model_dump_json(indent=2))
+        sealed = result.model_copy(update={"checksum": result.values_hash})
+        write_text(self.file("result.json"), sealed.model_dump_json(indent=2))
 
     def write_history(self, epochs: Iterable[dict[str, Any]]) -> None:
         """Replace the history with these records."""

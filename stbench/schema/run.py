@@ -15,6 +15,8 @@ from stbench.schema.shape import ClipShape
 
 ID_LENGTH = 12
 NAME_LENGTH = 80
+OF_THE_CLOCK = ("seconds_per_epoch", "train_seconds", "evaluate_seconds", "finished_at")
+"""Fields of a result that differ between two equal runs."""
 
 
 class RunSpec(Record):
@@ -92,6 +94,7 @@ class RunResult(Record):
     ``clipped_truth``: share of true test values outside [0, data_range]. ``world_size``: processes that trained it.
     ``missing_truth``: share of true test values that are missing and left out; None where the data lack none.
     ``padded_to``: (height, width) of the mirrored frames that the method computed on; None for the data's own.
+    ``checksum``: hash of all values but times, in the file only; results of 0.1.0 have none.
     """
 
     run_id: str
@@ -124,3 +127,13 @@ class RunResult(Record):
     scaling: Scaling | None = None
     method_source: str = ""
     finished_at: str = ""
+    checksum: str = ""
+
+    @property
+    def values_hash(self) -> str:
+        """Hash of all values but ``checksum`` and those of the clock, so that a repeated run has the same.
+
+        Defaults do not enter it: later versions can add fields.
+        """
+        values = self.model_dump(mode="json", exclude={"checksum", *OF_THE_CLOCK}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

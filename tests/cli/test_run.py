@@ -87,7 +87,7 @@ def altered(whole: Path, out: Path, **values: str) -> tuple[Path, Path]:
     """A copy of a sweep whose ConvLSTM result says something else, and that result's path."""
     shutil.copytree(whole, out)
     path = only(out / "runs", "*convlstm*") / "result.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values, "checksum": ""}))
     return out, path
 
 
@@ -145,11 +145,14 @@ def test_the_tables_keep_what_earlier_commands_measured(whole: Path, tmp_path: P
     assert len(lines) == 1 + (2 + 3) * (5 + 1)
 
 
-def test_a_damaged_result_is_put_aside_and_done_again(whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["half a file", "another score"])
+def test_a_damaged_result_is_put_aside_and_done_again(kind: str, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     folder = only(out / "runs", "*convlstm*")
-    (folder / "result.json").write_text("{ half")
+    text = (folder / "result.json").read_text()
+    changed = "{ half" if kind == "half a file" else text.replace('"total": ', '"total": 1', 1)
+    (folder / "result.json").write_text(changed)
     again = stbench("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(out))
     assert again.returncode == 0, again.stderr
     assert (folder / "result.json.damaged").is_file()

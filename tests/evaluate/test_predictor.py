@@ -13,7 +13,7 @@ import torch
 import stbench
 from stbench import UserError, create_method
 from stbench.schema import Scaling
-from stbench.schema.folder import RunFolder, write_text
+from stbench.schema.folder import RunFolder
 from stbench.sweep.weights import rescore
 from stbench.train.checkpoint import find_best, save_weights
 from stbench.train.engine import Engine
@@ -122,7 +122,7 @@ def test_folders_that_hold_no_finished_run_are_refused(runs: dict[str, Path], tm
         stbench.load(unfinished)
     old = RunFolder(Path(shutil.copytree(runs["tau"], tmp_path / "old")))
     result = old.result().model_copy(update={"scaling": None})
-    write_text(old.file("result.json"), result.model_dump_json())
+    old.write_result(result)
     with pytest.raises(UserError, match="how its values are scaled"):
         stbench.load(old.path)
 

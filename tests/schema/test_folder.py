@@ -1,12 +1,14 @@
 """Run folders: atomic writes, locks, and messages about damaged ones."""
 
+import json
+import math
 import os
 from pathlib import Path
 
 import pytest
 
 from stbench.errors import MachineError, UserError
-from stbench.schema import RunResult, RunSpec
+from stbench.schema import RunResult, RunSpec, Score
 from stbench.schema.folder import RunFolder, write_text, write_with
 from stbench.sweep.plan import Request, make_plan
 
@@ -28,6 +30,25 @@ def test_write_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
         write_with(target, dies)
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_result_edited_by_hand_is_refused(tmp_path: Path, spec: RunSpec) -> None:
+    """Also at its last digit; a result of 0.1.0, which has no checksum, and one with later fields are read."""
+    folder = RunFolder(tmp_path)
+    folder.write_result(
+        RunResult(
+            run_id=spec.run_id, method="persistence", benchmark="moving_digits", protocol="quick", seed=0,
+            status="finished", test={"mse_frame": Score(total=0.1, lead_times=(0.1, math.nan))}, padded_to=(8, 8),
+        )
+    )  # fmt: skip
+    assert folder.result().test["mse_frame"].total == 0.1
+    text = folder.file("result.json").read_text()
+    folder.file("result.json").write_text(text.replace('"total": 0.1', '"total": 0.10000000000000002'))
+    with pytest.raises(UserError, match=r"result\.json was changed after the run wrote it.*delete it"):
+        folder.result()
+    old = {name: value for name, value in json.loads(text).items() if name not in ("checksum", "padded_to")}
+    folder.file("result.json").write_text(json.dumps(old))
+    assert folder.result().padded_to is None
 
 
 @pytest.mark.parametrize("kept", [100, 333, 777])

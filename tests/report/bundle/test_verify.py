@@ -21,6 +21,7 @@ from stbench.report.bundle.verify import verify
 from stbench.report.collect.records import collect
 from stbench.report.produce import Format
 from stbench.schema import Failure
+from stbench.schema.folder import RunFolder
 from tests.report.runs import make_run, make_spec, noisy, write_samples
 
 TEXTS = [Format.MD, Format.CSV, Format.LATEX, Format.HTML]
@@ -64,6 +65,14 @@ def test_every_link_leads_to_something_in_the_bundle(bundle: Path) -> None:
         for target in targets:
             assert (bundle / unquote(target)).resolve().is_relative_to(bundle.resolve())
             assert (bundle / unquote(target)).exists(), f"{name} links to {target}"
+
+
+def score_and_checksum(bundle: Path) -> None:
+    """Tampering: another score in a result whose checksum fits it."""
+    folder = RunFolder(bundle / "runs" / RUN)
+    result = folder.result()
+    score = result.test["mse_frame"].model_copy(update={"total": 1.0})
+    folder.write_result(result.model_copy(update={"test": {**result.test, "mse_frame": score}}))
 
 
 def replace(name: str, pattern: str, new: str) -> Callable[[Path], None]:
@@ -110,8 +119,9 @@ TAMPERING = {
         "report.html: .*95 % interval 7",
     ),
     "curve of the page": (replace("report.html", r'"low":\[', '"low":[7,'), "report.html: data of the charts"),
-    "score of a run": (
-        replace(f"runs/{RUN}/result.json", r'"total": ', '"total": 1'),
+    "score of a run": (replace(f"runs/{RUN}/result.json", r'"total": ', '"total": 1'), f"{RUN}: .*was changed after"),
+    "score of a run and its checksum": (
+        score_and_checksum,
         f"{RUN}: result.json: mse_frame is ",
     ),
     "setting of a run": (replace(f"runs/{RUN}/spec.yaml", "lr: 0.001", "lr: 0.002"), f"{RUN}.*spec.yaml describes"),

@@ -29,7 +29,9 @@ def test_every_kind_of_folder_is_stated(tmp_path: Path) -> None:
     (torn / "result.json").write_text('{"run_id": "')
     changed = make_run(tmp_path, make_spec("epsilon"), ERRORS).folder.path
     result = json.loads((changed / "result.json").read_text())
-    (changed / "result.json").write_text(json.dumps({**result, "run_id": "000000000000"}))
+    (changed / "result.json").write_text(json.dumps({**result, "run_id": "000000000000", "checksum": ""}))
+    edited = make_run(tmp_path, make_spec("zeta"), ERRORS).folder.path
+    (edited / "result.json").write_text((edited / "result.json").read_text().replace('"total": ', '"total": 1', 1))
     foreign = tmp_path / "holiday"
     foreign.mkdir()
     (foreign / "photo.txt").write_text("sea")
@@ -39,10 +41,11 @@ def test_every_kind_of_folder_is_stated(tmp_path: Path) -> None:
     found = collect([tmp_path])
 
     assert {r.name for r in found.records} == {finished.name, failed.name}
-    assert set(found.left_out) == {half, torn, changed, foreign}
+    assert set(found.left_out) == {half, torn, changed, edited, foreign}
     assert "not finished" in found.left_out[half]
     assert "result.json cannot be read" in found.left_out[torn]
     assert "of run 000000000000" in found.left_out[changed]
+    assert "was changed after the run wrote it" in found.left_out[edited]
     assert found.left_out[foreign] == "not a run folder (no spec.yaml)"
 
 
