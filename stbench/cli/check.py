@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stbench.errors import UserError
+from stbench.errors import UserError, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,7 @@ def check_command(
     """
     from rich.console import Console
 
-    from stbench.conformance import check_method
+    from stbench.conformance import check_method, check_methods
     from stbench.settings import parse_overrides, put
 
     if kind is not CheckedKind.METHODS:
@@ -67,19 +68,16 @@ def check_command(
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 120)
+    options: dict[str, Any] = {} if shape is None else {"shapes": _shapes(shape)}
+    names = [method for method in methods if isinstance(method, str)]
     verdicts = []
-    for method in methods:
-        options: dict[str, Any] = {} if shape is None else {"shapes": _shapes(shape)}
-        with console.status("", spinner="dots") as status:
-            verdicts.append(
-                check_method(
-                    method,
-                    settings=settings,
-                    listener=lambda outcome: status.update(f"{outcome.check} done"),
-                    **options,
-                )
-            )
-        _show(verdicts[-1], console, brief=len(methods) > 1)
+    with console.status(f"checking {counted(len(methods), 'method')}", spinner="dots"):
+        classes = (
+            check_method(method, settings=settings, **options) for method in methods if not isinstance(method, str)
+        )
+        for verdict in chain(check_methods(names, settings=settings, **options), classes):
+            verdicts.append(verdict)
+            _show(verdict, console, brief=len(methods) > 1)
     _sum_up(verdicts, "methods", console)
 
 

@@ -52,11 +52,11 @@ def get_command(
     if not needs_files(benchmark):
         print(f"{dataset} needs no files.")
         return
-    target = data_dirs(data_dir)[0] / dataset
+    place = data_dirs(data_dir)[0]
     changes = data_overrides(set_).options
-    if not get(benchmark, target, origin, source, changes, yes=yes, allow_http=allow_http):
+    if not get(benchmark, place, origin, source, changes, yes=yes, allow_http=allow_http):
         steps = card(dataset).partition("## Getting it")[2].partition("\n## ")[0].strip()
-        print(f"Nothing of {dataset} has a direct link. By hand:\n\n{steps}\n\nPut the files into {target}, or run")
+        print(f"Nothing of {dataset} has a direct link. By hand:\n\n{steps}\n\nPut the files into {place / dataset}, or run")
         print(f"stbench data get {dataset} --from FOLDER; then stbench data check {dataset}")
 
 

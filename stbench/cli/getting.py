@@ -26,7 +26,7 @@ AllowHttp = Annotated[bool, typer.Option("--allow-http", help="Accept plain http
 
 def get(
     benchmark: Benchmark,
-    target: Path,
+    data_dir: Path,
     origin: str | None,
     source: str | None,
     changes: dict[str, object],
@@ -34,13 +34,14 @@ def get(
     yes: bool,
     allow_http: bool,
 ) -> bool:
-    """Fetch the files of a benchmark to ``target``; return False if none has a direct link.
+    """Fetch the files of a benchmark to its folder in ``data_dir``; return False if none has a direct link.
 
     ``changes`` are dataset options set by the user.
     """
-    from stbench.data.benchmarks.download_list import by_hand, downloads_of, of_source, stages
+    from stbench.data.benchmarks.download_list import by_hand, downloads_of, of_source, owner_of_downloads, stages
     from stbench.data.benchmarks.downloads import is_folder
 
+    target = data_dir / owner_of_downloads(benchmark.name)
     chosen = of_source(downloads_of(benchmark.name), source)
     if is_folder(origin):
         chosen = _as_they_lie(chosen, by_hand(benchmark, changes))

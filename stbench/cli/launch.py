@@ -318,7 +318,7 @@ def fetch_missing(specs: Sequence[RunSpec], dirs: Sequence[Path], *, yes: bool, 
             )
         if note_missing(spec.benchmark, spec.dataset, dirs):
             benchmark = load_benchmark(spec.benchmark)
-            get(benchmark, dirs[0] / spec.benchmark, None, None, {}, yes=yes, allow_http=allow_http)
+            get(benchmark, dirs[0], None, None, {}, yes=yes, allow_http=allow_http)
 
 
 def note_missing_data(specs: Sequence[RunSpec], dirs: Sequence[Path], display: SweepDisplay) -> None:

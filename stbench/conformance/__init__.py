@@ -6,6 +6,7 @@ True
 """
 
 from stbench.conformance.outcome import Check, Outcome, Status
+from stbench.conformance.several import check_methods
 from stbench.conformance.subject import SHAPES, Subject
 from stbench.conformance.suite import CHECKS, Verdict, check_method, run_check
 from stbench.conformance.testing import conformance_tests
@@ -19,6 +20,7 @@ __all__ = [
     "Subject",
     "Verdict",
     "check_method",
+    "check_methods",
     "conformance_tests",
     "run_check",
 ]

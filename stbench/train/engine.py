@@ -143,6 +143,8 @@ class Engine:
         self.release_unused()
         if self.world_size > 1:
             act_as_one(method)
+            # Depth-wise kernels of channels-last convolutions: a copy per step, no error.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         module, wrapped = self._fabric.setup(method, optimizer, move_to_device=False)
         module.mark_forward_method("training_losses")
         if isinstance(method, RecurrentForecaster):

@@ -127,7 +127,7 @@ def test_get_check_and_preview(name: str, web: Web, tmp_path: Path, monkeypatch:
     source = ("--source", SOURCE[name]) if name in SOURCE else ()
     got = invoke("data", "get", name, *place, *source)
     assert "To download into" in " ".join(got.split())
-    assert (tmp_path / "data" / name / "downloads.lock.json").is_file()
+    assert (tmp_path / "data" / download_list.owner_of_downloads(name) / "downloads.lock.json").is_file()
     sets = [part for setting in SETTINGS.get(name, ()) for part in ("--set", setting)]
     checked = invoke("data", "check", name, "--protocol", "quick", *place, *sets)
     assert "all checks passed" in checked

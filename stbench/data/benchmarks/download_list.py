@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,21 @@ class Download(Record):
 
 def downloads_of(name: str) -> tuple[Download, ...]:
     """Return the files of a benchmark as its ``downloads.yaml`` lists them; empty if it has none."""
-    file = benchmark_folder(name) / "downloads.yaml"
-    if not file.is_file():
-        return ()
-    return tuple(Download.parse(values, str(file)) for values in read_yaml(file, list))
+    file = benchmark_folder(owner_of_downloads(name)) / "downloads.yaml"
+    return tuple(Download.parse(values, str(file)) for values in _entries(file))
+
+
+def owner_of_downloads(name: str) -> str:
+    """Return the benchmark in whose folder the downloaded files lie, so that those of one list share one download.
+
+    It is the benchmark itself, or the one that its ``downloads.yaml`` names in a single entry ``of``.
+    """
+    entries = _entries(benchmark_folder(name) / "downloads.yaml")
+    return str(entries[0]["of"]) if entries and "of" in entries[0] else name
+
+
+def _entries(file: Traversable) -> list[Any]:
+    return list(read_yaml(file, list)) if file.is_file() else []
 
 
 def of_source(downloads: Sequence[Download], source: str | None) -> tuple[Download, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from stbench.data.benchmarks.download_list import downloads_of
+from stbench.data.benchmarks.download_list import downloads_of, owner_of_downloads
 from stbench.data.benchmarks.lookup import BENCHMARKS, benchmark_forms, load_benchmark, needs_files
 from stbench.data.dataset import ReaderOptions, reader_options
 from stbench.data.formats.listing import expanded, holds_all
@@ -76,7 +76,8 @@ def missing_files_error(name: str, dirs: Sequence[Path], options: ReaderOptions)
         dirs: the data folders that were searched.
         options: what is looked for, and where it comes from.
     """
-    folders = candidate_folders(name, dirs)
+    folders = candidate_folders(name, dirs, options.folders)
+    home = dirs[0] / (owner_of_downloads(name) if name in BENCHMARKS.names() else name)
     sets = "; or ".join(_missing_from(folders, files) for files in options.file_sets)
     lines = [
         f"The files of {name} are missing: {sets}.",
@@ -84,7 +85,7 @@ def missing_files_error(name: str, dirs: Sequence[Path], options: ReaderOptions)
     ]
     if options.source is not None:
         lines.append(f"Get them: {options.source.text}" + (f" {options.source.url}" if options.source.url else ""))
-    lines.append(f"Put them in {folders[0]}, or name their folder with --data-dir or ${ENVIRONMENT_VARIABLE}.")
+    lines.append(f"Put them in {home}, or name their folder with --data-dir or ${ENVIRONMENT_VARIABLE}.")
     embedded = embedded_benchmarks()
     if embedded:
         lines.append(f"No files are needed for: {', '.join(embedded)}.")

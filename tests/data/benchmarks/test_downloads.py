@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from stbench.data import BENCHMARKS, load_benchmark, needs_files
-from stbench.data.benchmarks.download_list import Download, downloads_of
+from stbench.data.benchmarks.download_list import Download, downloads_of, owner_of_downloads
 from stbench.data.benchmarks.downloads import fetch
+from stbench.data.dataset import reader_options
 from stbench.errors import UserError
+from stbench.sweep.plan import Request, make_plan
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -157,6 +159,19 @@ def test_every_list_is_readable_and_names_files_of_the_benchmark():
         for download in downloads_of(name):
             assert download.url is None or download.url.startswith("http")
             assert all(text.split(":")[0] in ("sha256", "md5") for text in download.hashes)
+
+
+def test_benchmarks_of_the_same_files_share_one_download():
+    """No two lists are copies of each other, and who has none of its own reads the owner's folder."""
+    owners = {name: owner_of_downloads(name) for name in BENCHMARKS.names()}
+    shared = {name: owner for name, owner in owners.items() if name != owner}
+    assert shared == {"kth40": "kth", "noisy_mmnist": "mmnist", "sevir_diffcast": "sevir", "sevir_prediff": "sevir"}
+    for name, owner in shared.items():
+        assert downloads_of(name) == downloads_of(owner)
+        (spec, *_) = make_plan(Request(methods=["persistence"], benchmark=name, protocol="quick")).specs
+        assert owner in reader_options(name, spec.dataset).folders
+    own = [downloads_of(name) for name in BENCHMARKS.names() if name not in shared and downloads_of(name)]
+    assert len({repr(items) for items in own}) == len(own)
 
 
 def test_hashes_are_those_of_the_real_files(shared_dir):
