@@ -1,5 +1,6 @@
 """A tiny training setup: a three-weight method on a synthetic split, on one CPU."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,20 @@ def make_trainer(
         stop=stop or StopRequest(),
         origin=origin,
     )
+
+
+class StopAfter(StopRequest):
+    """Asks to stop once ``steps`` looks were taken (the loop looks after every step and epoch)."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @property
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    """A copy of a trainer's weights."""
+    return copy.deepcopy(trainer.method.state_dict())
