@@ -8,13 +8,14 @@ STAMP := $(VENV)/.installed
 # Two processes of one thread each: on two cores two OpenMP teams of two would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-slow test-lowest coverage lint format clean
+.PHONY: help setup demo test test-slow test-lowest test-oracles coverage lint format clean
 
 help:
 	@echo "make demo       train four methods on embedded data and print the table (6 to 10 minutes on two cores)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  the minutes-long tests"
 	@echo "make test-lowest  the fast tests on the lowest versions that pyproject.toml allows (own environment: .venv-lowest)"
+	@echo "make test-oracles  the tests of metrics with the libraries that give a second opinion"
 	@echo "make coverage   the fast tests with branch coverage"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make format     let ruff format the code"
@@ -51,6 +52,11 @@ test-lowest: pyproject.toml
 	$(LOWEST)/bin/python -m pip install --quiet uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[dev,video,weather]"
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not slow" --exitfirst
+
+# Second opinions of other libraries on metrics; without them these tests skip.
+test-oracles: $(STAMP)
+	$(BIN)/python -m pip install --quiet -e ".[oracles]"
+	$(PYTEST) -rs tests/metrics
 
 coverage: $(STAMP)
 	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-fail-under=90
