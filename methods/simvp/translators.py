@@ -73,12 +73,12 @@ def build_translator(channels: int, size: Size, config: SimVPConfig) -> nn.Modul
     if config.mlp_ratio <= 1:
         raise UserError(f"mlp_ratio = {config.mlp_ratio}: the blocks of {name!r} need more than 1.")
     if name == "van":
-        return _gated(widths, LargeKernelAttention, config, torch.channels_last)
+        return _gated(widths, LargeKernelAttention, config, channels_last=True)
     return BlockStack(
         *widths,
         lambda place: BLOCKS[name](place, size, config),
         drop_path=config.drop_path,
-        memory_format=torch.channels_last,
+        channels_last=True,
     )
 
 
@@ -86,7 +86,8 @@ def _gated(
     widths: tuple[int, int, int],
     gate: Callable[[int], nn.Module],
     config: SimVPConfig,
-    memory_format: torch.memory_format = torch.preserve_format,
+    *,
+    channels_last: bool = False,
 ) -> GatedStack:
     return GatedStack(
         *widths,
@@ -94,7 +95,7 @@ def _gated(
         mlp_ratio=config.mlp_ratio,
         drop=config.drop,
         drop_path=config.drop_path,
-        memory_format=memory_format,
+        channels_last=channels_last,
     )
 
 

@@ -121,7 +121,7 @@ class GatedStack(BlockStack):
         drop: float,
         drop_path: float,
         initial_gate: Initial = "block",
-        memory_format: torch.memory_format = torch.preserve_format,
+        channels_last: bool = False,
     ) -> None:
         def block(place: BlockPlace) -> GatedBlock:
             return GatedBlock(
@@ -133,7 +133,7 @@ class GatedStack(BlockStack):
                 initial_gate=initial_gate,
             )
 
-        super().__init__(channels, hid_t, n_t, block, drop_path=drop_path, memory_format=memory_format)
+        super().__init__(channels, hid_t, n_t, block, drop_path=drop_path, channels_last=channels_last)
 
 
 def _init_block(module: nn.Module) -> None:

@@ -73,7 +73,7 @@ class BlockStack(nn.Module):
         channels: T_in·hid_S.
         block: builds the block for a place.
         drop_path: rate of stochastic depth of the last block; rates rise linearly from 0.01 at the first.
-        memory_format: memory format of the features before the first block.
+        channels_last: bring the features into this memory format before the first block.
 
     Raises:
         UserError: ``n_t`` is below 2.
@@ -87,12 +87,12 @@ class BlockStack(nn.Module):
         block: Callable[[BlockPlace], StackBlock],
         *,
         drop_path: float,
-        memory_format: torch.memory_format = torch.preserve_format,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         if n_t < 2:
             raise UserError(f"n_t = {n_t}: the temporal module needs at least 2 blocks (in and out). Use n_t >= 2.")
-        self.memory_format = memory_format
+        self.channels_last = channels_last  # torch.save cannot pickle a torch.memory_format
         widths = [channels] + [hid_t] * (n_t - 1) + [channels]
         rates = torch.linspace(FIRST_DROP_PATH, drop_path, n_t, device="cpu").tolist()
         self.blocks = nn.ModuleList()
@@ -109,8 +109,8 @@ class BlockStack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H', W') to the same shape."""
-        if self.memory_format is not torch.preserve_format:
-            x = x.contiguous(memory_format=self.memory_format)
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x = block(x)
         return x

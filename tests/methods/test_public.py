@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -25,6 +26,18 @@ def test_round_trip_is_identical(method: str) -> None:
     again = other.public_state_dict()
     assert list(again) == list(written)
     assert all(torch.equal(again[key], written[key]) for key in written)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_a_whole_module_is_saved_and_read_as_people_do(method: str) -> None:
+    """By torch.save, whose pickles are of protocol 2."""
+    torch.manual_seed(0)
+    written, file = build(method), io.BytesIO()
+    torch.save(written, file)
+    file.seek(0)
+    read = torch.load(file, weights_only=False)
+    past = torch.rand(SHAPE.past(1))
+    assert torch.equal(read.eval()(past), written.eval()(past))
 
 
 @pytest.mark.parametrize("method", TRAINED)
