@@ -30,7 +30,7 @@ ifneq ($(UV),)
 else
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stbench needs python3 >= 3.11; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e ".[dev,video,weather]"
+	$(BIN)/python -m pip install --quiet --no-compile -e ".[dev,video,weather]"  # modules are compiled when first used
 endif
 	@touch $@
 
