@@ -50,6 +50,7 @@ def test_steps(tmp_path: Path, target: str, what: str, seconds: str, code: int, 
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_tests_out_of_time_are_skipped_and_say_so() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-rs", "--seconds", "0", "-p", "no:cacheprovider", f"{__file__}::test_steps"],

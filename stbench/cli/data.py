@@ -56,8 +56,8 @@ def get_command(
     changes = data_overrides(set_).options
     if not get(benchmark, place, origin, source, changes, yes=yes, allow_http=allow_http):
         steps = card(dataset).partition("## Getting it")[2].partition("\n## ")[0].strip()
-        print(f"Nothing of {dataset} has a direct link. By hand:\n\n{steps}\n\nPut the files into {place / dataset}, or run")
-        print(f"stbench data get {dataset} --from FOLDER; then stbench data check {dataset}")
+        print(f"Nothing of {dataset} has a direct link. By hand:\n\n{steps}\n\nPut the files into {place / dataset},")
+        print(f"or run stbench data get {dataset} --from FOLDER; then stbench data check {dataset}")
 
 
 @app.command("prepare")

@@ -17,6 +17,7 @@ def finished(out: Path, budget: str) -> tuple[dict, list[dict], str]:
     return json.loads((folder / "result.json").read_text()), history, done.stdout
 
 
+@pytest.mark.slow
 def test_multiply_adds(tmp_path: Path) -> None:
     result, history, output = finished(tmp_path, "2e9MACs")
     assert result["status"] == "finished"

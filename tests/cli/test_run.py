@@ -159,6 +159,7 @@ def test_a_damaged_result_is_put_aside_and_done_again(kind: str, whole: Path, tm
     assert deterministic(folder / "result.json") == deterministic(only(whole / "runs", "*convlstm*") / "result.json")
 
 
+@pytest.mark.slow
 def test_killed_in_epoch_two_ends_with_the_same_bits(whole: Path, tmp_path: Path) -> None:
     arguments = command("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(tmp_path))
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
@@ -180,6 +181,7 @@ def test_killed_in_epoch_two_ends_with_the_same_bits(whole: Path, tmp_path: Path
     assert only(folder, weights).read_bytes() == only(undisturbed, weights).read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None:
     arguments = command("run", "--methods", "convlstm", *TINY_CONVLSTM, "--out", str(tmp_path))
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands import TINY, stbench
 
 PYPROJECT = """
@@ -46,6 +48,7 @@ class Scratch(Method):
 '''
 
 
+@pytest.mark.slow
 def test_scratch_package(tmp_path: Path) -> None:
     source, site = tmp_path / "source", tmp_path / "site"
     source.mkdir()

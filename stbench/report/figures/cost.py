@@ -10,7 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from stbench.report.analysis.table import Row, Table
-from stbench.report.figures.style import look, new_figure, prefixed, save, short, styled, unit
+from stbench.report.figures.style import (
+    MOST_IN_A_COLUMN,
+    legend_below,
+    look,
+    new_figure,
+    prefixed,
+    save,
+    short,
+    styled,
+    unit,
+    width_for,
+)
 from stbench.report.numbers import format_count
 
 COLUMNS = ("row", "metric", "mean", "std", "n", "seconds_per_epoch", "macs", "parameters")
@@ -27,7 +38,7 @@ def draw_cost(table: Table, stem: Path) -> list[Path]:
         return []
     panels = [(name, cost) for name, cost in _COSTS if any(cost(row) for row in rows)] or [_COSTS[0]]
     with styled():
-        figure = new_figure(2.9)
+        figure = new_figure(2.1 if len(rows) <= MOST_IN_A_COLUMN else 3.2, width=width_for(len(rows)))
         for number, (name, cost) in enumerate(panels):
             axes = figure.add_subplot(1, len(panels), number + 1)
             _panel(axes, table, rows, metric, cost)
@@ -35,7 +46,7 @@ def draw_cost(table: Table, stem: Path) -> list[Path]:
             axes.label_outer(remove_inner_ticks=True)
         figure.axes[0].set_ylabel(unit(metric))
         entries = [_entry(row, table.rows.index(row)) for row in rows]
-        figure.legend(handles=entries, loc="outside lower center", ncols=1)
+        legend_below(figure, entries)
         return save(figure, stem.with_name(f"{stem.name}-cost.png"), COLUMNS, [_line(row, metric) for row in rows])
 
 

@@ -13,7 +13,18 @@ from matplotlib.lines import Line2D
 
 from stbench.report.analysis.table import Table
 from stbench.report.collect.records import RunRecord
-from stbench.report.figures.style import look, new_figure, plain_log, prefixed, save, short, styled
+from stbench.report.figures.style import (
+    MOST_IN_A_COLUMN,
+    legend_below,
+    look,
+    new_figure,
+    plain_log,
+    prefixed,
+    save,
+    short,
+    styled,
+    width_for,
+)
 
 COLUMNS = ("row", "seed", "epoch", "train_seconds", "train_macs", "val_mse_frame", "train_loss")
 
@@ -59,19 +70,20 @@ def draw_curves(table: Table, stem: Path) -> list[Path]:
         return []
     counted = any(curve.macs is not None for _, _, curve in curves)
     with styled():
-        figure = new_figure(3.9 if counted else 2.7)
-        panels = figure.subplots(2 if counted else 1, 2, sharey=True, squeeze=False).ravel().tolist()
-        spare = panels.pop() if counted else None
+        entries = _entries(table, [index for index, _, _ in curves])
+        beside = counted and len(entries) <= MOST_IN_A_COLUMN
+        figure = new_figure(3.9 if beside else 1.9, width=width_for(len(entries)))
+        layout = (2, 2) if beside else (1, 3 if counted else 2)
+        panels = figure.subplots(*layout, sharey=True, squeeze=False).ravel().tolist()
         unit, unit_name = _clock(max(curve.seconds[-1] for _, _, curve in curves))
         for index, _, curve in curves:
             _draw(panels, curve, unit, look(index))
         _label(panels, unit_name)
-        entries = _entries(table, [index for index, _, _ in curves])
-        if spare is None:
-            figure.legend(handles=entries, loc="outside lower center", ncols=1)
+        if beside:
+            panels[-1].set_axis_off()
+            panels[-1].legend(handles=entries, loc="center left")
         else:
-            spare.set_axis_off()
-            spare.legend(handles=entries, loc="center left")
+            legend_below(figure, entries)
         lines = [line for index, seed, curve in curves for line in _lines(table.rows[index].label, seed, curve)]
         return save(figure, stem.with_name(f"{stem.name}-curves.png"), COLUMNS, lines)
 
@@ -95,9 +107,10 @@ def _label(panels: Sequence[Axes], unit_name: str) -> None:
     panels[0].set(xlabel="epoch", yscale="log")
     panels[0].locator_params(axis="x", integer=True)
     panels[1].set(xlabel=f"training {unit_name}", xlim=(0, None))
-    for axes in panels[::2]:
+    for axes in panels:
         axes.set_ylabel("validation mse_frame (log)")
         plain_log(axes.yaxis)
+        axes.label_outer()
     if len(panels) > 2:
         panels[2].set(xlabel="training MACs", xlim=(0, None))
         prefixed(panels[2].xaxis)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from stbench.report.analysis.lead_time import Series, reference_row, series, skill
 from stbench.report.analysis.table import Row, Table
-from stbench.report.figures.style import look, new_figure, save, short, styled, unit
+from stbench.report.figures.style import legend_below, look, new_figure, save, short, styled, unit, width_for
 
 COLUMNS = ("row", "metric", "lead_time", "mean", "low", "high", "skill")
 
@@ -27,7 +27,7 @@ def draw_lead_times(table: Table, stem: Path) -> list[Path]:
     )
     with styled():
         two = any(values is not None for values in skills.values())
-        figure = new_figure(4.3 if two else 2.8)
+        figure = new_figure(3.3 if two else 1.9, width=width_for(len(known)))
         upper, lower = figure.subplots(2 if two else 1, 1, sharex=True, squeeze=False)[[0, -1], 0]
         for index, row in enumerate(table.rows):
             if row.label in known:
@@ -40,17 +40,21 @@ def draw_lead_times(table: Table, stem: Path) -> list[Path]:
             lower.set_ylabel(f"skill against\n{short(reference)}")
         lower.set_xlabel("lead time (frames)")
         lower.xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(loc="outside lower center", ncols=1)
+        noisy = any(_shows_test_noise(found) for found in known.values())
+        legend_below(figure, title="* one seed: band of test noise only" if noisy else None)
         return save(figure, stem.with_name(f"{stem.name}-lead-time.png"), COLUMNS, _lines(metric, known, skills))
 
 
 def _draw(axes: Axes, row: Row, found: Series, index: int, *, is_reference: bool) -> None:
     steps = np.arange(1, len(found.centre) + 1)
     style = look(index) | ({"linestyle": "--"} if is_reference else {})
-    note = "\n(one seed: band of test noise only)" if found.test_noise_only and found.low is not None else ""
-    axes.plot(steps, found.centre, label=f"{short(row)}{note}", **style)
+    axes.plot(steps, found.centre, label=f"{short(row)}{' *' if _shows_test_noise(found) else ''}", **style)
     if found.low is not None and found.high is not None:
         axes.fill_between(steps, found.low, found.high, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _shows_test_noise(found: Series) -> bool:
+    return found.test_noise_only and found.low is not None
 
 
 def _lines(metric: str, known: dict[str, Series], skills: Mapping[str, object]) -> list[list[object]]:

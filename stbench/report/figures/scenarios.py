@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from stbench.report.analysis.scenarios import ScenarioTable
 from stbench.report.analysis.table import Table
 from stbench.report.encode import file_name, picture
-from stbench.report.figures.style import look, new_figure, save, short, styled, unit
+from stbench.report.figures.style import legend_below, look, new_figure, save, short, styled, unit, width_for
 
 COLUMNS = ("scenario", "metric", "row", "x", "score", "low", "high")
 
@@ -31,7 +31,7 @@ def _draw(scenario: ScenarioTable, path: Path) -> list[Path]:
     places = {row.label: place for place, row in enumerate(scenario.table.rows)}
     lines: list[list[object]] = []
     with styled():
-        figure = new_figure(3.0 + 0.12 * len(scenario.rows))
+        figure = new_figure(2.4, width=width_for(len(scenario.rows)))
         axes = figure.subplots()
         for row in scenario.rows:
             label, style = row.row.label, look(places[row.row.label])
@@ -46,7 +46,7 @@ def _draw(scenario: ScenarioTable, path: Path) -> list[Path]:
         axes.set_title(picture(scenario.name))
         axes.set_ylabel(unit(scenario.metric))
         _label_axis(axes, scenario)
-        figure.legend(loc="outside lower center", ncols=1)
+        legend_below(figure)
         return save(figure, path, COLUMNS, lines)
 
 

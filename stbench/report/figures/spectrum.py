@@ -9,7 +9,7 @@ import numpy as np
 from stbench.metrics import Metric, get_metric
 from stbench.report.analysis.compare import frame_statistics
 from stbench.report.analysis.table import Row, Table
-from stbench.report.figures.style import look, new_figure, plain_log, save, short, styled
+from stbench.report.figures.style import legend_below, look, new_figure, plain_log, save, short, styled, width_for
 
 COLUMNS = ("row", "lead_times", "wavenumber", "power_ratio")
 
@@ -25,7 +25,7 @@ def draw_spectrum(table: Table, stem: Path) -> list[Path]:
         return []
     lines: list[list[object]] = []
     with styled():
-        figure = new_figure(3.0 + 0.12 * len(known))
+        figure = new_figure(2.4, width=width_for(len(known)))
         axes = figure.subplots()
         for place, row in enumerate(table.rows):
             if row.label not in known:
@@ -40,7 +40,7 @@ def draw_spectrum(table: Table, stem: Path) -> list[Path]:
         plain_log(axes.yaxis)
         axes.set_xlabel("wavenumber (cycles per longer side)")
         axes.set_ylabel("power, predicted / true\n(dotted: last lead time)")
-        figure.legend(loc="outside lower center", ncols=1)
+        legend_below(figure)
         return save(figure, stem.with_name(f"{stem.name}-spectrum.png"), COLUMNS, lines)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogFormatter, MaxNLocator, NullLocator
 
@@ -22,6 +24,9 @@ from stbench.schema.folder import write_text, write_with
 
 COLUMN = 3.5
 """Width of a journal's column in inches."""
+PAGE = 7.2
+"""Width of a journal's page in inches, for figures of more than :data:`MOST_IN_A_COLUMN` rows."""
+MOST_IN_A_COLUMN = 10
 DPI = 250
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7F00")
 """Okabe and Ito's colours, with a darker yellow for white backgrounds."""
@@ -53,8 +58,13 @@ def styled() -> AbstractContextManager[None]:
     return mpl.rc_context(cast("Any", STYLE))
 
 
+def width_for(rows: int) -> float:
+    """Return the width of a figure of a table with so many rows."""
+    return COLUMN if rows <= MOST_IN_A_COLUMN else PAGE
+
+
 def new_figure(height: float, *, width: float = COLUMN) -> Figure:
-    """Return an empty figure that needs no window system."""
+    """Return an empty figure that needs no window system; :func:`legend_below` adds to its height."""
     with styled():
         return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
@@ -67,6 +77,22 @@ def look(index: int) -> dict[str, Any]:
         "marker": MARKERS[(index + turn) % len(MARKERS)],
         "linestyle": DASHES[turn % len(DASHES)],
     }
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist] | None = None, title: str | None = None) -> None:
+    """Put the legend below the panels, in as many columns as fit, and make the figure higher by what it takes.
+
+    ``handles``: its entries; by default the labelled ones of the first panel.
+    """
+    entries = handles or figure.axes[0].get_legend_handles_labels()[0]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for columns in (4, 3, 2, 1) if len(entries) > MOST_IN_A_COLUMN else (1,):
+        legend = figure.legend(handles=entries, loc="outside lower center", ncols=columns, title=title)
+        size = legend.get_window_extent(renderer)
+        if columns == 1 or size.width <= figure.bbox.width:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + size.height / figure.dpi)
 
 
 @contextmanager
