@@ -22,7 +22,7 @@ from stbench.report.collect.records import Collected, RunRecord, collect
 from stbench.report.writers.csv import summary_csv, to_csv
 from stbench.schema import RunSpec
 from stbench.schema.folder import runs_below
-from stbench.sweep.experiment import TRAINING, Experiment, as_overrides, lay_over, read_experiment
+from stbench.sweep.experiment import TRAINING, Experiment, as_overrides, described, lay_over, read_experiment
 from stbench.sweep.launch import all_specs
 
 if TYPE_CHECKING:
@@ -227,8 +227,7 @@ def _order(
         odd = [key for key in ({**over, "settings": settings} if settings else over) if key in decided]
         if odd:
             raise UserError(f"{where} is the resolved spec of a run, which has decided {odd[0]}. Leave it out.")
-        names = {"methods": [read.method], "datasets": [read.benchmark], "protocols": [read.protocol]}
-        experiment = Experiment.parse({**names, **over}, where)
+        experiment = Experiment.parse({**described(read), **over}, where)
         seeds = experiment.seeds if "seeds" in over else None
         return Order(experiment, (), {}, file=where, spec=read, seeds=seeds, doing=doing)
     experiment = Experiment.parse(lay_over(read, over), where)

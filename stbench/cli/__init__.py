@@ -9,6 +9,7 @@ from contextlib import suppress
 from stbench.cli.app import app
 from stbench.errors import EXIT_MACHINE, EXIT_USER_ERROR, MachineError, UserError, first_line, is_machine_fault
 from stbench.report.encode import visible
+from stbench.train.launch import QUIET_LOG, reports_mistakes
 
 EXIT_INTERRUPTED = 130
 
@@ -21,6 +22,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    if "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_STEP_ID" in os.environ:  # one of several processes, perhaps
+        os.environ.update(QUIET_LOG | os.environ)
     try:
         app()
     except (UserError, MemoryError) as error:
@@ -37,9 +40,10 @@ def main() -> None:
 
 
 def _end(text: str, code: int) -> None:
-    """Leave with a message, also where nobody reads the streams any more."""
+    """Leave with a message, also where nobody reads the streams any more; helpers leave it to the first process."""
     with suppress(OSError, ValueError):
-        print("\n".join(map(visible, text.splitlines())), file=sys.stderr, flush=True)
+        if reports_mistakes():
+            print("\n".join(map(visible, text.splitlines())), file=sys.stderr, flush=True)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):  # or the interpreter would complain at its end, and change the exit code

@@ -37,7 +37,7 @@ def machine_of(experiment: Experiment, executor: Any, device: str) -> Machine:
     """Return where the runs of a command go; an executor may state ``jobs`` at once and ``threads_each``."""
     threads = getattr(executor, "threads_each", torch.get_num_threads())
     jobs = getattr(executor, "jobs", 1)
-    return Machine(torch.device(device), max(1, threads // experiment.devices), jobs, experiment.devices)
+    return Machine(torch.device(device), max(1, threads // experiment.devices), jobs, experiment.world_size)
 
 
 def agree_to_costs(

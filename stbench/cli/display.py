@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from stbench.errors import UserError, counted
+from stbench.errors import counted
 from stbench.events import Outcome, RunListener, SweepListener
 from stbench.report.encode import terminal
 from stbench.report.numbers import format_duration
@@ -19,33 +18,12 @@ from stbench.report.writers.terminal import fit, plain_width
 from stbench.schema import RunResult, RunSpec
 from stbench.sweep.estimate import Duration
 from stbench.sweep.launch import Part
+from stbench.train.launch import is_helper
 from stbench.train.length import Length, run_length
 
 PLAIN_SECONDS = 10.0
 PLAN_ORDER = (0, 3, 2, 5, 4, 1, 6)
 """Columns of the plan by priority."""
-
-
-def _is_helper_process() -> bool:
-    """Whether a launcher started this process as one of several and it is not the first, the one that talks."""
-    several = any(_number(name) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS"))
-    return several and any(_number(name) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-
-
-def _number(variable: str) -> int:
-    """A launcher's number in the environment, 0 where it is not set.
-
-    Raises:
-        UserError: it is no whole number.
-    """
-    text = os.environ.get(variable) or "0"
-    try:
-        return int(text)
-    except ValueError:
-        raise UserError(
-            f"The environment variable {variable} is {text!r}, not a whole number: launchers such as torchrun set it. "
-            f"Remove it: unset {variable}"
-        ) from None
 
 
 def _time_text(time: Duration | None) -> str:
@@ -58,7 +36,7 @@ class SweepDisplay(SweepListener):
     """Listener that shows a sweep to the user."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.is_helper = _is_helper_process()
+        self.is_helper = is_helper()
         """Whether another process of this run prints."""
         self.console = plain_width(Console(quiet=quiet or self.is_helper))
         self.bars: Bars | None = None

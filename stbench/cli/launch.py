@@ -14,7 +14,7 @@ from stbench.cli import custom
 from stbench.cli.names import check_installed, executor_choice, method_names, seed_numbers
 from stbench.errors import UserError
 from stbench.settings import Override, parse_overrides
-from stbench.sweep.experiment import TRAINING, DatasetChoice, Experiment, lay_over, read_experiment
+from stbench.sweep.experiment import TRAINING, DatasetChoice, Experiment, described, lay_over, read_experiment
 
 if TYPE_CHECKING:
     from stbench.cli.display import SweepDisplay
@@ -28,7 +28,7 @@ OWN_DATA = ("t_in", "t_out", "stride", "split", "size", "variable", "layout", "l
 PLAN_KEYS = ("methods", "dataset", "protocol", "set_")
 """With those of ``TRAINED_FOR`` and ``OWN_DATA``, the options that a ``spec.yaml`` has decided."""
 TRAINED_FOR = ("epochs", "budget", "batch_size", "patience", "precision", "encoder")
-MACHINE = ("device", "devices", "data_dir", "workers", "out", "log", "name")
+MACHINE = ("device", "devices", "nodes", "data_dir", "workers", "out", "log", "name")
 DOING = ("dry_run", "download", "yes", "allow_http", "retry_failed", "redo", "no_test")
 
 
@@ -82,14 +82,20 @@ def launch(options: Mapping[str, Any], given: Collection[str]) -> None:
     if done is None:
         return
     from stbench.cli.tables import show
+    from stbench.train.group import leave_group
 
     parts, ended, out = done
+    leave_group()
     if order.asks("no_test"):
         display.note("Trained without the test split. The same command without --no-test scores it.")
         if any(run.outcome not in ("trained", "already done", "finished") for run in ended):
             raise typer.Exit(EXIT_NOT_ALL_FINISHED)
         return
-    if not display.is_helper and show(parts, ended, out, display):
+    if display.is_helper:
+        missing = sum(run.outcome not in ("finished", "already done") for run in ended)
+    else:
+        missing = show(parts, ended, out, display)
+    if missing:
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
 
 
@@ -169,7 +175,7 @@ def _order_of_spec(
             "the machine (--out, --device, --executor …) count. Write an experiment file to change more."
         )
     machine = {key: value for key, value in over.items() if key != "seeds"}
-    values = {"methods": [spec.method], "datasets": [spec.benchmark], "protocols": [spec.protocol], **machine}
+    values = {**described(spec), **machine}
     experiment = Experiment.parse(values, str(file), _origins(over))
     return Order(experiment, (), {}, file=str(file), spec=spec, seeds=over.get("seeds"), doing=doing)
 
@@ -190,7 +196,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
 
     experiment = order.experiment
     if order.spec is not None:
-        parts: tuple[Part, ...] = (rerun_part(order.spec, order.seeds),)
+        parts: tuple[Part, ...] = (rerun_part(order.spec, order.seeds, experiment),)
     else:
         flags = Flags(order.training, order.sets)
         parts = plan_parts(experiment, order.opened, flags, order.file)
@@ -198,19 +204,19 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     if order.asks("no_test"):
         specs = without_test(specs)
     precision = common_precision(specs)
-    check_place(specs, experiment.devices, experiment.out)
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
-    check_executor(experiment)
+    elsewhere = bool(getattr(executor, "elsewhere", False))
+    check_place(specs, experiment, elsewhere or hasattr(executor, "jobs"))
     listener = _listener(display, experiment)
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"
     times = plan_times(specs, experiment.out / "runs", device_name(device))
     for part in parts:
         display.plan(part, times)
     dirs = data_dirs(experiment.data_dir)
-    if order.asks("download") and not order.asks("dry_run"):
+    if order.asks("download") and not order.asks("dry_run") and not display.is_helper:
         fetch_missing(specs, dirs, yes=order.asks("yes"), allow_http=order.asks("allow_http"))
     if not display.is_helper:
-        machine, elsewhere = machine_of(experiment, executor, device), bool(getattr(executor, "elsewhere", False))
+        machine = machine_of(experiment, executor, device)
         agree_to_costs(order, specs, times, machine, display, elsewhere=elsewhere)
     if order.asks("dry_run"):
         note_missing_data(specs, dirs, display)
@@ -233,20 +239,6 @@ def without_test(specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
     return chosen
 
 
-def check_executor(experiment: Experiment) -> None:
-    """Refuse data-parallel processes in an executor whose runs have one device each.
-
-    Raises:
-        UserError: that is asked for.
-    """
-    from stbench.cli.names import MANY
-
-    if experiment.executor.kind == MANY and experiment.devices > 1:
-        raise UserError(
-            f"--devices {experiment.devices}: with {MANY}, each run has one device. Leave one of the two out."
-        )
-
-
 def _run(
     order: Order,
     specs: Sequence[RunSpec],
@@ -264,7 +256,7 @@ def _run(
     workplace = Workplace(
         root=experiment.out / "runs",
         data_dirs=data_dirs(experiment.data_dir),
-        engine=Engine(experiment.device, precision, experiment.devices),
+        engine=Engine(experiment.device, precision, experiment.devices, experiment.nodes),
         workers=experiment.workers,
         retry_failed=order.asks("retry_failed"),
         listener=listener,
@@ -272,11 +264,14 @@ def _run(
         executor=experiment.executor.kind,
         test=not order.asks("no_test"),
     )
-    if order.asks("redo") and workplace.engine.is_main:
-        set_aside(specs, workplace.root)
-    workplace.engine.barrier()
     try:
-        return sweep(specs, workplace, executor)
+        with workplace.engine.watched():
+            if order.asks("redo") and workplace.engine.is_main:
+                set_aside(specs, workplace.root)
+            workplace.engine.barrier()
+            ended = sweep(specs, workplace, executor)
+            workplace.engine.barrier()  # the last result is written
+            return ended
     except KeyboardInterrupt:
         with suppress(OSError, SystemExit):  # rich leaves where whoever read the output is gone
             display.note("Stopped; finished runs are kept. Repeat the command to continue.")

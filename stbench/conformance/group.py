@@ -25,6 +25,8 @@ from stbench.conformance.outcome import ViolationError
 from stbench.conformance.subject import Subject, progress
 from stbench.schema import ClipShape
 from stbench.train.engine import LATE_IMPORTS, Engine
+from stbench.train.group import leave_group
+from stbench.train.launch import OWN
 
 GROUP = 2
 STEPS = 2
@@ -139,7 +141,14 @@ def _work(job: Job, rank: int, port: int, folder: str) -> None:
     """Run one process of the group: train on its half of the batch as the training loop does."""
     torch.set_num_threads(1)
     os.environ.update(
-        LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE=str(GROUP), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        {
+            OWN: "1",
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(GROUP),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
     )
     try:
         kept = _steps(job, rank)
@@ -164,4 +173,5 @@ def _steps(job: Job, rank: int) -> dict[str, Tensor]:
         moment = progress(late=step == 0, rank=rank, world_size=GROUP)
         module.step(clip, moment, accumulate=1, clip_norm=None)
     engine.barrier()
+    leave_group()
     return keeper.kept

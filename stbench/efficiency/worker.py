@@ -28,7 +28,7 @@ def main() -> None:
 
 def measure(task: Task) -> Memory:
     """Build the method, run it on one clip, which also allocates the optimiser's moments, then on the batch."""
-    engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision)
+    engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision, alone=True)
     runner = Runner(task.spec, engine)
     one, all_ = runner.work(task.mode, 1), runner.work(task.mode, task.batch)
     clock = DeviceClock(engine.device)
@@ -52,7 +52,7 @@ def time_step(task: Task) -> StepCost:
 
     The first call of each size warms up and does not count.
     """
-    engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision)
+    engine = Engine("cuda" if task.device == "cuda" else "cpu", task.precision, alone=True)
     clock = DeviceClock(engine.device)
     try:
         runner = Runner(task.spec, engine)

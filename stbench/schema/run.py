@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from stbench.schema.base import Record
 from stbench.schema.protocol import DatasetSpec, Evaluation, Selection, Training
@@ -23,7 +23,8 @@ class RunSpec(Record):
     """All settings that decide a run's numbers, fully resolved; ``origins`` records where each value came from.
 
     ``method``: the name that the user gave, with variants. ``plugin``: the registered method. ``training``: None for an
-    untrained method, and for scoring published ``weights`` (the file's sha256).
+    untrained method, and for scoring published ``weights`` (the file's sha256). ``world_size``: data-parallel processes
+    that train it, on ``nodes`` machines.
     """
 
     method: str
@@ -42,7 +43,15 @@ class RunSpec(Record):
     encoder: Literal["paper", "shared"]
     seed: NonNegativeInt
     weights: str | None = None
+    world_size: PositiveInt = 1
+    nodes: PositiveInt = 1
     origins: dict[str, str] = Field(default={})
+
+    @model_serializer(mode="wrap")
+    def _without_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a single process and machine, so that run ids without them do not change."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key not in ("world_size", "nodes") or value > 1}
 
     @property
     def trained(self) -> bool:

@@ -30,6 +30,9 @@ from stbench.train.interrupt import StopRequest
 from stbench.train.loop import DivergedError, Trainer
 from stbench.train.seeding import derive
 
+LATE_SECONDS = 10.0
+"""How long a file of another node may take to be seen on a network file system."""
+
 
 class UnsupportedError(RuntimeError):
     """A method cannot be trained on these data; the message is the reason."""
@@ -85,8 +88,11 @@ def execute(
     if workplace.engine.is_main:
         folder.create(spec)
         helpers = {"logger": workplace.loggers, "executor": (workplace.executor,)}
-        folder.write_environment(describe_environment(workplace.engine.device, spec, helpers))
+        environment = describe_environment(workplace.engine.device, spec, helpers)
+        size = {"world_size": workplace.engine.world_size, "nodes": workplace.engine.nodes}
+        folder.write_environment({**environment, **size})
     workplace.engine.barrier()
+    _check_shared(folder, workplace.engine)
     run = Run(spec, dataset, workplace, folder)
     try:
         if not workplace.test:
@@ -104,6 +110,22 @@ def execute(
     if workplace.engine.is_main:
         folder.write_result(result)
     return result
+
+
+def _check_shared(folder: RunFolder, engine: Engine) -> None:
+    """Check that all nodes see the run folder that the first process has made.
+
+    Raises:
+        UserError: one does not.
+    """
+    end = time.monotonic() + LATE_SECONDS
+    while not (seen := folder.file("spec.yaml").is_file()) and engine.nodes > 1 and time.monotonic() < end:
+        time.sleep(0.2)
+    if engine.any(not seen):
+        raise UserError(
+            f"Not all nodes see {folder.path.absolute()}. Choose an output folder that has one path on all of them: "
+            "--out /shared/results"
+        )
 
 
 class Run:
@@ -152,7 +174,8 @@ class Run:
 
     def failed(self, error: Exception) -> RunResult:
         """Return the result of a run that ended with an exception."""
-        write_text(self.folder.file("error.txt"), "".join(traceback.format_exception(error)))
+        if self.engine.is_main:
+            write_text(self.folder.file("error.txt"), "".join(traceback.format_exception(error)))
         return RunResult(**self._identity(), status="failed", failure=describe_failure(error))
 
     def train(self, method: Method, listener: RunListener, stop: StopRequest) -> TrainState | None:

@@ -148,6 +148,7 @@ class Experiment(Record):
     executor: ExecutorChoice = ExecutorChoice()
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1, le=128)] = 1
+    nodes: Annotated[int, Field(ge=1, le=1024)] = 1
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     data_dir: Path | None = None
     out: Path = Path("results")
@@ -181,6 +182,11 @@ class Experiment(Record):
         if self.budget is not None and self.epochs is not None:
             raise ValueError("budget and epochs both say how long to train. Give one of them")
         return self
+
+    @property
+    def world_size(self) -> int:
+        """Data-parallel processes on all nodes."""
+        return self.devices * self.nodes
 
     def training_keys(self) -> dict[str, Any]:
         """Return the training keys that are given."""
@@ -238,6 +244,17 @@ def _known_spec(spec: RunSpec, file: Path) -> RunSpec:
             f"--checkpoint FILE --method {spec.method} --dataset {spec.benchmark}'."
         )
     return spec
+
+
+def described(spec: RunSpec) -> dict[str, Any]:
+    """Return the values of the experiment that is one known run."""
+    return {
+        "methods": [spec.method],
+        "datasets": [spec.benchmark],
+        "protocols": [spec.protocol],
+        "devices": max(1, spec.world_size // spec.nodes),
+        "nodes": spec.nodes,
+    }
 
 
 def as_overrides(settings: Mapping[str, Any]) -> list[Override]:

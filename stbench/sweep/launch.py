@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from stbench.errors import UserError
 from stbench.nn import METHODS
@@ -13,6 +12,7 @@ from stbench.settings import Override
 from stbench.sweep.experiment import DatasetChoice, Experiment, as_overrides
 from stbench.sweep.plan import Request, check_devices, make_plan
 from stbench.sweep.sweep import check_out
+from stbench.train.launch import check_launch
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def plan_parts(
         )
         for protocol in choice.protocols or experiment.protocols:
             plan = make_plan(replace(request, protocol=protocol))
-            parts.append(Part(f"{plan.benchmark.title}, {protocol}", plan.specs, plan.skipped))
+            parts.append(Part(f"{plan.benchmark.title}, {protocol}", _spread(plan.specs, experiment), plan.skipped))
     return tuple(parts)
 
 
-def rerun_part(spec: RunSpec, seeds: Sequence[int] | None) -> Part:
-    """Return the run of a ``spec.yaml`` as it is, or the same with other seeds.
+def rerun_part(spec: RunSpec, seeds: Sequence[int] | None, experiment: Experiment) -> Part:
+    """Return the run of a ``spec.yaml`` as it is, or the same with other seeds or numbers of processes.
 
     Raises:
         UserError: its method is not installed, or its settings are no longer valid.
@@ -74,7 +74,13 @@ def rerun_part(spec: RunSpec, seeds: Sequence[int] | None) -> Part:
     config = METHODS.get(spec.plugin).Config
     config.parse(spec.config, f"method {spec.method!r} of the spec")
     specs = [spec] if seeds is None else [spec.model_copy(update={"seed": seed}) for seed in seeds]
-    return Part(f"{spec.benchmark}, {spec.protocol}", tuple(specs), {})
+    return Part(f"{spec.benchmark}, {spec.protocol}", _spread(specs, experiment), {})
+
+
+def _spread(specs: Sequence[RunSpec], experiment: Experiment) -> tuple[RunSpec, ...]:
+    """Record how many processes train each run; an untrained method gives the same numbers on any."""
+    size = {"world_size": experiment.world_size, "nodes": experiment.nodes}
+    return tuple(spec if spec.training is None else spec.model_copy(update=size) for spec in specs)
 
 
 def all_specs(parts: Sequence[Part]) -> tuple[RunSpec, ...]:
@@ -82,14 +88,26 @@ def all_specs(parts: Sequence[Part]) -> tuple[RunSpec, ...]:
     return tuple({spec.folder: spec for part in parts for spec in part.specs}.values())
 
 
-def check_place(specs: Sequence[RunSpec], devices: int, out: Path) -> None:
-    """Check that batches divide among processes, and that the output is not a file.
+def check_place(specs: Sequence[RunSpec], experiment: Experiment, runs_are_alone: bool) -> None:
+    """Check that the processes that were started are those asked for, that batches divide among them, and the output.
+
+    Args:
+        specs: the plan.
+        experiment: with its numbers of processes, executor and output folder.
+        runs_are_alone: whether the executor gives every run a process of its own.
 
     Raises:
-        UserError: one of the two.
+        UserError: one of these is wrong.
     """
-    check_devices(specs, devices)
-    check_out(out / "runs")
+    devices, nodes = experiment.devices, experiment.nodes
+    if runs_are_alone and experiment.world_size > 1:
+        flag = f"--devices {devices}" if devices > 1 else f"--nodes {nodes}"
+        raise UserError(
+            f"{flag}: with --executor {experiment.executor.kind}, each run has one device. Leave one of the two out."
+        )
+    check_launch(devices, nodes, needs_all=not runs_are_alone)
+    check_devices(specs, devices, nodes)
+    check_out(experiment.out / "runs")
 
 
 def common_precision(specs: Sequence[RunSpec]) -> str:

@@ -83,20 +83,22 @@ def make_plan(request: Request) -> Plan:
     return Plan(benchmark, protocol, tuple(specs), skipped)
 
 
-def check_devices(specs: Sequence[RunSpec], devices: int) -> None:
+def check_devices(specs: Sequence[RunSpec], devices: int, nodes: int = 1) -> None:
     """Refuse what data-parallel processes cannot do: global batches that do not divide among them, fast_conv.
 
     Raises:
         UserError: some run asks for it.
     """
+    processes = devices * nodes
+    flags = f"--devices {devices}" + (f" --nodes {nodes}" if nodes > 1 else "")
     for spec in specs:
-        size = devices if spec.training is None else spec.training.batch_size
-        if size % devices:
-            below = size // devices * devices
-            near = f"{below} or {below + devices}" if below else f"{devices}"
+        size = processes if spec.training is None else spec.training.batch_size
+        if size % processes:
+            below = size // processes * processes
+            near = f"{below} or {below + processes}" if below else f"{processes}"
             raise UserError(
-                f"--devices {devices}: the global batch of {size} clips of {spec.method!r} does not divide among "
-                f"{devices} processes. Use --batch-size {near}."
+                f"{flags}: the global batch of {size} clips of {spec.method!r} does not divide among "
+                f"{processes} processes. Use --batch-size {near}."
             )
-        if devices > 1 and spec.training is not None and spec.training.fast_conv:
-            raise UserError(f"--devices {devices}: fast_conv of {spec.method!r} needs a single process. Leave it out.")
+        if processes > 1 and spec.training is not None and spec.training.fast_conv:
+            raise UserError(f"{flags}: fast_conv of {spec.method!r} needs a single process. Leave it out.")

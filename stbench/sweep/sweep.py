@@ -188,7 +188,8 @@ def do_run(
         KeyboardInterrupt: a stop was asked for; the run can be resumed.
     """
     try:
-        done = is_done(spec, workplace)
+        engine = workplace.engine  # whose other nodes may see an older state of the folder
+        done = engine.any(engine.is_main and is_done(spec, workplace))
     except OSError as error:
         return _unfinished(spec, workplace, error)
     if done:
@@ -214,6 +215,8 @@ def _unfinished(spec: RunSpec, workplace: Workplace, error: UserError | OSError)
 
 
 def _found_done(spec: RunSpec, workplace: Workplace, datasets: Datasets) -> Ended:
+    if not workplace.engine.is_main:
+        return Ended(spec, "already done")
     result = workplace.folder(spec).result()
     return Ended(spec, "already done", result, note_on(spec, result, datasets.fingerprint(spec)))
 

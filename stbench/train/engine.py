@@ -1,4 +1,4 @@
-"""Devices, precision and processes: the one file that imports lightning-fabric.
+"""Devices, precision and processes. Only this file and ``fabric_group`` import lightning-fabric.
 
 All other code uses plain tensors and modules, independent of devices.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,7 +19,9 @@ from torch import Tensor
 from stbench.errors import UserError
 from stbench.nn import Known, Method, Progress, RecurrentForecaster, Times
 from stbench.nn.missing import fill_clip
+from stbench.train.group import join_group
 from stbench.train.heap import keep_large_blocks, release_unused
+from stbench.train.launch import Launch, check_launch, read_launch
 from stbench.train.one_batch import act_as_one
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _IMAGE_AXES = 4
 MEETING_SECONDS = 60.0
+ALONE = Launch("stbench", world_size=1, rank=0, local_rank=0)
 LATE_IMPORTS = ("lightning_fabric",)
 """What the first engine of a process imports; a fork server that has done so saves each of its processes seconds."""
 
@@ -54,14 +58,30 @@ class Engine:
     Args:
         device: "auto" uses CUDA if available.
         precision: "32" (float32, TF32 off) or "bf16" (autocast; weights and optimiser stay float32).
-        processes: data-parallel processes on this machine; those of a cluster launcher are recognised.
+        processes: data-parallel processes on this machine, and on every other node.
+        nodes: machines; torchrun or srun has started this command on each.
+        alone: whether this process works by itself for the command, whatever a launcher's variables say.
 
     Raises:
-        UserError: CUDA is requested but missing, or there are fewer devices than processes.
+        UserError: CUDA is requested but missing, there are fewer devices than processes, or a launcher started
+            another number of processes.
+        MachineError: the other processes did not come.
     """
 
-    def __init__(self, device: DeviceName = "auto", precision: str = "32", processes: int = 1) -> None:
+    def __init__(
+        self,
+        device: DeviceName = "auto",
+        precision: str = "32",
+        processes: int = 1,
+        nodes: int = 1,
+        *,
+        alone: bool = False,
+    ) -> None:
+        if not alone:
+            check_launch(processes, nodes, needs_all=False)
         from lightning_fabric import Fabric  # brings in torch's compiler, seconds that a plan need not wait for
+
+        from stbench.train.fabric_group import KnownEnvironment
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says what runs where
         use_cuda = takes_cuda(device, processes)
@@ -69,18 +89,20 @@ class Engine:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         else:
             keep_large_blocks()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The `srun` command")  # a cluster's login node is a machine too
-            self._fabric = Fabric(
-                accelerator="cuda" if use_cuda else "cpu",
-                devices=processes,
-                strategy="ddp" if processes > 1 else "auto",
-                precision=cast("Any", _FABRIC_PRECISION[precision]),
-            )
+        several = processes * nodes > 1
+        self.nodes = nodes
+        self._group = join_group(read_launch(), processes, "nccl" if use_cuda else "gloo") if several else None
+        self._fabric = Fabric(
+            accelerator="cuda" if use_cuda else "cpu",
+            devices=processes,
+            num_nodes=nodes,
+            strategy="ddp" if several else "auto",
+            precision=cast("Any", _FABRIC_PRECISION[precision]),
+            plugins=KnownEnvironment(ALONE if self._group is None else self._group.launch),
+        )
         self._fabric.launch()
         self.precision = precision
         self._records_graphs = False
-        several = self._fabric.world_size > 1
         self._meeting: Any = torch.distributed.new_group(backend="gloo") if several else None
 
     @classmethod
@@ -182,6 +204,19 @@ class Engine:
     def any(self, flag: bool) -> bool:
         """Return whether a flag is set in any process, so that all decide alike and none waits for another."""
         return flag if self.world_size == 1 else bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Run a block that all processes run; where one fails or is gone, the others end too, with its reason.
+
+        Raises:
+            MachineError, UserError: another process is gone, or ended for this reason.
+        """
+        if self._group is None:
+            yield
+            return
+        with self._group.watched():
+            yield
 
     def barrier(self) -> None:
         """Wait for all processes."""

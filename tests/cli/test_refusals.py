@@ -13,7 +13,6 @@ from stbench import registry as registry_module
 from stbench.cli import describe
 from stbench.cli import list as list_module
 from stbench.cli.app import app
-from stbench.cli.display import _is_helper_process
 from stbench.errors import MachineError, UserError
 from stbench.events import LOGGERS, RunFanOut, RunListener
 from stbench.registry import Registry
@@ -82,32 +81,6 @@ def test_a_broken_benchmark_does_not_hide_the_others(monkeypatch: pytest.MonkeyP
     _, rows = list_module._benchmarks()
     assert [row[0] for row in rows] == ["good", "torn"]
     assert "The benchmark 'torn' cannot be shown: KeyError" in rows[1][-1]
-
-
-@pytest.mark.parametrize(
-    ("environment", "helper"),
-    [
-        ({}, False),
-        ({"RANK": "1"}, False),  # left over from another command: nobody else would talk
-        ({"RANK": "0", "WORLD_SIZE": "2"}, False),
-        ({"RANK": "1", "WORLD_SIZE": "2"}, True),
-        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, True),
-    ],
-)
-def test_who_talks(environment: dict[str, str], helper: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert _is_helper_process() is helper
-
-
-@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID"])
-def test_a_launcher_s_number_that_is_none(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv(variable, "abc")
-    with pytest.raises(UserError, match=f"{variable} is 'abc'.*unset {variable}"):
-        _is_helper_process()
 
 
 def plan(*overrides: str, **training: Any) -> Any:

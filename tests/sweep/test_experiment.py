@@ -191,8 +191,27 @@ def test_the_spec_of_a_run_is_an_experiment(tmp_path: Path, benchmark) -> None:
     folder.create(spec)
     ordered = order("--config", str(folder.file("spec.yaml")), "--out", str(tmp_path / "again"))
     assert ordered.spec is not None
-    (again,) = rerun_part(ordered.spec, ordered.seeds).specs
+    (again,) = rerun_part(ordered.spec, ordered.seeds, ordered.experiment).specs
     assert (again.run_id, again.folder) == (spec.run_id, spec.folder)
+
+
+def test_the_processes_of_a_trained_run_are_in_its_spec(tmp_path: Path) -> None:
+    """One process leaves no trace in the spec and its hash; a run of several is done again with as many."""
+    alone = make_plan(Request(["tau"], "moving_digits", "quick")).specs[-1]
+    assert not {"world_size", "nodes"} & set(alone.model_dump())
+    spec = alone.model_copy(update={"world_size": 4, "nodes": 2})
+    assert spec.run_id != alone.run_id
+    folder = RunFolder(tmp_path / spec.folder)
+    folder.create(spec)
+    file = str(folder.file("spec.yaml"))
+    ordered = order("--config", file)
+    assert ordered.spec is not None
+    assert (ordered.experiment.devices, ordered.experiment.nodes) == (2, 2)
+    (again,) = rerun_part(ordered.spec, None, ordered.experiment).specs
+    assert (again.folder, again.world_size, again.nodes) == (spec.folder, 4, 2)
+    smaller = order("--config", file, "--devices", "1", "--nodes", "1")
+    (one,) = rerun_part(ordered.spec, None, smaller.experiment).specs
+    assert one.run_id == alone.run_id
 
 
 def test_beside_a_spec_only_seeds_and_the_machine_count(tmp_path: Path) -> None:
@@ -202,7 +221,7 @@ def test_beside_a_spec_only_seeds_and_the_machine_count(tmp_path: Path) -> None:
     file = str(folder.file("spec.yaml"))
     ordered = order("--config", file, "--seeds", "5..6")
     assert ordered.spec is not None
-    others = rerun_part(ordered.spec, ordered.seeds).specs
+    others = rerun_part(ordered.spec, ordered.seeds, ordered.experiment).specs
     asked = make_plan(Request(["tau"], "moving_digits", "quick", (5, 6))).specs[-2:]
     assert [other.run_id for other in others] == [spec.run_id for spec in asked]
     for words in (["--epochs", "2"], ["--set", "lr=1"], ["--methods", "tau"], ["--t-in", "3"]):

@@ -62,7 +62,7 @@ class Place:
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         torch.set_num_threads(self.threads)
-        engine = Engine(self.device, self.precision)
+        engine = Engine(self.device, self.precision, alone=True)
         return Workplace(
             self.root, self.data_dirs, engine, self.workers, self.retry_failed, listener, *self.names, self.test
         )
