@@ -11,6 +11,7 @@ import pytest
 from stbench.errors import UserError
 from stbench.events import LOGGERS, RunListener, SweepFanOut, SweepListener
 from stbench.loggers.csv import CsvLogger
+from stbench.schema.folder import RunFolder
 
 SPEC: Any = SimpleNamespace(folder="a-run", method="tau:no_sa", seed=3)
 
@@ -69,6 +70,25 @@ def test_a_csv_logger_appends_a_line_per_epoch(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert rows[0]["run"] == "a-run"
     assert (rows[0]["method"], rows[0]["seed"], rows[0]["val_mse_frame"]) == ("tau:no_sa", "3", "3.0")
+
+
+def test_csv_lines_are_those_of_the_run_folder(tmp_path: Path) -> None:
+    """An epoch that nobody told of is added; those of a training that was given up for a new one go."""
+    folder = RunFolder(tmp_path / "runs" / "a-run")
+    folder.path.mkdir(parents=True)
+    other: Any = SimpleNamespace(folder="b-run", method="tau", seed=0)
+
+    def told(history: list[dict[str, Any]], spec: Any = SPEC) -> list[str]:
+        folder.write_history(history)
+        CsvLogger(tmp_path).run_listener(spec, 1, 1).on_epoch(history[-1])
+        with (tmp_path / "epochs.csv").open() as stream:
+            return [f"{row['run']} {row['epoch']} {row['train_loss']}" for row in csv.DictReader(stream)]
+
+    epochs = [{"epoch": epoch, "step": 5 * epoch + 5, "train_loss": 0.5} for epoch in range(3)]
+    assert told(epochs[:1]) == ["a-run 0 0.5"]
+    assert told(epochs) == ["a-run 0 0.5", "a-run 1 0.5", "a-run 2 0.5"]
+    CsvLogger(tmp_path).run_listener(other, 1, 1).on_epoch({"epoch": 0})
+    assert told([{**epochs[0], "train_loss": 0.25}]) == ["b-run 0 ", "a-run 0 0.25"]
 
 
 def test_loggers_are_found_by_name() -> None:

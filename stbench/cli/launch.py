@@ -28,7 +28,7 @@ OWN_DATA = ("t_in", "t_out", "stride", "split", "size", "variable", "layout", "l
 PLAN_KEYS = ("methods", "dataset", "protocol", "set_")
 """With those of ``TRAINED_FOR`` and ``OWN_DATA``, the options that a ``spec.yaml`` has decided."""
 TRAINED_FOR = ("epochs", "budget", "batch_size", "patience", "precision", "encoder")
-MACHINE = ("device", "devices", "nodes", "data_dir", "workers", "out", "log", "name")
+MACHINE = ("device", "devices", "nodes", "data_dir", "workers", "out", "name")
 DOING = ("dry_run", "download", "yes", "allow_http", "retry_failed", "redo", "no_test")
 
 
@@ -134,6 +134,8 @@ def read_order(options: Mapping[str, Any], given: Collection[str]) -> Order:
 def _stated_options(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """The keys of an experiment that the command line states."""
     over = {key: getattr(options[key], "value", options[key]) for key in (*TRAINED_FOR, *MACHINE) if key in given}
+    if "log" in given:
+        over["log"] = ",".join(options["log"])
     if "tag" in given:
         over["tags"] = tuple(options["tag"])
     if "methods" in given:

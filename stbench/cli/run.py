@@ -88,7 +88,7 @@ def run_command(
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files; default: $STBENCH_DATA.")] = None,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Loader processes.")] = 0,
     out: Annotated[Path, typer.Option(help="Output folder: OUT/runs/ for runs, OUT/ for the table.")] = Path("results"),
-    log: Annotated[list[str] | None, typer.Option(help="Logger of epochs and results, e.g. csv.")] = None,
+    log: Annotated[list[str] | None, typer.Option(help="Live curves: csv,tensorboard,mlflow,wandb.")] = None,
     executor: ExecutorName = DEFAULT_EXECUTOR,
     name: Annotated[str | None, typer.Option(help="Name of the experiment, written into its run folders.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Tag of the run folders, for 'stbench runs'.")] = None,

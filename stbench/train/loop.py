@@ -24,6 +24,7 @@ from stbench.nn import Method, Progress
 from stbench.nn.conv_choice import choose_convolutions
 from stbench.schema import Parameters, Rate, Training
 from stbench.schema.folder import RunFolder, write_with
+from stbench.schema.lines import CURVE
 from stbench.train.average import WeightAverage
 from stbench.train.checkpoint import (
     LAST,
@@ -36,6 +37,7 @@ from stbench.train.checkpoint import (
     save_last,
     save_weights,
 )
+from stbench.train.curve import Curve
 from stbench.train.engine import Engine, TrainingModule
 from stbench.train.interrupt import StopRequest
 from stbench.train.length import Length, epochs_that_fit, run_length
@@ -112,6 +114,7 @@ class Trainer:
                 )
             choose_convolutions(method, self.state.convolutions)
         self.module = engine.wrap(method, self.optimizer, incomplete=incomplete)
+        self.curve = Curve(folder.file(CURVE), engine, training.batch_size)
         self._saved_at = time.monotonic()
         self._shown_at: float | None = None
 
@@ -174,7 +177,7 @@ class Trainer:
         left = None if self.training.steps is None else self.training.steps - state.step
         for clip in islice(self.train_loader.epoch(state.epoch, state.step_in_epoch), left):
             apply_rate(self.optimizer, rate := self._next_rate(clock))
-            for name, value in self._step(self.module, clip).items():
+            for name, value in (now := self._step(self.module, clip)).items():
                 terms[name] = terms[name] + value.double() if name in terms else value.double()
             if self.average is not None:
                 self.average.update()
@@ -182,6 +185,8 @@ class Trainer:
             state.step_in_epoch += 1
             spent = self._is_spent(clock)
             last = spent or self.steps == state.step_in_epoch or self.training.steps == state.step
+            if last or state.step % CHECK_EVERY == 0 or state.step == 1:  # the same steps after a resume
+                self.curve.add(epoch=state.epoch, step=state.step, lr=rate.lr, terms=now)
             if last or state.step % CHECK_EVERY == 0 or self._is_worth_showing():
                 self._check_and_show(terms, rate.lr)
             if spent:
@@ -336,6 +341,7 @@ class Trainer:
 
     def _settle(self) -> None:
         """Bring the files beside the resume point in line with it: a kill may have fallen between their writes."""
+        self.curve.begin(self.state.step)
         if self.engine.is_main:
             drop_other_weights(self.folder, self.state)
             self._write_records()

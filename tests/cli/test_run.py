@@ -39,6 +39,7 @@ def test_run_folder_is_complete(whole: Path) -> None:
     assert names == {
         "spec.yaml",
         "environment.json",
+        "curve.jsonl",
         "history.jsonl",
         "learning_rate.npy",
         "result.json",
