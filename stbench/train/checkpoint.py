@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zipfile
 from collections.abc import Callable
@@ -45,6 +46,11 @@ class Origin:
     source: str = ""
     batch_size: int = 0
     world_size: int = 1
+
+    @property
+    def name(self) -> str:
+        """Short hash of all of them."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 
 @dataclass

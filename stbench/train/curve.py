@@ -1,15 +1,13 @@
 """The training curve in a run folder: ``curve.jsonl``, from which every logger draws.
 
-The first line identifies the training (a new one where training starts anew), each further line is a point: the loss
-terms of one step, its learning rate, and the speed since the previous point. A resumed run repeats the steps after its
-resume point, so :meth:`Curve.begin` cuts them off first: the file has every point once.
+The first line identifies the training (another one where data, code or batches changed), each further line is a point:
+the loss terms of one step and its learning rate. A resumed run repeats the steps after its resume point, so
+:meth:`Curve.begin` cuts them off first: the file has every point once, and the same bytes however often it was killed.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,24 +25,21 @@ class Curve:
 
     Args:
         file: ``curve.jsonl`` of the run folder.
-        batch_size: clips of a step, for the speed.
+        training: identifies the training.
     """
 
-    def __init__(self, file: Path, engine: Engine, batch_size: int) -> None:
+    def __init__(self, file: Path, engine: Engine, training: str) -> None:
         self._file = file
         self._engine = engine
-        self._batch_size = batch_size
-        self._last: tuple[int, float] | None = None
+        self._head = {"curve": training}
 
     def begin(self, step: int) -> None:
         """Keep the points up to a resume point's step; 0 starts a new curve."""
-        self._last = step, time.monotonic()
         if not self._engine.is_main:
             return
         lines = read_lines(self._file.read_text(encoding="utf-8")) if step and self._file.is_file() else []
-        head = lines[0] if lines and "curve" in lines[0] else {"curve": secrets.token_hex(4)}
         kept = [line for line in lines if line.get("step", step + 1) <= step]
-        write_text(self._file, "".join(f"{json.dumps(line)}\n" for line in (head, *kept)))
+        write_text(self._file, "".join(f"{json.dumps(line)}\n" for line in (self._head, *kept)))
 
     def add(self, *, epoch: int, step: int, lr: float, terms: Mapping[str, Tensor]) -> None:
         """Append a point.
@@ -57,16 +52,10 @@ class Curve:
         """
         names = sorted(terms)
         sums = self._engine.sum(torch.stack([terms[name].double() for name in names]))
-        now = time.monotonic()
-        before, since = self._last or (step - 1, now)
-        self._last = step, now
         if not self._engine.is_main:
             return
         losses = [value / self._engine.world_size for value in sums.tolist()]
         point: dict[str, Any] = {"step": step, "epoch": epoch, "lr": lr}
         point |= {f"train_{name}": loss for name, loss in zip(names, losses, strict=True)}
-        if now > since:
-            point["steps_per_second"] = (step - before) / (now - since)
-            point["clips_per_second"] = self._batch_size * point["steps_per_second"]
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(f"{json.dumps(point)}\n")

@@ -114,7 +114,7 @@ class Trainer:
                 )
             choose_convolutions(method, self.state.convolutions)
         self.module = engine.wrap(method, self.optimizer, incomplete=incomplete)
-        self.curve = Curve(folder.file(CURVE), engine, training.batch_size)
+        self.curve = Curve(folder.file(CURVE), engine, self.origin.name)
         self._saved_at = time.monotonic()
         self._shown_at: float | None = None
 

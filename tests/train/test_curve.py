@@ -14,14 +14,9 @@ from tests.train.tiny import make_trainer, tiny_training
 
 
 def points(folder: Path) -> list[dict[str, Any]]:
-    """Without the speed, which differs between runs."""
     lines = [json.loads(line) for line in (folder / CURVE).read_text().splitlines()]
     assert [list(line) for line in lines if "curve" in line] == [["curve"]]
-    return [{key: value for key, value in line.items() if "second" not in key} for line in lines[1:]]
-
-
-def training_of(folder: Path) -> str:
-    return str(json.loads((folder / CURVE).read_text().partition("\n")[0])["curve"])
+    return lines[1:]
 
 
 def kill(trainer: loop.Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +44,6 @@ def test_points_are_losses_of_single_steps(tmp_path: Path, engine: Engine, monke
         for term in ("train_loss", "train_mse"):
             assert sum(point[term] for point in epoch) / 5 == pytest.approx(record[term], rel=1e-12)
         assert epoch[-1]["lr"] == record["lr"]
-    speeds = [json.loads(line) for line in (tmp_path / CURVE).read_text().splitlines()][1:]
-    for line in speeds:
-        assert line["steps_per_second"] > 0
-        assert line["clips_per_second"] == pytest.approx(4 * line["steps_per_second"])  # batches of four
 
 
 def test_points_lie_on_the_same_steps_in_every_run(tmp_path: Path, engine: Engine) -> None:
@@ -68,10 +59,8 @@ def test_a_killed_run_has_every_point_once(
     make_trainer(tmp_path / "whole", engine, tiny_training()).run()
     kill(make_trainer(tmp_path / "cut", engine, tiny_training()), step, monkeypatch)
     assert [point["step"] for point in points(tmp_path / "cut")] == list(range(1, step + 1))
-    before = training_of(tmp_path / "cut")
     make_trainer(tmp_path / "cut", engine, tiny_training()).run()
-    assert points(tmp_path / "cut") == points(tmp_path / "whole")
-    assert (training_of(tmp_path / "cut") == before) == (step > 5)  # without a resume point, training starts anew
+    assert (tmp_path / "cut" / CURVE).read_bytes() == (tmp_path / "whole" / CURVE).read_bytes()
 
 
 def test_lines_that_grow_are_read_once(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None, title:
     ``handles``: its entries; by default the labelled ones of the first panel.
     """
     entries = handles or figure.axes[0].get_legend_handles_labels()[0]
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = cast("Any", FigureCanvasAgg(figure)).get_renderer()
     for columns in (4, 3, 2, 1) if len(entries) > MOST_IN_A_COLUMN else (1,):
         legend = figure.legend(handles=entries, loc="outside lower center", ncols=columns, title=title)
         size = legend.get_window_extent(renderer)
