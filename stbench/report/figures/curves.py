@@ -108,7 +108,7 @@ def _label(panels: Sequence[Axes], unit_name: str) -> None:
     panels[0].locator_params(axis="x", integer=True)
     panels[1].set(xlabel=f"training {unit_name}", xlim=(0, None))
     for axes in panels:
-        axes.set_ylabel("validation mse_frame (log)")
+        axes.set_ylabel("validation\nmse_frame (log)")
         plain_log(axes.yaxis)
         axes.label_outer()
     if len(panels) > 2:
