@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,6 @@ def check_method(
     shapes: Sequence[ClipShape] = SHAPES,
     settings: Mapping[str, Any] | None = None,
     checks: Sequence[Check] = CHECKS,
-    listener: Callable[[Outcome], object] = lambda _: None,
 ) -> Verdict:
     """Run the suite on a method.
 
@@ -73,17 +72,12 @@ def check_method(
         shapes: every check runs on the first; the others test other lengths.
         settings: hyperparameters that override the class's ``small``.
         checks: the checks to run.
-        listener: called with every outcome.
 
     Raises:
         UserError: the name or a variant is unknown.
     """
     subject = Subject.of(method, shapes, settings)
-    outcomes = []
-    for one in checks:
-        outcomes.append(run_check(one, subject))
-        listener(outcomes[-1])
-    return Verdict(subject.name, tuple(outcomes))
+    return Verdict(subject.name, tuple(run_check(one, subject) for one in checks))
 
 
 def run_check(check: Check, subject: Subject) -> Outcome:

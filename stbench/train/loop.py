@@ -185,9 +185,10 @@ class Trainer:
             state.step_in_epoch += 1
             spent = self._is_spent(clock)
             last = spent or self.steps == state.step_in_epoch or self.training.steps == state.step
-            if last or state.step % CHECK_EVERY == 0 or state.step == 1:  # the same steps after a resume
+            due = last or state.step % CHECK_EVERY == 0
+            if due or state.step == 1:  # the same steps after a resume
                 self.curve.add(epoch=state.epoch, step=state.step, lr=rate.lr, terms=now)
-            if last or state.step % CHECK_EVERY == 0 or self._is_worth_showing():
+            if due or self._is_worth_showing():
                 self._check_and_show(terms, rate.lr)
             if spent:
                 break

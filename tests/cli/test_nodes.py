@@ -1,6 +1,5 @@
 """One run over two nodes equals the run of one process with the same global batch."""
 
-import contextlib
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ import yaml
 
 from tests.cli.commands import TINY_CONVLSTM, command, only, stbench
 from tests.support.nodes import loopback, namespaces, no_namespaces, torchrun
-from tests.support.slurm import ClusterError, cluster, missing
+from tests.support.slurm import cluster_or_skip
 
 UNEVEN = ["--set", "dataset.test_clips=21", "--set", "evaluation.val_clips=5"]
 """Clips that do not divide among two processes."""
@@ -116,14 +115,7 @@ def test_processes_that_torchrun_started_are_not_ignored(tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[dict[str, str]]:
-    if missing():
-        pytest.skip(missing())
-    with contextlib.ExitStack() as running:
-        try:
-            found = running.enter_context(cluster())
-        except ClusterError as error:
-            pytest.skip(str(error))
-        yield found | {"OMP_NUM_THREADS": "1"}
+    yield from cluster_or_skip()
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 PROGRAMS = ("slurmctld", "slurmd", "munged", "mungekey", "sbatch", "squeue", "scontrol")
 START_SECONDS = 60
 CONFIGURATION = """
@@ -96,6 +98,18 @@ def _munge(folder: Path) -> list[str]:
         f"{name}-file": folder / name for name in ("pid", "log", "seed")
     }
     return ["munged", "--foreground", "--force", *(f"--{option}={file}" for option, file in files.items())]
+
+
+def cluster_or_skip() -> Iterator[dict[str, str]]:
+    """A cluster for the tests of a module, whose processes have one thread; skip where this machine can start none."""
+    if missing():
+        pytest.skip(missing())
+    with contextlib.ExitStack() as running:
+        try:
+            found = running.enter_context(cluster())
+        except ClusterError as error:
+            pytest.skip(str(error))
+        yield found | {"OMP_NUM_THREADS": "1"}
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Runs as jobs of a real SLURM cluster of one machine: killed, out of time, and without the process that sent them."""
 
-import contextlib
 import os
 import re
 import signal
@@ -15,7 +14,7 @@ import pytest
 from stbench.errors import UserError
 from stbench.sweep.executors import UnavailableError, get_executor, slurm
 from tests.cli.commands import TINY, command, stbench
-from tests.support.slurm import ClusterError, cluster, missing
+from tests.support.slurm import cluster_or_skip
 
 WAIT_SECONDS = 300
 SMALL = ["tau.hid_s=4", "tau.hid_t=8", "tau.n_t=2", "convlstm.hidden=[4]", "dataset.train_clips=32"]
@@ -46,15 +45,8 @@ def test_a_machine_without_a_cluster_is_told_before_anything_is_done(monkeypatch
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[dict[str, str]]:
-    if missing():
-        pytest.skip(missing())
     pytest.importorskip("submitit", reason="the extra slurm is not installed")
-    with contextlib.ExitStack() as running:
-        try:
-            found = running.enter_context(cluster())
-        except ClusterError as error:
-            pytest.skip(str(error))
-        yield found | {"OMP_NUM_THREADS": "1"}
+    yield from cluster_or_skip()
 
 
 def settings(**values: object) -> list[str]:
