@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,15 +50,27 @@ class MetricAccumulator:
 
         ``scored``: (B, T) bool, False for frames that are left out because they have no true value at all.
         """
-        taken = [[part.double() for part in statistics[name]] for name in self.names]
-        if scored is not None:
-            taken = [[part.where(scored, 0.0) for part in parts] for parts in taken]
-        parts = [part.sum(0) for own in taken for part in own]
-        undefined = [metric.finish(own).isnan() for metric, own in zip(self.metrics, taken, strict=True)]
-        undefined = [frames.sum(0) if scored is None else (frames & scored).sum(0) for frames in undefined]
-        batch = len(statistics[self.names[0]][0]) if self.names else 0
-        count = torch.full((self.t_out,), batch) if scored is None else scored.sum(0)
-        self._state += torch.stack([row.to(self._state) for row in (*parts, *undefined, count)])
+        if not self.names:
+            return
+        taken = torch.stack([part.double() for name in self.names for part in statistics[name]])  # (K, B, T)
+        is_undefined = self._undefined(taken)
+        if scored is None:
+            count = torch.full((self.t_out,), taken.shape[1])
+        else:
+            taken, is_undefined, count = taken.where(scored, 0.0), is_undefined & scored, scored.sum(0)
+        sums = (taken.sum(1), is_undefined.sum(1), count[None])
+        self._state += torch.cat([rows.to(self._state) for rows in sums])
+
+    def _undefined(self, statistics_KBT: Tensor) -> Tensor:
+        """Return which values of single frames are NaN, (M, B, T) bool."""
+        on_cpu = statistics_KBT.is_cpu
+        rows: Any = statistics_KBT.numpy() if on_cpu else statistics_KBT  # small arrays: numpy's calls cost less
+        values, row = [], 0
+        with np.errstate(all="ignore"):
+            for metric in self.metrics:
+                values.append(metric.finish(list(rows[row : row + len(metric.parts)])))
+                row += len(metric.parts)
+        return (torch.from_numpy(np.stack(values)) if on_cpu else torch.stack(values)).isnan()
 
     def merge(self, other: MetricAccumulator) -> None:
         """Add the sums of another accumulator with the same metrics and lead times."""

@@ -23,9 +23,9 @@ def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
     """Return Σwab, Σwa², Σwb² of each channel, (B, T, C) float64 each."""
     if "anomalies" not in frames.kept:
         pred, true = (x.double() - frames.normals for x in frames.physical)
-        weights = frames.row_areas[:, None]
-        frames.kept["anomalies"] = tuple(
-            frames.over_known(weights * x).sum((-2, -1)) for x in (pred * true, pred.square(), true.square())
+        products = (pred * true, pred.square(), true.square())
+        frames.kept["anomalies"] = tuple(  # rows are summed before they are weighted: fewer products
+            (frames.over_known(x).sum(-1) * frames.row_areas).sum(-1) for x in products
         )
     found: tuple[Tensor, Tensor, Tensor] = frames.kept["anomalies"]
     return found
@@ -33,10 +33,7 @@ def _products(frames: Frames) -> tuple[Tensor, Tensor, Tensor]:
 
 def _is_known(frames: Frames) -> Tensor:
     """Return which channels of a frame have a climatology in every cell with a true value, (B, T, C) bool."""
-    is_known = frames.normals.isfinite()
-    if frames.known is not None:
-        is_known = is_known | ~frames.known
-    return is_known.all(-1).all(-1)
+    return frames.over_known(0 * frames.normals).sum((-2, -1)) == 0  # 0 times what is not finite is NaN
 
 
 def _of_each_field(frames: Frames) -> tuple[Tensor, ...]:

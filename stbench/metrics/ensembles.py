@@ -55,14 +55,17 @@ def rank_histogram(members_Mx: Tensor, true_x: Tensor) -> Tensor:
 
 
 def _crps(frames: Frames, *, fair: bool) -> Tensor:
+    if len(frames.members) == 1:
+        return frames.mean_absolute_error
     return frames.mean_over_known(crps(frames.physical_members.double(), frames.physical[1].double(), fair=fair))
 
 
 def _spread_and_skill(frames: Frames) -> tuple[Tensor, ...]:
     """Return the mean over cells of the members' variance times (M+1)/M, and of the squared error of their mean."""
+    if len(frames.members) == 1:
+        return frames.mean_squared_error * float("nan"), frames.mean_squared_error
     members = frames.physical_members.double()
-    count = len(members)
-    variance = members.var(0) if count > 1 else members[0] * float("nan")
+    count, variance = len(members), members.var(0)
     skill = (members.mean(0) - frames.physical[1]).square()
     return frames.mean_over_known(variance) * (count + 1) / count, frames.mean_over_known(skill)
 
@@ -73,6 +76,11 @@ class Brier(AboveThreshold):
 
     def statistics(self, frames: Frames) -> Tensor:
         """Return the mean over cells of each frame."""
+        from stbench.metrics.contingency import count_events
+
+        if len(frames.members) == 1:
+            counts = count_events(frames, self.threshold)
+            return (counts.misses + counts.false_alarms) / sum(counts)
         level = frames.in_model_space(self.threshold)
         share = (frames.members >= level).double().mean(0)
         return frames.mean_over_known((share - (frames.true_BTCHW >= level).double()).square()) + frames.undefined

@@ -60,8 +60,10 @@ class FractionsSkillScore(AboveThreshold):
         """Return sums over cells of the squared differences and of the squares of the fractions, (B, T) each."""
         from torch import float64
 
+        from stbench.metrics.contingency import at_least
+
         level = frames.in_model_space(self.threshold)
-        pred, true = (self._events_around(x >= level, frames) for x in (frames.pred_BTCHW, frames.true_BTCHW))
+        pred, true = (self._events_around(at_least(x, level), frames) for x in (frames.pred_BTCHW, frames.true_BTCHW))
         difference, squares = (
             x.flatten(2).sum(-1, dtype=float64) / self.window**4 + frames.undefined
             for x in ((pred - true).square(), pred.square() + true.square())

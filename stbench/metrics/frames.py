@@ -113,6 +113,26 @@ class Frames:
         pred, true = self.physical
         return pred.double() - true
 
+    @cached_property
+    def absolute_error(self) -> Tensor:
+        """|predicted − true| in physical units, (B, T, C, H, W) float64; as :attr:`physical_error` raises."""
+        return self.physical_error.abs()
+
+    @cached_property
+    def squared_error(self) -> Tensor:
+        """(predicted − true)² in physical units, (B, T, C, H, W) float64; as :attr:`physical_error` raises."""
+        return self.physical_error.square()
+
+    @cached_property
+    def mean_absolute_error(self) -> Tensor:
+        """Mean of :attr:`absolute_error` over the known cells of each frame, (B, T)."""
+        return self.mean_over_known(self.absolute_error)
+
+    @cached_property
+    def mean_squared_error(self) -> Tensor:
+        """Mean of :attr:`squared_error` over the known cells of each frame, (B, T)."""
+        return self.mean_over_known(self.squared_error)
+
     def in_model_space(self, value: float) -> Tensor:
         """A physical value as a stored frame holds it, (C, 1, 1) float32.
 

@@ -13,7 +13,7 @@ MSE_PHYSICAL = MeanOfFrames(
     unit="physical²",
     reference="Zhang et al. 2017 (ST-ResNet)",
     needs=frozenset({"physical"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.square()),
+    value=lambda frames: frames.mean_squared_error,
 )
 MAE_PHYSICAL = MeanOfFrames(
     name="mae_physical",
@@ -21,7 +21,7 @@ MAE_PHYSICAL = MeanOfFrames(
     unit="physical",
     reference="Zhang et al. 2017 (ST-ResNet)",
     needs=frozenset({"physical"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.abs()),
+    value=lambda frames: frames.mean_absolute_error,
 )
 RMSE_PHYSICAL = RootOfMean(
     name="rmse_physical",
@@ -29,7 +29,7 @@ RMSE_PHYSICAL = RootOfMean(
     unit="physical",
     reference="Zhang et al. 2017 (ST-ResNet)",
     needs=frozenset({"physical"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.square()).sqrt(),
+    value=lambda frames: frames.mean_squared_error.sqrt(),
 )
 MAE_LATITUDE = MeanOfFrames(
     name="mae_latitude",
@@ -37,7 +37,7 @@ MAE_LATITUDE = MeanOfFrames(
     unit="physical",
     reference="Rasp et al. 2020 (WeatherBench)",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.abs(), frames.row_weights),
+    value=lambda frames: frames.mean_over_known(frames.absolute_error, frames.row_weights),
 )
 RMSE_LATITUDE = RootOfMean(
     name="rmse_latitude",
@@ -45,7 +45,7 @@ RMSE_LATITUDE = RootOfMean(
     unit="physical",
     reference="Rasp et al. 2020 (WeatherBench)",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.square(), frames.row_weights).sqrt(),
+    value=lambda frames: frames.mean_over_known(frames.squared_error, frames.row_weights).sqrt(),
 )
 
 
@@ -57,7 +57,7 @@ MAE_AREA = MeanOfFrames(
     unit="physical",
     reference="Rasp et al. 2024 (WeatherBench 2)",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.abs(), frames.row_areas),
+    value=lambda frames: frames.mean_over_known(frames.absolute_error, frames.row_areas),
 )
 RMSE_AREA = RootOfMean(
     name="rmse_area",
@@ -65,7 +65,7 @@ RMSE_AREA = RootOfMean(
     unit="physical",
     reference="Rasp et al. 2024 (WeatherBench 2)",
     needs=frozenset({"physical", "latitudes"}),
-    value=lambda frames: frames.mean_over_known(frames.physical_error.square(), frames.row_areas).sqrt(),
+    value=lambda frames: frames.mean_over_known(frames.squared_error, frames.row_areas).sqrt(),
 )
 BIAS_PHYSICAL = MeanOfFrames(
     name="bias_physical",

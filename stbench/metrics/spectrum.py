@@ -31,7 +31,8 @@ def ring_power(x_BTCHW: Tensor, rings: int) -> Tensor:
     import torch
 
     height, width = x_BTCHW.shape[-2:]
-    power = torch.fft.rfft2(x_BTCHW.float()).abs().square()
+    waves = torch.fft.rfft2(x_BTCHW.float())
+    power = waves.real.square() + waves.imag.square()  # abs() would take a root first
     members = _rings(height, width, rings).to(x_BTCHW.device)
     found: Tensor = (power.flatten(3).mean(2).double() @ members) / (height * width)
     return found

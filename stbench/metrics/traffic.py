@@ -22,22 +22,37 @@ if TYPE_CHECKING:
 _MASKED = "over all cells with y > threshold of the test set (one mean, not one per frame)"
 
 
+def _above(frames: Frames, threshold: float) -> tuple[Tensor, Tensor]:
+    """Return 1 for cells whose true value exceeds the threshold, else 0, as float64; and their number, (B, T)."""
+    key = ("above", threshold)
+    if key not in frames.kept:
+        is_above = frames.true_BTCHW > frames.in_model_space(threshold)  # a missing value exceeds nothing
+        weights = is_above.double()
+        frames.kept[key] = weights, weights.sum((2, 3, 4)) + frames.undefined
+    found: tuple[Tensor, Tensor] = frames.kept[key]
+    return found
+
+
+def _relative_error(frames: Frames, weights: Tensor) -> Tensor:
+    true = frames.over_known(frames.physical[1].abs())
+    return frames.absolute_error / (true + (1 - weights))  # cells that do not count are not divided by 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Masked(AboveThreshold):
     """Mean error over cells whose true value exceeds the threshold; undefined if there are none."""
 
     setting: str = "flow_threshold"
     parts: tuple[str, ...] = ("error", "cells")
-    error: Callable[[Tensor, Tensor], Tensor]
+    error: Callable[[Frames, Tensor], Tensor]
+    """Error of each cell from the frames and the weights of the cells; finite where the weight is 0."""
     root: bool = False
 
     def statistics(self, frames: Frames) -> tuple[Tensor, ...]:
         """Return the sum of errors and the number of cells, (B, T) each."""
-        _, true = frames.physical
-        mask = frames.true_BTCHW > frames.in_model_space(self.threshold)  # a missing value exceeds nothing
-        errors = self.error(frames.physical_error, true).where(mask, 0)
-        cells = mask.sum((2, 3, 4)).double()
-        return errors.sum((2, 3, 4)) + frames.undefined, cells + frames.undefined
+        weights, cells = _above(frames, self.threshold)
+        errors = frames.over_known(self.error(frames, weights))
+        return (errors * weights).sum((2, 3, 4)) + frames.undefined, cells
 
     def finish(self, means: Sequence[Any]) -> Any:
         """Return the mean over cells, or its root."""
@@ -50,14 +65,14 @@ MAE_MASK = Masked(
     formula=f"mean of |ŷ−y| {_MASKED}",
     unit="physical",
     reference="Yao et al. 2019 (STDN)",
-    error=lambda error, _: error.abs(),
+    error=lambda frames, _: frames.absolute_error,
 )
 RMSE_MASK = Masked(
     name="rmse_mask",
     formula=f"root of the mean of (ŷ−y)² {_MASKED}",
     unit="physical",
     reference="Yao et al. 2019 (STDN)",
-    error=lambda error, _: error.square(),
+    error=lambda frames, _: frames.squared_error,
     root=True,
 )
 MAPE_MASK = Masked(
@@ -65,13 +80,13 @@ MAPE_MASK = Masked(
     formula=f"mean of |ŷ−y|/|y| {_MASKED}",
     unit="",
     reference="Yao et al. 2019 (STDN)",
-    error=lambda error, true: error.abs() / true.abs(),
+    error=_relative_error,
 )
 
 
 def _absolute(frames: Frames) -> tuple[Tensor, ...]:
     return (
-        frames.over_known(frames.physical_error.abs()).sum((2, 3, 4)),
+        frames.over_known(frames.absolute_error).sum((2, 3, 4)),
         frames.over_known(frames.physical[1].double().abs()).sum((2, 3, 4)) + frames.undefined,
     )
 
