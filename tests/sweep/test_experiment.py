@@ -24,7 +24,8 @@ SMALL = "methods: convlstm\ndatasets: moving_digits\nprotocols: quick\n"
 def order(*arguments: str) -> Order:
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     with command.make_context("run", list(arguments)) as context:
-        return read_order(context.params, stated(context))
+        config = context.params["config"]  # typer releases differ in who makes a Path of it
+        return read_order({**context.params, "config": config and Path(config)}, stated(context))
 
 
 def parts(*arguments: str) -> tuple[Part, ...]:

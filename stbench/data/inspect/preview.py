@@ -158,7 +158,7 @@ def _number(value: float) -> str:
 def _font() -> ImageFont.FreeTypeFont:
     import matplotlib
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", TEXT)
 
 
 def _pictures(clip_TCHW: npt.NDArray[np.float32], light: bool) -> Pixels:
