@@ -4,9 +4,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from stbench.train.engine import Engine
 
 STARTED = pytest.StashKey[float]()
 
@@ -42,3 +46,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def engine() -> "Engine":
+    """The engine of training tests on a CPU; tests on a device have their own."""
+    from stbench.train.engine import Engine
+
+    return Engine("cpu")

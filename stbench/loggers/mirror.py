@@ -20,6 +20,7 @@ from stbench.events import Outcome, RunListener, SweepListener
 from stbench.loggers.pictures import sample_pictures
 from stbench.schema.folder import RunFolder, write_text
 from stbench.schema.lines import CURVE, GrowingLines
+from stbench.schema.samples import read_samples
 
 if TYPE_CHECKING:
     from stbench.loggers.pictures import Picture
@@ -162,7 +163,8 @@ class _Mirror(RunListener):
         if result is not None and result.status == "finished":
             step = max(sink.known.values(), default=max(sink.floor, 0))
             self._send(step, {f"test/{name}": score.total for name, score in result.test.items()})
-            for name, picture in sample_pictures(self._folder.file("samples.npz"), self._spec.value_range):
+            samples = read_samples(self._folder.file("samples.npz"), self._spec.shape)
+            for name, picture in sample_pictures(samples, self._spec.value_range):
                 sink.picture(step, name, picture)
         sink.close(outcome if result is None else result.status)
         self._sink = None

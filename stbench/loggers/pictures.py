@@ -5,8 +5,7 @@ Axes: T time, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,24 +17,24 @@ CLIPS = 2
 GAP = 2
 
 
-def sample_pictures(file: Path, value_range: tuple[float, float] | None) -> Iterator[tuple[str, Picture]]:
-    """Yield the first clips of a ``samples.npz``, each with its name; none if the file is missing or damaged.
+def sample_pictures(
+    samples: Mapping[str, Array], value_range: tuple[float, float] | None
+) -> Iterator[tuple[str, Picture]]:
+    """Yield the first sample clips of a run, each with its name.
 
     The upper strip holds past and true future, the lower one the prediction below the future.
 
     Args:
-        file: arrays ``past``, ``future``, ``prediction`` (K, T, C, H, W) and ``index`` (K,).
+        samples: arrays ``past``, ``future``, ``prediction`` (K, T, C, H, W) and ``index`` (K,); or none.
         value_range: values shown as black and white; None for those of the true clip.
 
     Returns:
         Pictures (H', W', 3), 8 bits.
     """
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("index", "past", "future", "prediction")}
-    except (OSError, ValueError, KeyError):
+    if not samples:
         return
-    for index, past, future, prediction in zip(*(found[name][:CLIPS] for name in found), strict=True):
+    order = ("index", "past", "future", "prediction")
+    for index, past, future, prediction in zip(*(samples[name][:CLIPS] for name in order), strict=True):
         truth = np.concatenate([past, future])
         low, high = value_range or (float(np.nanmin(truth)), float(np.nanmax(truth)))
         below = np.concatenate([np.full_like(past, low), prediction])

@@ -6,8 +6,6 @@ Axes: N test sequences, T lead times.
 from __future__ import annotations
 
 import hashlib
-import math
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,16 +21,13 @@ from numpy.typing import NDArray
 from stbench.errors import UserError, first_line
 from stbench.evaluate.scenarios.record import ScenarioResult, case_folder, folder_of, read_scenarios
 from stbench.metrics import get_metric, with_companions
-from stbench.schema import ClipShape, RunResult, RunSpec
+from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
+from stbench.schema.samples import read_samples
 
 DAMAGED = "cannot be read; the run's totals are shown, its intervals, tests and curves are missing"
 MOST_CLIPS = 1_000_000
 """Test clips of a run that does not say how many it has."""
-MOST_SAMPLES = 16
-"""Test clips that a run may keep whole; scoring keeps a few."""
-HEADERS = 1 << 16
-"""Bytes of a file of arrays besides their values."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +160,7 @@ class RunRecord:
 
     def samples(self) -> dict[str, NDArray[Any]]:
         """Recorded test clips: index (K,), past, future, prediction (K, T, C, H, W); empty if there are none."""
-        file = self.folder.file("samples.npz")
-        if not file.is_file():
-            return {}
-        try:
-            return _samples_in(file, self.spec.shape)
-        except Exception:  # a damaged file fails in any way
-            return {}
+        return read_samples(self.folder.file("samples.npz"), self.spec.shape)
 
 
 def _layout_of(file: Path, lead_times: int) -> _Layout:
@@ -204,28 +193,6 @@ def _numbers_in_order(sequence: NDArray[Any], lead_time: NDArray[Any], lead_time
     whole = (sequence_NT == sequence_NT[:, :1]).all() and (lead_NT == lead_NT[0]).all()
     ascending = (sequence_NT[1:, 0] > sequence_NT[:-1, 0]).all() and (lead_NT[0, 1:] > lead_NT[0, :-1]).all()
     return sequence_NT[:, 0] if whole and ascending else None
-
-
-def _samples_in(file: Path, shape: ClipShape) -> dict[str, NDArray[Any]]:
-    """The arrays of a file of test clips, whose sizes are looked at before they are unpacked.
-
-    Raises:
-        ValueError: they are not of this shape, or too large.
-    """
-    with zipfile.ZipFile(file) as archive:
-        size = sum(part.file_size for part in archive.infolist())
-    clip = 8 * (shape.length + shape.t_out) * math.prod(shape.frame)
-    if size > MOST_SAMPLES * clip + HEADERS:
-        raise ValueError(f"{size} bytes")
-    with np.load(file, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in ("index", "past", "future", "prediction")}
-    clips = len(arrays["index"])
-    for name, frames in (("past", shape.t_in), ("future", shape.t_out), ("prediction", shape.t_out)):
-        if arrays[name].shape != (clips, frames, *shape.frame) or arrays[name].dtype.kind != "f":
-            raise ValueError(f"{name} has another shape or type")
-    if arrays["index"].shape != (clips,) or arrays["index"].dtype.kind not in "iu" or not clips:
-        raise ValueError("index has another shape or type")
-    return arrays
 
 
 @dataclass(frozen=True)
