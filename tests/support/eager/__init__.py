@@ -7,7 +7,7 @@ and against stbench's methods with equal weights.
 """
 
 from .base import EagerModel
-from .build import EAGER, build, published_weights, random_mask
+from .build import EAGER, build, published_weights, random_mask, reference_of
 from .step import TrainingStep
 
-__all__ = ["EAGER", "EagerModel", "TrainingStep", "build", "published_weights", "random_mask"]
+__all__ = ["EAGER", "EagerModel", "TrainingStep", "build", "published_weights", "random_mask", "reference_of"]

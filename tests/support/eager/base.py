@@ -25,6 +25,31 @@ class EagerModel(nn.Module):
         raise NotImplementedError
 
 
+class OnePass(EagerModel):
+    """A feed-forward model: one pass predicts T_in frames; more come from passes over its own output."""
+
+    def predict_block(self, past: Tensor) -> Tensor:
+        """(B, T_in, C, H, W) -> the next T_in frames."""
+        raise NotImplementedError
+
+    def forward(self, past: Tensor) -> Tensor:
+        passes = [self.predict_block(past)]
+        while len(passes) * self.t_in < self.t_out:
+            passes.append(self.predict_block(passes[-1]))
+        return torch.cat(passes, 1)[:, : self.t_out]
+
+    def loss(self, clip: Tensor, feed: Tensor) -> Tensor:
+        return nn.functional.mse_loss(self(clip[:, : self.t_in]), clip[:, self.t_in :])
+
+
+def dropped(branch: Tensor, rate: float, training: bool) -> Tensor:
+    """Stochastic depth: drop a branch per entry of the first axis; survivors are divided by 1 - rate."""
+    if not training or rate == 0:
+        return branch
+    keep = branch.new_empty(len(branch), *[1] * (branch.dim() - 1)).bernoulli_(1 - rate)
+    return branch * keep.div_(1 - rate)
+
+
 class RolledOut(EagerModel):
     """A recurrent model: one step per frame."""
 

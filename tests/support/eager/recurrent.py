@@ -16,33 +16,17 @@ def gate_conv(c_in: int, c_out: int, kernel: int, size: tuple[int, int], layer_n
     return nn.Sequential(conv, nn.LayerNorm([c_out, *size])) if layer_norm else nn.Sequential(conv)
 
 
-class Patched(RolledOut):
-    """Space to depth in, a 1x1 convolution and depth to space out."""
-
-    cell: type[nn.Module]
+class InPatches(RolledOut):
+    """Space to depth and back; channels are fastest in a patch."""
 
     def __init__(
-        self,
-        t_in: int,
-        t_out: int,
-        channels: int,
-        *,
-        size: tuple[int, int],
-        hidden: tuple[int, ...],
-        kernel: int,
-        patch: int,
-        layer_norm: bool = False,
+        self, t_in: int, t_out: int, channels: int, *, size: tuple[int, int], hidden: tuple[int, ...], patch: int
     ) -> None:
         super().__init__(t_in, t_out)
         self.patch = patch
         self.hidden = hidden
         self.size = (size[0] // patch, size[1] // patch)
-        depth = patch * patch * channels
-        ins = [depth, *hidden[:-1]]
-        self.cell_list = nn.ModuleList(
-            self.cell(c_in, n, kernel, self.size, layer_norm) for c_in, n in zip(ins, hidden, strict=True)
-        )
-        self.conv_last = nn.Conv2d(hidden[-1], depth, 1, bias=False)
+        self.depth = patch * patch * channels
 
     def patches(self, frame: Tensor) -> Tensor:
         b, c, h, w = frame.shape
@@ -58,6 +42,20 @@ class Patched(RolledOut):
 
     def zeros(self, clip: Tensor, n: int) -> Tensor:
         return torch.zeros(len(clip), n, *self.size, device=clip.device, dtype=clip.dtype)
+
+
+class Patched(InPatches):
+    """Cells on patches; a 1x1 convolution gives the frame."""
+
+    cell: type[nn.Module]
+
+    def __init__(self, *lengths: int, kernel: int, layer_norm: bool = False, **sizes: Any) -> None:
+        super().__init__(*lengths, **sizes)
+        ins = [self.depth, *self.hidden[:-1]]
+        self.cell_list = nn.ModuleList(
+            self.cell(c_in, n, kernel, self.size, layer_norm) for c_in, n in zip(ins, self.hidden, strict=True)
+        )
+        self.conv_last = nn.Conv2d(self.hidden[-1], self.depth, 1, bias=False)
 
 
 class ConvLSTMCell(nn.Module):

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import EagerModel
+from .base import OnePass, dropped
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a block stands: its width, number in the stack, rate of stochastic depth and the features' size."""
+
+    dim: int
+    ratio: float
+    rate: float
+    index: int
+    keeps_width: bool
+    size: tuple[int, int]
 
 
 class ConvSC(nn.Module):
@@ -104,31 +122,28 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward branch with layer scale and stochastic depth."""
 
-    def __init__(self, dim: int, ratio: float, gate: type[nn.Module], drop_path: float) -> None:
+    def __init__(self, place: Place, gate: type[nn.Module]) -> None:
         super().__init__()
+        dim = place.dim
         self.norm1 = nn.BatchNorm2d(dim)
         self.attn = Attention(dim, gate)
         self.norm2 = nn.BatchNorm2d(dim)
-        self.mlp = Mlp(dim, int(dim * ratio))
+        self.mlp = Mlp(dim, int(dim * place.ratio))
         self.layer_scale_1 = nn.Parameter(torch.full((dim,), 1e-2))
         self.layer_scale_2 = nn.Parameter(torch.full((dim,), 1e-2))
-        self.drop_path = drop_path
-
-    def dropped(self, branch: Tensor) -> Tensor:
-        if not self.training or self.drop_path == 0:
-            return branch
-        keep = branch.new_empty(len(branch), 1, 1, 1).bernoulli_(1 - self.drop_path)
-        return branch * keep.div_(1 - self.drop_path)
+        self.rate = place.rate
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.dropped(self.layer_scale_1[:, None, None] * self.attn(self.norm1(x)))
-        return x + self.dropped(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x)))
+        x = x + dropped(self.layer_scale_1[:, None, None] * self.attn(self.norm1(x)), self.rate, self.training)
+        return x + dropped(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x)), self.rate, self.training)
 
 
-class MetaBlock(nn.Module):
-    def __init__(self, c_in: int, c_out: int, ratio: float, gate: type[nn.Module], drop_path: float) -> None:
+class Reduced(nn.Module):
+    """A block and the 1x1 convolution to the next one's width."""
+
+    def __init__(self, block: nn.Module, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.block = Block(c_in, ratio, gate, drop_path)
+        self.block = block
         if c_in != c_out:
             self.reduction = nn.Conv2d(c_in, c_out, 1)
 
@@ -145,8 +160,8 @@ class Levels(nn.Module):
         setattr(self, name, nn.ModuleList(modules))
 
 
-class Stacked(EagerModel):
-    """Strided encoder, gated blocks over the stacked frames, strided decoder with one skip."""
+class Stacked(OnePass):
+    """Strided encoder, blocks over the stacked frames, strided decoder with one skip."""
 
     def __init__(
         self,
@@ -154,7 +169,8 @@ class Stacked(EagerModel):
         t_out: int,
         channels: int,
         *,
-        gate: type[nn.Module],
+        block: Callable[[Place], nn.Module],
+        size: tuple[int, int],
         hid_s: int,
         hid_t: int,
         n_s: int,
@@ -172,7 +188,11 @@ class Stacked(EagerModel):
         self.dec.readout = nn.Conv2d(hid_s, channels, 1)
         widths = [t_in * hid_s] + [hid_t] * (n_t - 1) + [t_in * hid_s]
         rates = torch.linspace(1e-2, drop_path, n_t).tolist() if drop_path else [0.0] * n_t
-        blocks = [MetaBlock(a, b, mlp_ratio, gate, rate) for a, b, rate in zip(widths, widths[1:], rates, strict=False)]
+        small = (size[0] >> sum(halves), size[1] >> sum(halves))
+        blocks = []
+        for i, (a, b) in enumerate(pairwise(widths)):
+            place = Place(a, mlp_ratio, rates[i], i, a == b, small)
+            blocks.append(Reduced(block(place), a, b))
         self.hid = Levels("enc", blocks)
 
     def predict_block(self, past: Tensor) -> Tensor:
@@ -189,26 +209,17 @@ class Stacked(EagerModel):
             x = level(x)
         return self.dec.readout(self.dec.dec[-1](x + skip)).reshape(past.shape)
 
-    def forward(self, past: Tensor) -> Tensor:
-        passes = [self.predict_block(past)]
-        while len(passes) * self.t_in < self.t_out:
-            passes.append(self.predict_block(passes[-1]))
-        return torch.cat(passes, 1)[:, : self.t_out]
-
-    def loss(self, clip: Tensor, feed: Tensor) -> Tensor:
-        return F.mse_loss(self(clip[:, : self.t_in]), clip[:, self.t_in :])
-
 
 class SimVP(Stacked):
-    def __init__(self, *lengths: int, **sizes: float) -> None:
-        super().__init__(*lengths, gate=SpatialGate, **sizes)
+    def __init__(self, *lengths: int, **sizes: Any) -> None:
+        super().__init__(*lengths, block=partial(Block, gate=SpatialGate), **sizes)
 
 
 class TAU(Stacked):
     """Adds the differential divergence between predicted and true changes to the loss."""
 
-    def __init__(self, *lengths: int, ddr_weight: float = 0.1, ddr_temperature: float = 0.1, **sizes: float) -> None:
-        super().__init__(*lengths, gate=TauGate, **sizes)
+    def __init__(self, *lengths: int, ddr_weight: float = 0.1, ddr_temperature: float = 0.1, **sizes: Any) -> None:
+        super().__init__(*lengths, block=partial(Block, gate=TauGate), **sizes)
         self.ddr_weight = ddr_weight
         self.ddr_temperature = ddr_temperature
 
