@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import resource
 import sys
@@ -31,6 +32,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"
 Work = dict[Mode, Callable[[], object]]
 MODES: tuple[Mode, Mode] = ("training", "inference")
 """Training comes first, so that its memory peak is read before anything else has used the heap."""
+
+
+def with_reference(text: str) -> tuple[str, ...]:
+    """Return the methods of a comma-separated list; "all" means every entry of the eager references.
+
+    Raises:
+        argparse.ArgumentTypeError: a method has no eager reference.
+    """
+    from eager import EAGER, reference_of
+
+    names = tuple(EAGER) if text == "all" else tuple(text.split(","))
+    for name in names:
+        try:
+            reference_of(name)
+        except KeyError:
+            known = ", ".join(EAGER)
+            raise argparse.ArgumentTypeError(f"no eager reference of {name}. Use all or any of {known}") from None
+    return names
 
 
 def spec_of(task: Task) -> RunSpec:

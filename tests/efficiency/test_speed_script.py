@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -11,10 +12,20 @@ import pytest
 import torch
 
 from scripts.speed import breakdown, record
+from scripts.speed.worker import with_reference
+from tests.support.eager import EAGER
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"device": "ACME X1", "threads": 2, "libraries": {}}
 CHOICES = {"compile": False, "one_process": False, "tiny": False}
+
+
+def test_methods_that_can_be_measured() -> None:
+    assert with_reference("all") == tuple(EAGER)
+    assert with_reference("tau,predformer:facts") == ("tau", "predformer:facts")
+    for name in ("persistence", "simvp:inception", "tau:no_sa", "mmvp:clip"):
+        with pytest.raises(argparse.ArgumentTypeError, match=rf"no eager reference of {name}\."):
+            with_reference(f"tau,{name}")
 
 
 def test_targets_bound_from_the_right_side() -> None:
@@ -86,14 +97,14 @@ def test_time_is_told_apart_by_kind_of_work() -> None:
 @pytest.mark.slow
 def test_tiny_sizes_measure_every_side_in_fresh_processes(tmp_path: Path) -> None:
     command = [sys.executable, "scripts/measure_speed.py", "--tiny", "--rounds", "1", "--budget", "0.01"]
-    sizes = ["--repeats", "1", "--threads", "1", "--benchmarks", "taxibj", "--methods", "tau,convlstm"]
+    sizes = ["--repeats", "1", "--threads", "1", "--benchmarks", "taxibj", "--methods", "tau,convlstm,simvp:vit"]
     done = subprocess.run(
         [*command, *sizes, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.iterdir()
     found = json.loads(path.read_text())
-    for method in ("tau", "convlstm"):
+    for method in ("tau", "convlstm", "simvp:vit"):
         for mode in ("inference", "training"):
             ratio = found["ratios"][f"taxibj b2 {method} {mode}: eager / stbench"]
             assert ratio["value"] > 0
