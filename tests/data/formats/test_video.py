@@ -31,7 +31,7 @@ def films(tmp_path_factory):
     raw = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", 25, "-i", folder / "raw")
     ffmpeg(*raw, "-pix_fmt", "yuv420p", folder / "upright.mp4")
     ffmpeg("-display_rotation", 90, "-i", folder / "upright.mp4", "-c", "copy", folder / "turned.mp4")
-    ffmpeg(*raw, "-c:v", "ffv1", "-pix_fmt", "gray", folder / "grey.mkv")
+    ffmpeg(*raw, "-c:v", "ffv1", "-level", "3", "-slicecrc", "1", "-pix_fmt", "gray", folder / "grey.mkv")
     ffmpeg(*raw, "-c:v", "ffv1", "-pix_fmt", "gray10le", folder / "grey10.mkv")
     ffmpeg(*raw, "-c:v", "ffv1", "-pix_fmt", "gray16le", folder / "grey16.mkv")
     ffmpeg(

@@ -40,6 +40,7 @@ def places_of(contents_NT: Contents, constant_K: Flags) -> Windows:
     contents_P = np.empty(len(run_P), dtype=np.int64)
     contents_P[place_NT] = contents_NT
     pairs = _overlaps(contents_P, run_P, telling_K)
+    pairs = pairs.astype(np.int32)  # scipy 1.11.1 finds no components under 64-bit ones, and says nothing
     links = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(run_P), len(run_P)))
     label_P: npt.NDArray[Any] = connected_components(links, directed=False)[1]
     _, first, label_P = np.unique(label_P, return_index=True, return_inverse=True)
