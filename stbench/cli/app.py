@@ -11,6 +11,7 @@ from stbench.cli.check import check_command
 from stbench.cli.data import app as data_app
 from stbench.cli.describe_method import describe_command
 from stbench.cli.evaluate import evaluate_command
+from stbench.cli.export import export_command
 from stbench.cli.list import list_command
 from stbench.cli.new_method import new_method_command
 from stbench.cli.predict import predict_command
@@ -53,6 +54,7 @@ app.command("describe")(describe_command)
 app.command("check")(check_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
+app.command("export")(export_command)
 app.command("new-method")(new_method_command)
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")

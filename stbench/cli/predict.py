@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stbench.cli.run import Device
+from stbench.cli.target import target
 from stbench.errors import UserError
 from stbench.report.encode import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import numpy.typing as npt
 
@@ -41,8 +39,8 @@ def predict_command(
     from stbench.schema.folder import write_with
 
     inputs = [path for path in (input_, times) if path is not None]
-    output = _target(output, overwrite, inputs)
-    gif = None if gif is None else _target(gif, overwrite, [*inputs, output])
+    output = target(output, overwrite, inputs)
+    gif = None if gif is None else target(gif, overwrite, [*inputs, output])
     past = _read(input_)
     predictor = load(run, device.value)
     future = predictor.predict(past, horizon=horizon, times=None if times is None else _read(times, "iuM"))
@@ -54,34 +52,6 @@ def predict_command(
         first = (past, future) if past.ndim == 4 else (past[0], future[0])
         draw_prediction(gif, *first)
         typer.echo(visible(f"{gif}: {len(first[0])} past and {len(first[1])} predicted frames"))
-
-
-def _target(path: Path, overwrite: bool, others: Sequence[Path]) -> Path:
-    """Where to write: the path, or the regular file that it links to.
-
-    Args:
-        others: files of the same command, which must be others.
-
-    Raises:
-        UserError: it is a folder, a device, a broken link or one of the others, it exists already, or its folder does
-            not.
-    """
-    real = Path(os.path.realpath(path))  # a link that leads to itself stays as it is
-    if path.is_symlink() and not real.is_file():
-        raise UserError(f"{path} is a link to {real}, which is no regular file. Give another name.")
-    if real.exists() and not real.is_file():
-        kind = "a folder" if real.is_dir() else "a device or pipe"
-        raise UserError(f"{path} is {kind}, not a file. Give the name of a file.")
-    if any(
-        real == Path(os.path.realpath(other)) or (real.exists() and other.exists() and real.samefile(other))
-        for other in others
-    ):
-        raise UserError(f"{path} is named twice: it would be written over. Give another name.")
-    if real.exists() and not overwrite:
-        raise UserError(f"{path} exists. Give another name, or --overwrite.")
-    if not real.parent.is_dir():
-        raise UserError(f"{path}: no such folder {real.parent}. Create it first.")
-    return real
 
 
 def _read(path: Path, kinds: str = "biuf") -> npt.NDArray[np.generic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -15,7 +15,6 @@ from stbench.errors import UserError
 from stbench.nn.method import Method, Progress
 from stbench.nn.missing import Known, mean_squared_error
 from stbench.nn.recompute import recompute
-from stbench.nn.sampling import prediction_mask
 from stbench.schema import ClipShape
 
 _STEPS_NEAR_PEAK = 2
@@ -85,17 +84,23 @@ class RecurrentForecaster(Method):
 
         A subclass that collects loss terms in its state passes an initial state that does so.
         """
-        feed = self._checked_feed(clip, feed_true)
+        return self._roll(clip, _choices(self._checked_feed(clip, feed_true)), state)
+
+    def _roll(self, clip: Tensor, choices: Sequence[bool | Tensor], state: Any = None) -> tuple[Tensor, Any]:
+        """Run :meth:`unroll` with what each step is fed: the true frame, the last emission, or a mix by sample (B,).
+
+        Choices that are no tensors leave nothing to decide in a program that torch records.
+        """
         state = self.initial_state(self.pad(clip[:, 0])) if state is None else state
         # least=0: memory of a rollout grows with its number of steps, so even small tensors are recomputed
         step = partial(recompute, self.step, draws=True, least=0) if self.activation_checkpointing else self.step
         emission = clip[:, 0]
         emissions = []
-        for t in range(feed.shape[1]):
-            near_peak = torch.is_grad_enabled() and t >= feed.shape[1] - _STEPS_NEAR_PEAK
+        for t, choice in enumerate(choices):
+            near_peak = torch.is_grad_enabled() and t >= len(choices) - _STEPS_NEAR_PEAK
             if near_peak:
                 self._call_rollout_hooks()
-            emission, state = step(self.pad(_fed_frame(clip, feed, t, emission)), state)
+            emission, state = step(self.pad(_fed_frame(clip, t, choice, emission)), state)
             emission = self.crop(emission)
             if near_peak and emission.requires_grad:
                 emission.register_hook(lambda _: self._call_rollout_hooks())  # type: ignore[no-untyped-call]
@@ -109,8 +114,9 @@ class RecurrentForecaster(Method):
     def forward(self, past: Tensor) -> Tensor:
         """Return the last T_out emissions: (B, T_in, C, H, W) -> (B, T_out, C, H, W)."""
         self.check_past(past)
-        feed = prediction_mask(past.shape[0], self.shape.t_in, self.shape.t_out)
-        return self.rollout(past, feed)[:, -self.shape.t_out :]
+        choices = [t < self.shape.t_in for t in range(self.shape.length - 1)]
+        emissions, _ = self._roll(past, choices)
+        return emissions[:, -self.shape.t_out :]
 
     def training_losses(self, past: Tensor, future: Tensor, progress: Progress) -> dict[str, Tensor]:
         """Return :meth:`rollout_losses` with the mask from :meth:`draw_feed`."""
@@ -145,11 +151,13 @@ class RecurrentForecaster(Method):
         return feed
 
 
-def _fed_frame(clip: Tensor, feed: Tensor, t: int, emission: Tensor) -> Tensor:
+def _choices(feed: Tensor) -> list[bool | Tensor]:
+    """Return what each step is fed, from a mask (B, steps) on the CPU."""
+    return [True if at_t.all() else at_t if at_t.any() else False for at_t in feed.T]
+
+
+def _fed_frame(clip: Tensor, t: int, choice: bool | Tensor, emission: Tensor) -> Tensor:
     """Return the input of step t: the true frame, the previous emission, or a mix by sample."""
-    at_t = feed[:, t]
-    if at_t.all():
-        return clip[:, t]
-    if not at_t.any():
-        return emission
-    return torch.where(at_t.to(emission.device)[:, None, None, None], clip[:, t], emission)
+    if isinstance(choice, Tensor):
+        return torch.where(choice.to(emission.device)[:, None, None, None], clip[:, t], emission)
+    return clip[:, t] if choice else emission
