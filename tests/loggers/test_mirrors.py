@@ -101,8 +101,9 @@ def logger_of(tool: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> SweepLis
 
 def a_result(spec: RunSpec, folder: Path) -> RunResult:
     """Two scores, and sample clips on the disk."""
-    frames = np.random.default_rng(0).random((3, 2, 1, 4, 4))
-    np.savez(folder / "samples.npz", index=np.arange(3), past=frames, future=frames, prediction=frames)
+    lengths = {"past": spec.shape.t_in, "future": spec.shape.t_out, "prediction": spec.shape.t_out}
+    clips = {name: np.random.default_rng(0).random((3, t, *spec.shape.frame)) for name, t in lengths.items()}
+    np.savez(folder / "samples.npz", index=np.arange(3), **clips)
     test = {name: Score(total=total, lead_times=(total,)) for name, total in (("mse_frame", 0.5), ("psnr", 20.0))}
     known = {key: getattr(spec, key) for key in ("run_id", "method", "benchmark", "protocol", "seed")}
     return RunResult(**known, status="finished", test=test, finished_at="now")
@@ -183,7 +184,8 @@ class Fake(mirror.MirrorLogger, mirror.Sink):
             self.rows[step, name] = value
 
     def picture(self, step: int, name: str, picture: Any) -> None:
-        assert picture.shape == (2 * 4 + 2, 4 * 4 + 3 * 2, 3)
+        shape = baseline_specs()[0].shape
+        assert picture.shape == (2 * shape.height + 2, shape.length * shape.width + 2 * (shape.length - 1), 3)
 
     def close(self, outcome: Any = None) -> None:
         super().close() if outcome is None and self._runs else None
