@@ -16,8 +16,8 @@ from stbench.registry import Registry, broken_plugin
 if TYPE_CHECKING:
     from stbench.schema import RunResult, RunSpec
 
-Outcome = Literal["finished", "failed", "already done", "busy", "unfinished", "trained"]
-"""How a run of a sweep ended; ``trained``: without its test (``--no-test``).
+Outcome = Literal["finished", "failed", "already done", "busy", "unfinished", "trained", "pruned"]
+"""How a run of a sweep ended; ``trained``: without its test (``--no-test``); ``pruned``: a search gave it up.
 
 ``unfinished``: a fault of the machine or a mistake stopped it, and it can be resumed.
 """

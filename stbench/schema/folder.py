@@ -27,6 +27,8 @@ R = TypeVar("R", bound=Record)
 LARGEST_RECORD = 64 << 20
 """Bytes of a record (spec, result, environment, history) beyond which it is no file of stbench's."""
 DAMAGED = ".damaged"
+PRUNED = "pruned.json"
+"""File that asks a run of a search to end after its epoch, wherever it runs; it says why."""
 MOST_SPECS = 4096
 SETTLED_SECONDS = 2.0
 """Age of a file from which its time of change tells a later change from this one."""
@@ -160,6 +162,17 @@ class RunFolder:
         if not all(isinstance(record, dict) for record in records):
             raise self._unreadable("history.jsonl", "a line is no mapping")
         return cast("list[dict[str, Any]]", records)
+
+    def prune(self, reason: str) -> None:
+        """Ask the run, whichever process does it, to end after its epoch."""
+        write_text(self.file(PRUNED), json.dumps({"reason": reason}))
+
+    def why_pruned(self) -> str | None:
+        """Return why the run was asked to end; None if it was not."""
+        if not self.file(PRUNED).is_file():
+            return None
+        values = self._load(PRUNED, json.loads)
+        return str(values.get("reason", "")) if isinstance(values, dict) else ""
 
     def put_aside(self, name: str) -> None:
         """Rename a damaged file, so that it is not read and not lost."""

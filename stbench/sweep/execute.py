@@ -27,7 +27,7 @@ from stbench.sweep.executors import DEFAULT_EXECUTOR
 from stbench.train.checkpoint import Origin, TrainState, best_path, load_weights, save_weights
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
-from stbench.train.loop import DivergedError, Trainer
+from stbench.train.loop import DivergedError, PrunedError, Trainer
 from stbench.train.seeding import derive
 
 LATE_SECONDS = 10.0
@@ -83,6 +83,7 @@ def execute(
         UserError: the folder cannot be written or resumed from.
         MachineError: the machine failed, not the run, which can be resumed.
         KeyboardInterrupt: a stop was asked for; the run can be resumed.
+        PrunedError: a search gave the run up.
     """
     folder = workplace.folder(spec)
     if workplace.engine.is_main:
@@ -99,7 +100,7 @@ def execute(
             run.train(run.build(), listener, stop)
             return None
         result = run.finish(listener, stop)
-    except UserError:
+    except (UserError, PrunedError):
         raise
     except Exception as error:
         if is_machine_fault(error):

@@ -17,6 +17,7 @@ from stbench.sweep.execute import Workplace, execute, splits_of
 from stbench.sweep.executors import DEFAULT_EXECUTOR, Ended, Executor, get_executor
 from stbench.train.engine import Engine
 from stbench.train.interrupt import StopRequest
+from stbench.train.loop import PrunedError
 
 
 def check_writable(root: Path) -> None:
@@ -203,6 +204,8 @@ def do_run(
                 return _found_done(spec, workplace, datasets)
             watcher = workplace.listener.run_listener(spec, number, runs)
             result = execute(spec, dataset, workplace, watcher, stop)
+    except PrunedError as error:
+        return Ended(spec, "pruned", note=str(error))
     except (UserError, OSError) as error:
         return _unfinished(spec, workplace, error)
     return Ended(spec, "trained") if result is None else Ended(spec, result.status, result)

@@ -57,6 +57,10 @@ class DivergedError(RuntimeError):
     """The loss or the validation error is NaN or infinite."""
 
 
+class PrunedError(RuntimeError):
+    """A search gave the run up (:meth:`stbench.schema.folder.RunFolder.prune`); the message is the reason."""
+
+
 class Trainer:
     """Train a method in a run folder.
 
@@ -124,10 +128,12 @@ class Trainer:
         Raises:
             DivergedError: a loss or validation error is NaN or infinite.
             KeyboardInterrupt: a stop was requested; the state is saved.
+            PrunedError: a search gave the run up after an epoch.
         """
         self._settle()
         self._save_rates()
         while not self._at_end() and not self._exhausted():
+            self._leave_if_pruned()
             self._epoch()
         if self.average is not None:
             self.average.apply()
@@ -164,6 +170,11 @@ class Trainer:
     def _at_end(self) -> bool:
         limit = self.training.time_limit
         return self.state.epoch >= self.length.epochs if limit is None else self.state.train_seconds >= limit
+
+    def _leave_if_pruned(self) -> None:
+        reason = self.folder.why_pruned() if self.engine.is_main else None
+        if self.engine.any(reason is not None):
+            raise PrunedError(reason or "a search gave it up")
 
     def _exhausted(self) -> bool:
         patience, best = self.training.patience, self.state.best_epoch
