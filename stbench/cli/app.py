@@ -19,6 +19,7 @@ from stbench.cli.profile import profile_command
 from stbench.cli.report import report_command
 from stbench.cli.run import run_command
 from stbench.cli.runs import app as runs_app
+from stbench.cli.tune import tune_command
 from stbench.cli.verify import verify_command
 from stbench.cli.weights import app as weights_app
 
@@ -46,6 +47,7 @@ def main_options(
 
 
 app.command("run")(run_command)
+app.command("tune")(tune_command)
 app.command("profile")(profile_command)
 app.command("report")(report_command)
 app.command("verify")(verify_command)

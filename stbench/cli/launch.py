@@ -209,7 +209,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
     elsewhere = bool(getattr(executor, "elsewhere", False))
     check_place(specs, experiment, elsewhere or hasattr(executor, "jobs"))
-    listener = _listener(display, experiment)
+    listener = sweep_listener(display, experiment)
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"
     times = plan_times(specs, experiment.out / "runs", device_name(device))
     for part in parts:
@@ -223,7 +223,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     if order.asks("dry_run"):
         note_missing_data(specs, dirs, display)
         return None
-    return parts, _run(order, specs, precision, listener, executor, display), experiment.out
+    return parts, run_specs(order, specs, precision, listener, executor, display), experiment.out
 
 
 def without_test(specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
@@ -241,7 +241,7 @@ def without_test(specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
     return chosen
 
 
-def _run(
+def run_specs(
     order: Order,
     specs: Sequence[RunSpec],
     precision: str,
@@ -249,6 +249,7 @@ def _run(
     executor: Any,
     display: SweepDisplay,
 ) -> tuple[Ended, ...]:
+    """Run planned runs below OUT/runs and return how each ended."""
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.execute import Workplace
     from stbench.sweep.sweep import set_aside, sweep
@@ -280,7 +281,7 @@ def _run(
         raise
 
 
-def _listener(display: SweepDisplay, experiment: Experiment) -> SweepListener:
+def sweep_listener(display: SweepDisplay, experiment: Experiment) -> SweepListener:
     """Return the display, the labels and the loggers of a sweep; names are checked before any work."""
     from stbench.events import LOGGERS, SweepFanOut
     from stbench.loggers.sweep_log import SweepLog

@@ -15,10 +15,12 @@ from stbench.report.writers.markdown import to_markdown
 from stbench.report.writers.profile import profile_csv, profile_markdown
 from stbench.report.writers.profile_sheets import make_sheets
 from stbench.report.writers.scenarios import scenarios_csv
+from stbench.report.writers.tune import trials_csv, tuned_markdown
 from stbench.schema.folder import write_text, write_with
 
 if TYPE_CHECKING:
     from stbench.efficiency.records import Profile
+    from stbench.schema.trial import Tuned
 
 
 class Format(StrEnum):
@@ -74,3 +76,18 @@ def write_profile(profile: Profile, folder: Path) -> list[Path]:
         write_text(folder / f"{stem}.{ending}", text)
     write_with(folder / f"{stem}.png", lambda path: draw(profile, path))
     return [folder / f"{stem}.{ending}" for ending in (*texts, "png")]
+
+
+def write_tuned(tuned: Tuned, folder: Path) -> list[Path]:
+    """Write a search: ``best.md``, ``trials.csv``, ``tune.json``, and the figure ``expected.png`` with its numbers."""
+    from stbench.report.figures.tune import draw_search
+
+    drawn = draw_search(tuned, folder / "expected.png")
+    texts = {
+        "best.md": tuned_markdown(tuned, [path.name for path in drawn if path.suffix == ".png"]),
+        "trials.csv": trials_csv(tuned),
+        "tune.json": tuned.model_dump_json(indent=2) + "\n",
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [*(folder / name for name in texts), *drawn]

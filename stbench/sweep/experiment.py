@@ -263,9 +263,14 @@ def as_overrides(settings: Mapping[str, Any]) -> list[Override]:
     >>> as_overrides({"tau": {"lr": 1e-5}, "epochs": 3})
     [Override(key='tau.lr', text='1.0e-05'), Override(key='epochs', text='3')]
     """
-    return [Override(".".join(path), _as_yaml(value)) for path, value in leaves(settings)]
+    return [Override(".".join(path), as_yaml(value)) for path, value in leaves(settings)]
 
 
-def _as_yaml(value: Any) -> str:
+def as_yaml(value: Any) -> str:
+    """Return a value as one line of YAML.
+
+    >>> as_yaml([32, 1e-5])
+    '[32, 1.0e-05]'
+    """
     text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
     return text.removesuffix("\n").removesuffix("\n...")

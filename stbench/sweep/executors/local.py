@@ -15,9 +15,12 @@ from stbench.train.interrupt import stop_on_signals
 class Local:
     """Do runs in order; Ctrl-C finishes the step, saves and stops."""
 
+    _datasets: Datasets | None = None
+    """Kept for further runs of the same command: a search submits again and again."""
+
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do all runs that are not done; a failed run does not stop the others."""
-        datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
+        datasets = self._datasets = self._datasets or Datasets(workplace.data_dirs, workplace.listener.data_opened)
         with stop_on_signals() as stop:
             for number, spec in enumerate(specs, 1):
                 try:

@@ -1,0 +1,1 @@
+"""Search of settings at equal budget: ``stbench tune``."""
