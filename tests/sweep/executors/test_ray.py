@@ -1,0 +1,151 @@
+"""Runs as tasks of a real Ray cluster of one machine with two workers: its driver killed, a worker killed, stopped."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from stbench.errors import UserError
+from stbench.sweep.executors import UnavailableError, get_executor, ray
+from tests.cli.commands import TINY, command
+
+WAIT_SECONDS = 280
+SMALL = ["tau.hid_s=4", "tau.hid_t=8", "tau.n_t=2", "convlstm.hidden=[4]", "dataset.train_clips=32"]
+FOUR_RUNS = [
+    *("run", "--methods", "tau,convlstm", *TINY, "--seeds", "0,1", "--epochs", "4", "--device", "cpu"),
+    *(part for setting in SMALL for part in ("--set", setting)),
+]
+ENV = {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"cpus": 0}, "cpus = 0"), ({"adress": "auto"}, "Did you mean 'address'"), ({"gpus": 2}, "gpus = 2")],
+)
+def test_mistakes_in_settings(settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        get_executor("ray", settings)
+
+
+def test_without_ray_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "find_spec", lambda _: None)
+    with pytest.raises(UnavailableError, match=r"pip install 'stbench\[ray\]'"):
+        get_executor("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A node with room for two workers."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    size = {"num_cpus": 2, "object_store_memory": ray.STORE_BYTES, "include_dashboard": False}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENV.items():
+            patch.setenv(name, value)
+        made = Cluster(initialize_head=True, head_node_args=size)
+        try:
+            yield made
+        finally:
+            made.shutdown()
+
+
+def start(cluster: Any, *arguments: str) -> subprocess.Popen[str]:
+    settings = ["--executor", "ray", "--executor-set", f"address={cluster.address}"]
+    return subprocess.Popen(command(*arguments, *settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def until(what: str, true: Callable[[], object]) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while not true():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.1)
+
+
+def working() -> list[int]:
+    """Processes that do a task; Ray names them after it."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if file.read_bytes().startswith(b"ray::_work"):
+                found.append(int(file.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def epochs(out: Path) -> int:
+    return sum(len(file.read_text().splitlines()) for file in out.glob("runs/*/history.jsonl"))
+
+
+def table(out: Path) -> pd.DataFrame:
+    found = pd.read_csv(out / "table.csv")
+    return found.drop(columns=[name for name in found if "second" in name or "finished" in name])
+
+
+@pytest.mark.slow
+def test_a_killed_driver_and_a_killed_worker_lose_nothing(cluster: Any, tmp_path: Path) -> None:
+    """Four runs; the process that sent them is killed, then one worker; the same command ends with the local table."""
+    out = tmp_path / "ray"
+    arguments = [*FOUR_RUNS, "--out", str(out)]
+    driver = start(cluster, *arguments)
+    until("a run trains", lambda: epochs(out))
+    assert len(working()) == 2
+    driver.kill()
+    driver.communicate()
+    until("its tasks end with it", lambda: not working())
+    before = epochs(out)
+    done = start(cluster, *arguments)
+    until("it goes on", lambda: epochs(out) > before and working())
+    killed = working()[0]
+    os.kill(killed, signal.SIGKILL)
+    said, _ = done.communicate(timeout=WAIT_SECONDS)
+    assert done.returncode == 0, said
+    assert killed not in working()
+    subprocess.run(
+        command(*FOUR_RUNS, "--out", str(tmp_path / "local")), capture_output=True, check=True, timeout=WAIT_SECONDS
+    )
+    pd.testing.assert_frame_equal(table(out), table(tmp_path / "local"), check_exact=True)
+
+
+@pytest.mark.slow
+def test_asked_to_stop_it_saves(cluster: Any, tmp_path: Path) -> None:
+    long = ["run", "--methods", "convlstm", *TINY, "--set", "convlstm.hidden=[4]", "--epochs", "500"]
+    driver = start(cluster, *long, "--out", str(tmp_path))
+    until("it trains", lambda: epochs(tmp_path))
+    driver.send_signal(signal.SIGINT)
+    said, _ = driver.communicate(timeout=WAIT_SECONDS)
+    assert driver.returncode == 130, said
+    assert "Repeat the command to continue" in said
+    (folder,) = tmp_path.glob("runs/*convlstm*")
+    assert (folder / "checkpoints" / "last.pt").stat().st_size > 0
+    assert not (folder / "result.json").exists()
+
+
+def test_an_address_without_a_cluster_is_one_line() -> None:
+    """Nothing listens there: Ray itself would wait for minutes."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    with pytest.raises(UserError, match=r"Connection refused.*Check --executor-set address=127.0.0.1:9"):
+        get_executor("ray", {"address": "127.0.0.1:9"})._connected()  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_run_larger_than_every_node_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    refused = subprocess.run(
+        command(
+            "run", "--methods", "persistence", *TINY, "--out", str(tmp_path),
+            "--executor", "ray", "--executor-set", "cpus=999",
+        ),
+        capture_output=True, text=True, timeout=WAIT_SECONDS, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    told = [line for line in refused.stderr.splitlines() if line.startswith("Error")]
+    assert len(told) == 1
+    assert "the largest has" in told[0]
