@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stbench.cli.hunt import Hunt, nested, read_hunt, read_limit
 from stbench.cli.launch import EXIT_NOT_ALL_FINISHED, fetch_missing, note_missing_data, run_specs, sweep_listener
+from stbench.cli.search_order import SearchOrder, nested, read_limit, read_search
 from stbench.errors import UserError, counted
 from stbench.settings import merge, put
 
@@ -35,29 +35,29 @@ def tune(options: Mapping[str, Any], given: Collection[str]) -> None:
 
     limit = read_limit(options["trials"], options["budget"])
     check_optuna()
-    hunt = read_hunt(options, given, limit)
+    asked = read_search(options, given, limit)
     from stbench.cli.display import SweepDisplay
 
     display = SweepDisplay(quiet=bool(options["quiet"]))
-    base = {method: hunt.trial(method, {}) for method in hunt.spaces}
-    with locked(hunt.folder, dry_run=hunt.order.asks("dry_run")):
-        studies = _studies(hunt, base)
-        _agree(hunt, base, studies, display)
-        if hunt.order.asks("dry_run"):
+    base = {method: asked.trial(method, {}) for method in asked.spaces}
+    with locked(asked.folder, dry_run=asked.order.asks("dry_run")):
+        studies = _studies(asked, base)
+        _agree(asked, base, studies, display)
+        if asked.order.asks("dry_run"):
             return
-        trials, stopped = _search(hunt, base, studies, display)
-        tuned = hunt.tuned(trials)
-        _show(tuned, hunt, display)
-    lost = [method for method in hunt.spaces if tuned.best(method) is None]
-    for method in hunt.spaces:
+        trials, stopped = _search(asked, base, studies, display)
+        tuned = asked.tuned(trials)
+        _show(tuned, asked, display)
+    lost = [method for method in asked.spaces if tuned.best(method) is None]
+    for method in asked.spaces:
         if method in stopped:
             display.note(f"{method}: not all trials are done: {stopped[method].rstrip('.')}. Repeat the command.")
         elif method in lost:
-            display.note(f"{method}: no trial finished; the reasons are in {hunt.folder / 'trials.csv'}.")
+            display.note(f"{method}: no trial finished; the reasons are in {asked.folder / 'trials.csv'}.")
     missing = 0
-    if hunt.seeds and not stopped and len(lost) < len(hunt.spaces):
-        missing = _run_best(hunt, tuned, display)
-    elif not hunt.seeds:
+    if asked.seeds and not stopped and len(lost) < len(asked.spaces):
+        missing = _run_best(asked, tuned, display)
+    elif not asked.seeds:
         display.note("The test split was left alone. The same command without --no-final trains and scores the best.")
     if missing or lost or stopped:
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
@@ -86,17 +86,19 @@ def locked(folder: Path, *, dry_run: bool) -> Iterator[None]:
         yield
 
 
-def _studies(hunt: Hunt, base: Mapping[str, RunSpec]) -> dict[str, Study]:
+def _studies(asked: SearchOrder, base: Mapping[str, RunSpec]) -> dict[str, Study]:
     from stbench.sweep.tune.study import Study, open_journal
 
-    storage = open_journal(None if hunt.order.asks("dry_run") else hunt.folder)
+    storage = open_journal(None if asked.order.asks("dry_run") else asked.folder)
     return {
-        method: Study(storage, method, space, hunt.searcher, base[method].run_id)
-        for method, space in hunt.spaces.items()
+        method: Study(storage, method, space, asked.searcher, base[method].run_id)
+        for method, space in asked.spaces.items()
     }
 
 
-def _agree(hunt: Hunt, base: Mapping[str, RunSpec], studies: Mapping[str, Study], display: SweepDisplay) -> None:
+def _agree(
+    asked: SearchOrder, base: Mapping[str, RunSpec], studies: Mapping[str, Study], display: SweepDisplay
+) -> None:
     """Show the plan of a search and its cost with unvaried settings, and ask where that is long.
 
     Raises:
@@ -108,22 +110,22 @@ def _agree(hunt: Hunt, base: Mapping[str, RunSpec], studies: Mapping[str, Study]
     from stbench.sweep.executors import get_executor
     from stbench.train.engine import takes_cuda
 
-    order, limit = hunt.order, hunt.limit
+    order, limit = asked.order, asked.limit
     experiment = order.experiment
     dirs = data_dirs(experiment.data_dir)
-    display.note(f"Search: {limit} for each method, by {hunt.searcher}; validation alone is scored, never test")
+    display.note(f"Search: {limit} for each method, by {asked.searcher}; validation alone is scored, never test")
     costed: list[RunSpec] = []
     for method, spec in base.items():
         if limit.budget is not None and limit.budget.kind == "macs" and macs_of(spec) is None:
             raise UserError(f"--budget: the MACs of {method} cannot be counted. Use --budget 2h or --trials.")
         ended = studies[method].count - len(studies[method].open_numbers())
-        varied = ", ".join(f"{key} {domain}" for key, domain in hunt.spaces[method].items())
+        varied = ", ".join(f"{key} {domain}" for key, domain in asked.spaces[method].items())
         display.note(f"{method}: {counted(ended, 'trial')} done; varied: {varied}")
         left = 1 if limit.trials is None else max(0, limit.trials - ended)
         costed += [spec.model_copy(update={"seed": (1 << 62) + number}) for number in range(left)]
-        costed += [spec.model_copy(update={"seed": seed}) for seed in hunt.seeds]
+        costed += [spec.model_copy(update={"seed": seed}) for seed in asked.seeds]
     if limit.trials is None:
-        display.note(f"Costs below: one trial and {counted(len(hunt.seeds), 'final run')} of each method")
+        display.note(f"Costs below: one trial and {counted(len(asked.seeds), 'final run')} of each method")
     else:
         display.note("Costs below: all trials and final runs with unvaried settings; others cost more or less")
     if order.asks("download") and not order.asks("dry_run"):
@@ -138,7 +140,7 @@ def _agree(hunt: Hunt, base: Mapping[str, RunSpec], studies: Mapping[str, Study]
 
 
 def _search(
-    hunt: Hunt, base: Mapping[str, RunSpec], studies: Mapping[str, Study], display: SweepDisplay
+    asked: SearchOrder, base: Mapping[str, RunSpec], studies: Mapping[str, Study], display: SweepDisplay
 ) -> tuple[tuple[Trial, ...], dict[str, str]]:
     """Do all trials; return them, and the methods that a fault of the machine stopped, with the reason."""
     from stbench.data.benchmarks.folders import data_dirs
@@ -150,21 +152,21 @@ def _search(
     from stbench.sweep.tune.search import Search
     from stbench.train.engine import Engine
 
-    experiment = hunt.order.experiment
+    experiment = asked.order.experiment
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
     specs = list(base.values())
     check_place(specs, experiment, hasattr(executor, "jobs") or hasattr(executor, "elsewhere"))
     usual: int = getattr(executor, "jobs", ELSEWHERE_AT_ONCE if getattr(executor, "elsewhere", False) else 1)
     workplace = Workplace(
-        root=hunt.folder / "runs",
+        root=asked.folder / "runs",
         data_dirs=data_dirs(experiment.data_dir),
         engine=Engine(experiment.device, common_precision(specs)),
         workers=experiment.workers,
-        listener=SweepFanOut([display, SweepLog(hunt.folder)]),
+        listener=SweepFanOut([display, SweepLog(asked.folder)]),
         executor=experiment.executor.kind,
         test=False,
     )
-    search = Search(studies, hunt.trial, hunt.limit, workplace, executor, hunt.at_once or usual)
+    search = Search(studies, asked.trial, asked.limit, workplace, executor, asked.at_once or usual)
     try:
         trials = search.run()
     except KeyboardInterrupt:
@@ -174,18 +176,18 @@ def _search(
     return trials, search.stopped
 
 
-def _show(tuned: Tuned, hunt: Hunt, display: SweepDisplay) -> None:
+def _show(tuned: Tuned, asked: SearchOrder, display: SweepDisplay) -> None:
     """Print the best settings and write tables, figure and record."""
     from stbench.report.produce import write_tuned
     from stbench.report.writers.terminal import sheet_rich
     from stbench.report.writers.tune import best_sheet
 
     display.console.print(sheet_rich(best_sheet(tuned)))
-    written = write_tuned(tuned, hunt.folder)
+    written = write_tuned(tuned, asked.folder)
     display.note(f"Written: {', '.join(map(str, written))}")
 
 
-def _run_best(hunt: Hunt, tuned: Tuned, display: SweepDisplay) -> int:
+def _run_best(asked: SearchOrder, tuned: Tuned, display: SweepDisplay) -> int:
     """Train the best settings of every method with the final seeds, score them, and show the table.
 
     Return the number of runs without a result.
@@ -194,41 +196,41 @@ def _run_best(hunt: Hunt, tuned: Tuned, display: SweepDisplay) -> int:
     from stbench.sweep.executors import get_executor
     from stbench.sweep.launch import Part, common_precision
 
-    experiment = hunt.order.experiment
-    best = {method: trial.settings for method in hunt.spaces if (trial := tuned.best(method)) is not None}
-    parts = [part for method, settings in best.items() for part in hunt.parts(method, settings, hunt.seeds)]
+    experiment = asked.order.experiment
+    best = {method: trial.settings for method in asked.spaces if (trial := tuned.best(method)) is not None}
+    parts = [part for method, settings in best.items() for part in asked.parts(method, settings, asked.seeds)]
     specs = {spec.folder: spec for part in parts for spec in part.specs}
     whole = Part(f"{parts[0].title}, best settings of each method", tuple(specs.values()), parts[0].skipped)
     display.plan(whole, {})
-    if isinstance(hunt.order.opened[0][1], str):  # a benchmark: its name says what the data are
-        file = _write_best(hunt, nested(best))
+    if isinstance(asked.order.opened[0][1], str):  # a benchmark: its name says what the data are
+        file = _write_best(asked, nested(best))
         display.note(f"The same runs as an experiment file: stbench run --config {file}")
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
     listener = sweep_listener(display, experiment)
-    ended = run_specs(hunt.order, whole.specs, common_precision(whole.specs), listener, executor, display)
+    ended = run_specs(asked.order, whole.specs, common_precision(whole.specs), listener, executor, display)
     return show([whole], ended, experiment.out, display)
 
 
-def _write_best(hunt: Hunt, best: Mapping[str, Any]) -> Path:
+def _write_best(asked: SearchOrder, best: Mapping[str, Any]) -> Path:
     """Write the final runs as an experiment file; settings of a method come before those of its variants."""
     import yaml
 
     from stbench.schema.folder import write_text
 
-    experiment = hunt.order.experiment
+    experiment = asked.order.experiment
     settings: dict[str, Any] = {}
-    for override in hunt.order.sets:
+    for override in asked.order.sets:
         put(settings, override.key.split("."), override.value)
     settings = merge(settings, best)
     values = {
         "methods": list(best),
         "datasets": [choice.model_dump(mode="json", exclude_defaults=True) for choice in experiment.datasets],
         "protocols": list(experiment.protocols),
-        "seeds": list(hunt.seeds),
+        "seeds": list(asked.seeds),
         "encoder": experiment.encoder,
         **experiment.training_keys(),
         "settings": dict(sorted(settings.items(), key=lambda item: ":" in item[0])),
     }
-    file = hunt.folder / "best.yaml"
+    file = asked.folder / "best.yaml"
     write_text(file, yaml.safe_dump(values, sort_keys=False))
     return file

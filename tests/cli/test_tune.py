@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stbench.cli.hunt import read_limit
+from stbench.cli.search_order import read_limit
 from stbench.errors import UserError
 from stbench.sweep.tune import study
 from tests.cli.commands import TINY, command, stbench

@@ -27,7 +27,7 @@ NOT_OF_A_RUN = {"budget", "seeds"}
 
 
 @dataclass(frozen=True)
-class Hunt:
+class SearchOrder:
     """What a command asks for.
 
     Attributes:
@@ -137,7 +137,7 @@ def read_limit(trials: int | None, budget: str | None) -> Limit:
     return Limit(trials) if budget is None else Limit(budget=Budget.parse(budget, f"--budget {budget}"))
 
 
-def read_hunt(options: Mapping[str, Any], given: Collection[str], limit: Limit) -> Hunt:
+def read_search(options: Mapping[str, Any], given: Collection[str], limit: Limit) -> SearchOrder:
     """Read all options.
 
     Raises:
@@ -156,14 +156,14 @@ def read_hunt(options: Mapping[str, Any], given: Collection[str], limit: Limit) 
     order = read_order(run, set(given) - NOT_OF_A_RUN)
     spaces = read_space(options["space"], order.experiment.methods)
     searcher = Searcher(options["sampler"].value, options["pruner"].value, options["trial_seed"])
-    hunt = Hunt(order, spaces, options["space"], limit, searcher, seeds, options["at_once"])
-    check_free(hunt)
+    asked = SearchOrder(order, spaces, options["space"], limit, searcher, seeds, options["at_once"])
+    check_free(asked)
     for method, space in spaces.items():
-        check_values(hunt, method, space)
-    return hunt
+        check_values(asked, method, space)
+    return asked
 
 
-def check_free(hunt: Hunt) -> None:
+def check_free(asked: SearchOrder) -> None:
     """Check that the command fixes no setting that the space varies.
 
     Raises:
@@ -173,23 +173,23 @@ def check_free(hunt: Hunt) -> None:
     from stbench.settings import leaves
     from stbench.sweep.overrides import for_method
 
-    for method, space in hunt.spaces.items():
+    for method, space in asked.spaces.items():
         fields = METHODS.get(method.partition(":")[0]).Config.model_fields
-        fixed = for_method(hunt.order.sets, method, fields)
+        fixed = for_method(asked.order.sets, method, fields)
         keys = {f"{part}.{'.'.join(path)}" for part, values in fixed._asdict().items() for path, _ in leaves(values)}
-        keys |= {f"training.{key}" for key in hunt.order.training}
+        keys |= {f"training.{key}" for key in asked.order.training}
         if both := sorted(keys & set(space)):
-            raise UserError(f"{both[0]} of {method} is fixed by an option and varied in {hunt.file}. Leave one out.")
+            raise UserError(f"{both[0]} of {method} is fixed by an option and varied in {asked.file}. Leave one out.")
 
 
-def check_values(hunt: Hunt, method: str, space: Space) -> None:
+def check_values(asked: SearchOrder, method: str, space: Space) -> None:
     """Check both ends or every choice of each setting, the others at their first value.
 
     Raises:
         UserError: a value is none of its setting, or no run can have it.
     """
     first = {key: domain.texts[0] for key, domain in space.items()}
-    hunt.trial(method, first)
+    asked.trial(method, first)
     for key, domain in space.items():
         for text in domain.texts[1:]:
-            hunt.trial(method, {**first, key: text})
+            asked.trial(method, {**first, key: text})
