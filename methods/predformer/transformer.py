@@ -31,12 +31,15 @@ class SwiGLU(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (…, d) to the same shape."""
-        return self.drop(recompute(self._shrunk, self.gate(x), self.value(x), draws=self.drop.p > 0))  # type: ignore[no-any-return]
+        """Map (…, d) to the same shape; the backward pass stores the wide maps and computes what follows again."""
+        wide = self.gate(x), self.value(x)
+        if self.drop.p > 0:  # drawing again which values are dropped would take longer than all the rest
+            return self.drop(self.shrink(self.drop(recompute(_gated, *wide))))  # type: ignore[no-any-return]
+        return self.drop(recompute(lambda *wide: self.shrink(_gated(*wide)), *wide))  # type: ignore[no-any-return]
 
-    def _shrunk(self, gate: Tensor, value: Tensor) -> Tensor:
-        """Apply what follows the wide maps; recomputed in the backward pass, which stores only their outputs."""
-        return self.shrink(self.drop(F.silu(gate) * value))  # type: ignore[no-any-return]
+
+def _gated(gate: Tensor, value: Tensor) -> Tensor:
+    return F.silu(gate) * value
 
 
 class GatedTransformerBlock(nn.Module):

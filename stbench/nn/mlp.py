@@ -25,9 +25,10 @@ class MLP(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the perceptron; same shape."""
-        return self.drop(recompute(self._narrow, self.fc1(x), draws=self.drop.p > 0))  # type: ignore[no-any-return]
+        """Apply the perceptron; same shape. With dropout, drawing again would take longer than recomputing saves."""
+        wide = self.fc1(x)
+        return self.drop(self._narrow(wide) if self.drop.p > 0 else recompute(self._narrow, wide))  # type: ignore[no-any-return]
 
     def _narrow(self, wide: Tensor) -> Tensor:
-        """Apply what follows the wide map; recomputed in the backward pass, which stores only ``wide``."""
+        """Apply what follows the wide map; without dropout, the backward pass stores ``wide`` and calls this again."""
         return self.fc2(self.drop(F.gelu(wide)))  # type: ignore[no-any-return]
