@@ -21,6 +21,7 @@ from stbench.errors import UserError
 PER_SECOND = {"hours": 1 / 3600, "minutes": 1 / 60, "seconds": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 COARSE = ("hours", "minutes")  # units that only whole numbers are read in
 FIRST, LAST = (float(np.datetime64(day, "s").astype(np.int64)) for day in ("1975-01-01", "2100-01-01"))
+EARLIEST, LATEST = (float(np.datetime64(day, "s").astype(np.int64)) for day in ("-9999-01-01", "10000-01-01"))
 UNITS = {
     "d": 86400.0,
     "h": 3600.0,
@@ -143,12 +144,18 @@ def times_of_names(names: Sequence[str]) -> Times:
 
 
 def in_order(seconds: Seconds, where: str, names: Sequence[str] | None = None) -> Seconds:
-    """Return times (T,) that are all there and rise.
+    """Return times (T,) that are all there, within the years −9999 to 9999, and rise.
 
     Raises:
-        UserError: a time is missing, goes back or occurs twice.
+        UserError: a time is missing, out of these years, goes back or occurs twice.
     """
     _refuse_missing(np.isnan(seconds), where)
+    beyond = (seconds < EARLIEST) | (seconds >= LATEST)
+    if beyond.any():
+        raise UserError(
+            f"{where}: {int(beyond.sum())} of {len(beyond)} times are outside the years −9999 to 9999, first that of "
+            f"frame {int(np.argmax(beyond))}. Check their unit and what they count from."
+        )
     steps = np.diff(seconds)
     if (steps > 0).all():
         return seconds

@@ -60,6 +60,10 @@ def test_an_index_is_no_time(values):
         (np.array(["2020-01-01", "NaT"], "M8[D]"), "1 of 2 times are missing .NaT., first that of frame 1"),
         (np.array(["2020-01-01", "NaT"]), "1 of 2 times are missing"),
         (HOURLY[[0, 1, 1, 2]], "frames 1 and 2 have the same time .2016-01-01 01:00, then 2016-01-01 01:00.; 1 such"),
+        (
+            np.arange(60) * np.array(10**9, "m8[Y]") + np.datetime64("1970"),
+            "59 of 60 times are outside the years",
+        ),
         (HOURLY[::-1], "frames 0 and 1 go back in time .*29 steps back in all"),
     ],
 )
