@@ -10,7 +10,7 @@ import pytest
 
 from stbench.errors import UserError
 from stbench.events import LOGGERS, RunListener, SweepFanOut, SweepListener
-from stbench.loggers.csv import CsvLogger
+from stbench.loggers.csv import COLUMNS, CsvLogger
 from stbench.schema.folder import RunFolder
 
 SPEC: Any = SimpleNamespace(folder="a-run", method="tau:no_sa", seed=3)
@@ -42,6 +42,10 @@ class Recorder(SweepListener, RunListener):
     def close(self) -> None:
         self.said.append(f"{self.name} closed")
         raise RuntimeError(self.name)
+
+
+ROW = "b-run,tau,0,7,8,0.1,0.5,3.0,1.0"
+"""A line of another run."""
 
 
 def test_every_event_reaches_every_listener_in_order() -> None:
@@ -89,6 +93,19 @@ def test_csv_lines_are_those_of_the_run_folder(tmp_path: Path) -> None:
     assert told(epochs) == ["a-run 0 0.5", "a-run 1 0.5", "a-run 2 0.5"]
     CsvLogger(tmp_path).run_listener(other, 1, 1).on_epoch({"epoch": 0})
     assert told([{**epochs[0], "train_loss": 0.25}]) == ["b-run 0 ", "a-run 0 0.25"]
+
+
+@pytest.mark.parametrize("left", ["", "run,method", f"{ROW}\n", f"{','.join(COLUMNS)}\n{ROW}\na-run,tau:no"])
+def test_a_csv_file_cut_short_by_a_kill_is_mended(left: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "a-run")
+    folder.path.mkdir(parents=True)
+    (tmp_path / "epochs.csv").write_text(left)
+    epochs = [{"epoch": epoch, "step": 5 * epoch + 5, "train_loss": 0.5} for epoch in range(2)]
+    folder.write_history(epochs)
+    CsvLogger(tmp_path).run_listener(SPEC, 1, 1).on_epoch(epochs[-1])
+    with (tmp_path / "epochs.csv").open() as stream:
+        rows = [f"{row['run']} {row['epoch']}" for row in csv.DictReader(stream)]
+    assert rows == [*(["b-run 7"] if ROW in left else []), "a-run 0", "a-run 1"]
 
 
 def test_loggers_are_found_by_name() -> None:

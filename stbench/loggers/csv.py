@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stbench.schema import RunSpec
 
 COLUMNS = ("run", "method", "seed", "epoch", "step", "lr", "train_loss", "val_mse_frame", "train_seconds")
+HEADER = f"{','.join(COLUMNS)}\n"
 
 
 class CsvLogger(SweepListener):
@@ -34,27 +35,32 @@ class _Epochs(RunListener):
         self._file = file
         self._folder = folder
         self._run = {key: str(value) for key, value in run.items()}
-        self._written = [row for row in self._rows() if row["run"] == self._run["run"]]
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """Append the epochs that the file lacks; lines of a training that was given up for a new one are removed."""
-        history = [self._row(epoch) for epoch in self._folder.history()]
-        rows = history or [*self._written, self._row(record)]
-        if rows[: len(self._written)] != self._written:
-            others = [row for row in self._rows() if row["run"] != self._run["run"]]
-            write_text(self._file, f"{','.join(COLUMNS)}\n{_text(others)}")
-            self._written = []
-        is_new = not self._file.exists()
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", newline="", encoding="utf-8") as stream:
-            stream.write((f"{','.join(COLUMNS)}\n" if is_new else "") + _text(rows[len(self._written) :]))
-        self._written = rows
+        """Append the epochs that the file lacks.
 
-    def _rows(self) -> list[dict[str, str]]:
+        The file is written anew, by replacing it, if it is missing or cut short by a kill, or holds lines of a training
+        that was given up for a new one.
+        """
+        found, is_whole = self._rows()
+        written = [row for row in found if row["run"] == self._run["run"]]
+        rows = [self._row(epoch) for epoch in self._folder.history()] or [*written, self._row(record)]
+        if is_whole and rows[: len(written)] == written:
+            with self._file.open("a", newline="", encoding="utf-8") as stream:
+                stream.write(_text(rows[len(written) :]))
+            return
+        others = [row for row in found if row["run"] != self._run["run"]]
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self._file, HEADER + _text([*others, *rows]))
+
+    def _rows(self) -> tuple[list[dict[str, str]], bool]:
+        """Return the complete rows of all runs, and whether the file is there with its header and no torn line."""
         if not self._file.is_file():
-            return []
-        with self._file.open(newline="", encoding="utf-8") as stream:
-            return [{key: row.get(key) or "" for key in COLUMNS} for row in csv.DictReader(stream)]
+            return [], False
+        text = self._file.read_text(encoding="utf-8", errors="replace")
+        whole, _, torn = text.rpartition("\n")
+        lines = [line for line in csv.reader(io.StringIO(whole)) if len(line) == len(COLUMNS) and line != list(COLUMNS)]
+        return [dict(zip(COLUMNS, line, strict=True)) for line in lines], text.startswith(HEADER) and not torn
 
     def _row(self, record: Mapping[str, Any]) -> dict[str, str]:
         values = {key: "" if record.get(key) is None else str(record[key]) for key in COLUMNS}
