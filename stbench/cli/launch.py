@@ -192,7 +192,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
-    from stbench.sweep.executors import get_executor
+    from stbench.sweep.executors import get_executor, goes_elsewhere, has_own_processes
     from stbench.sweep.launch import Flags, all_specs, check_place, common_precision, plan_parts, rerun_part
     from stbench.train.engine import takes_cuda
 
@@ -207,8 +207,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
         specs = without_test(specs)
     precision = common_precision(specs)
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
-    elsewhere = bool(getattr(executor, "elsewhere", False))
-    check_place(specs, experiment, elsewhere or hasattr(executor, "jobs"))
+    check_place(specs, experiment, has_own_processes(executor))
     listener = sweep_listener(display, experiment)
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"
     times = plan_times(specs, experiment.out / "runs", device_name(device))
@@ -219,7 +218,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
         fetch_missing(specs, dirs, yes=order.asks("yes"), allow_http=order.asks("allow_http"))
     if not display.is_helper:
         machine = machine_of(experiment, executor, device)
-        agree_to_costs(order, specs, times, machine, display, elsewhere=elsewhere)
+        agree_to_costs(order, specs, times, machine, display, elsewhere=goes_elsewhere(executor))
     if order.asks("dry_run"):
         note_missing_data(specs, dirs, display)
         return None

@@ -107,7 +107,7 @@ def _agree(
     from stbench.cli.costs import agree_to_costs, machine_of
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.efficiency.macs import macs_of
-    from stbench.sweep.executors import get_executor
+    from stbench.sweep.executors import get_executor, goes_elsewhere
     from stbench.train.engine import takes_cuda
 
     order, limit = asked.order, asked.limit
@@ -133,8 +133,7 @@ def _agree(
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"
     machine = machine_of(experiment, executor, device)
-    elsewhere = bool(getattr(executor, "elsewhere", False))
-    agree_to_costs(order, costed, {}, machine, display, elsewhere=elsewhere)
+    agree_to_costs(order, costed, {}, machine, display, elsewhere=goes_elsewhere(executor))
     if order.asks("dry_run"):
         note_missing_data(costed, dirs, display)
 
@@ -147,7 +146,7 @@ def _search(
     from stbench.events import SweepFanOut
     from stbench.loggers.sweep_log import SweepLog
     from stbench.sweep.execute import Workplace
-    from stbench.sweep.executors import get_executor
+    from stbench.sweep.executors import get_executor, goes_elsewhere, has_own_processes
     from stbench.sweep.launch import check_place, common_precision
     from stbench.sweep.tune.search import Search
     from stbench.train.engine import Engine
@@ -155,8 +154,8 @@ def _search(
     experiment = asked.order.experiment
     executor = get_executor(experiment.executor.kind, experiment.executor.settings)
     specs = list(base.values())
-    check_place(specs, experiment, hasattr(executor, "jobs") or hasattr(executor, "elsewhere"))
-    usual: int = getattr(executor, "jobs", ELSEWHERE_AT_ONCE if getattr(executor, "elsewhere", False) else 1)
+    check_place(specs, experiment, has_own_processes(executor))
+    usual: int = getattr(executor, "jobs", ELSEWHERE_AT_ONCE if goes_elsewhere(executor) else 1)
     workplace = Workplace(
         root=asked.folder / "runs",
         data_dirs=data_dirs(experiment.data_dir),

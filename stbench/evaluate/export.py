@@ -94,13 +94,13 @@ class _Physical(nn.Module):
         return self.scaling.to_physical(self.method(self.scaling.to_model(past)).float())
 
 
-def export_run(run: Path, kind: Format, out: Path | None = None, batch: int = 1) -> Exported:
+def export_run(run: Path, kind: Format, out: Path, batch: int = 1) -> Exported:
     """Export a finished run.
 
     Args:
         run: its folder.
         kind: of the program.
-        out: file, replaced if it exists; by default ``model.pt2``, ``model.pt`` or ``model.onnx`` in the run folder.
+        out: file, replaced if it exists.
         batch: clips of one call.
 
     Raises:
@@ -115,7 +115,7 @@ def export_run(run: Path, kind: Format, out: Path | None = None, batch: int = 1)
     load_best(folder, method)
     exact = spec.training is None or spec.training.precision == "32"
     recorded = _recorded(folder.file("samples.npz"), spec, scaling) if exact else []
-    return export(method, scaling, spec, kind, out or folder.file(f"model{SUFFIXES[kind]}"), recorded, batch)
+    return export(method, scaling, spec, kind, out, recorded, batch)
 
 
 def export(

@@ -5,7 +5,7 @@ Axes: B batch, T time (lead times), K statistics of all metrics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -65,12 +65,16 @@ class MetricAccumulator:
         """Return which values of single frames are NaN, (M, B, T) bool."""
         on_cpu = statistics_KBT.is_cpu
         rows: Any = statistics_KBT.numpy() if on_cpu else statistics_KBT  # small arrays: numpy's calls cost less
-        values, row = [], 0
         with np.errstate(all="ignore"):
-            for metric in self.metrics:
-                values.append(metric.finish(list(rows[row : row + len(metric.parts)])))
-                row += len(metric.parts)
+            values = [metric.finish(list(parts)) for metric, parts in self._of_each(rows)]
         return (torch.from_numpy(np.stack(values)) if on_cpu else torch.stack(values)).isnan()
+
+    def _of_each(self, rows: Any) -> Iterator[tuple[Metric, Any]]:
+        """Yield every metric with the rows of its parts."""
+        row = 0
+        for metric in self.metrics:
+            yield metric, rows[row : row + len(metric.parts)]
+            row += len(metric.parts)
 
     def merge(self, other: MetricAccumulator) -> None:
         """Add the sums of another accumulator with the same metrics and lead times."""
@@ -103,10 +107,8 @@ class MetricAccumulator:
         if not bool(counts.sum() > 0):
             raise UserError("No frame was scored: the split has no clips.")
         undefined = state[-1 - len(self.metrics) : -1].sum(1)
-        scores, row = {}, 0
-        for number, metric in enumerate(self.metrics):
-            sums = state[row : row + len(metric.parts)]
-            row += len(metric.parts)
+        scores = {}
+        for number, (metric, sums) in enumerate(self._of_each(state)):
             by_lead_time = metric.finish([part / counts for part in sums])
             total = by_lead_time.mean() if metric.by_lead_time else _total(metric, sums, counts)
             scores[metric.name] = Score(

@@ -163,6 +163,13 @@ class RunFolder:
             raise self._unreadable("history.jsonl", "a line is no mapping")
         return cast("list[dict[str, Any]]", records)
 
+    def history_so_far(self) -> list[dict[str, Any]]:
+        """Records of finished epochs of a run that another process may be doing; none while a line is being written."""
+        try:
+            return self.history()
+        except (OSError, UserError):
+            return []
+
     def prune(self, reason: str) -> None:
         """Ask the run, whichever process does it, to end after its epoch."""
         write_text(self.file(PRUNED), json.dumps({"reason": reason}))

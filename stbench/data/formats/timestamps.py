@@ -20,8 +20,9 @@ from stbench.errors import UserError
 
 PER_SECOND = {"hours": 1 / 3600, "minutes": 1 / 60, "seconds": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 COARSE = ("hours", "minutes")  # units that only whole numbers are read in
-FIRST, LAST = (float(np.datetime64(day, "s").astype(np.int64)) for day in ("1975-01-01", "2100-01-01"))
-EARLIEST, LATEST = (float(np.datetime64(day, "s").astype(np.int64)) for day in ("-9999-01-01", "10000-01-01"))
+EARLIEST, FIRST, LAST, LATEST = (
+    float(np.datetime64(f"{year}-01-01", "s").astype(np.int64)) for year in (-9999, 1975, 2100, 10000)
+)
 UNITS = {
     "d": 86400.0,
     "h": 3600.0,
@@ -150,12 +151,8 @@ def in_order(seconds: Seconds, where: str, names: Sequence[str] | None = None) -
         UserError: a time is missing, out of these years, goes back or occurs twice.
     """
     _refuse_missing(np.isnan(seconds), where)
-    beyond = (seconds < EARLIEST) | (seconds >= LATEST)
-    if beyond.any():
-        raise UserError(
-            f"{where}: {int(beyond.sum())} of {len(beyond)} times are outside the years −9999 to 9999, first that of "
-            f"frame {int(np.argmax(beyond))}. Check their unit and what they count from."
-        )
+    advice = "Check their unit and what they count from."
+    _refuse((seconds < EARLIEST) | (seconds >= LATEST), where, "outside the years −9999 to 9999", advice)
     steps = np.diff(seconds)
     if (steps > 0).all():
         return seconds
@@ -187,10 +184,14 @@ def date_text(seconds: float, calendar: str = STANDARD) -> str:
 
 
 def _refuse_missing(missing: npt.NDArray[np.bool_], where: str) -> None:
-    if missing.any():
+    _refuse(missing, where, "missing (NaT)", "Fill them in, or leave those frames out.")
+
+
+def _refuse(which: npt.NDArray[np.bool_], where: str, what: str, advice: str) -> None:
+    if which.any():
+        first = int(np.argmax(which))
         raise UserError(
-            f"{where}: {int(missing.sum())} of {len(missing)} times are missing (NaT), first that of frame "
-            f"{int(np.argmax(missing))}. Fill them in, or leave those frames out."
+            f"{where}: {int(which.sum())} of {len(which)} times are {what}, first that of frame {first}. {advice}"
         )
 
 

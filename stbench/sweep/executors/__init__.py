@@ -64,6 +64,16 @@ DEFAULT_EXECUTOR = "local"
 EXECUTORS: Registry[Any] = Registry("executor", "stbench.executors", _check_executor)
 
 
+def goes_elsewhere(executor: Executor) -> bool:
+    """Return whether runs go to other machines."""
+    return bool(getattr(executor, "elsewhere", False))
+
+
+def has_own_processes(executor: Executor) -> bool:
+    """Return whether each run has a process of its own."""
+    return goes_elsewhere(executor) or hasattr(executor, "jobs")
+
+
 def get_executor(name: str, settings: Mapping[str, Any] | None = None) -> Executor:
     """Return an executor by name, with its settings if the plugin is a record.
 

@@ -185,6 +185,4 @@ def _ended(watch: Watch, ticket: Any, ray: Any) -> Ended:
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error  # a task's own error, or that of its worker
         word = _Word("unfinished", f"its task died ({first_line(cause)}); the same command goes on")
-    folder = watch.workplace.folder(watch.spec)
-    has_result = word.outcome in ("finished", "failed", "already done") and folder.is_complete
-    return Ended(watch.spec, word.outcome, folder.result() if has_result else None, word.note)
+    return watch.found(word.outcome, word.note)

@@ -246,12 +246,10 @@ class Job(Watch):
     def ended(self) -> Ended:
         """How the run ended; the folder holds the result."""
         words = self.said()
-        folder = self.workplace.folder(self.spec)
         if words is None:
             logs = self.workplace.root / FOLDER / f"{self.number_in_queue()}_0_log.err"
             return Ended(self.spec, "unfinished", note=f"SLURM job {self.number_in_queue()} died; see {logs}")
-        has_result = words["outcome"] in ("finished", "failed", "already done") and folder.is_complete
-        return Ended(self.spec, words["outcome"], folder.result() if has_result else None, words["note"])
+        return self.found(words["outcome"], words["note"])
 
     def left(self, queue: Mapping[str, str]) -> Ended:
         """What is said of a job that goes on without this process."""

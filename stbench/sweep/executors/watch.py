@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from stbench.errors import UserError
-from stbench.events import RunListener
+from stbench.events import Outcome, RunListener
 from stbench.schema import RunSpec
 from stbench.sweep.execute import Workplace
+from stbench.sweep.executors import Ended
 
 
 class Watch:
@@ -23,12 +21,13 @@ class Watch:
         self.spec = spec
         self.workplace = workplace
         self._place_in_sweep = number, runs
-        self._told = len(self._history())
+        self._folder = workplace.folder(spec)
+        self._told = len(self._folder.history_so_far())
         self._listener: RunListener | None = None
 
     def follow(self, *, is_running: bool) -> None:
         """Tell of the epochs since the last call."""
-        records = self._history()
+        records = self._folder.history_so_far()
         if self._listener is None and (is_running or len(records) > self._told):
             self._listener = self.workplace.listener.run_listener(self.spec, *self._place_in_sweep)
         if self._listener is not None:
@@ -36,9 +35,7 @@ class Watch:
                 self._listener.on_epoch(record)
         self._told = max(self._told, len(records))
 
-    def _history(self) -> list[dict[str, Any]]:
-        """Epochs in the run folder; none while a line is being written."""
-        try:
-            return self.workplace.folder(self.spec).history()
-        except (OSError, UserError):
-            return []
+    def found(self, outcome: Outcome, note: str) -> Ended:
+        """How the run ended by the word of the process that did it; the folder holds the result."""
+        has_result = outcome in ("finished", "failed", "already done") and self._folder.is_complete
+        return Ended(self.spec, outcome, self._folder.result() if has_result else None, note)

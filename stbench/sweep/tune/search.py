@@ -166,11 +166,7 @@ class Search:
         return Spent(sum(part.seconds for part in parts), macs, sum(part.epochs for part in parts))
 
     def _history(self, spec: RunSpec) -> History:
-        """Return the epochs of a run that are written; none while a line is being written."""
-        try:
-            return self.workplace.folder(spec).history()
-        except (OSError, UserError):
-            return []
+        return self.workplace.folder(spec).history_so_far()
 
     def _end(self, ended: Ended, shown: SweepListener) -> None:
         trials = self._open.pop(ended.spec.folder)
