@@ -152,8 +152,11 @@ class Comparison:
         found: dict[Side, list[Answer]] = {side: [] for side in self.options.sides}
         for number in range(self.options.rounds):
             for side, answers in found.items():
-                print(f"{self.benchmark}, {method}, {side}, round {number + 1}", file=sys.stderr)
-                answers.append(self.ask(self._task(method, side, number == self.options.rounds - 1)))
+                answer = self.ask(self._task(method, side, number == self.options.rounds - 1))
+                times = ", ".join(f"{mode} {1000 * median(seconds):.1f} ms" for mode, seconds in answer.seconds.items())
+                peak = f"{(answer.peak_memory or 0) / 1e6:.0f} MB"
+                print(f"{self.benchmark}, {method}, {side}, round {number + 1}: {times}, {peak}", file=sys.stderr)
+                answers.append(answer)
         return found
 
     def _flops(self, method: str, mode: Mode) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stbench.nn import Paper, PublicLayout
-from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, gate_macs
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, gate_macs, sum_gates
 from stbench.schema import ClipShape
 
 from .presets import PRESETS
@@ -24,7 +24,8 @@ class ConvLSTMCell(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor | None, c: Tensor) -> tuple[Tensor, Tensor]:
         """Map input (B, C_in, H', W') and states h, c (B, n, H', W') to the new h and c; h None means zeros."""
-        i, f, g, o = (self.conv_x(x) + self.conv_h(h)).chunk(4, dim=1)
+        gates = sum_gates((self.conv_x, x, "gggg"), (self.conv_h, h, "gggg"))["g"]
+        i, f, g, o = gates.chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 

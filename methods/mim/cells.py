@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stbench.nn.conv_recurrent import GateConv
+from stbench.nn.conv_recurrent import GateConv, sum_gates
 
 
 class PeepholeLSTMCell(nn.Module):
@@ -26,7 +26,7 @@ class PeepholeLSTMCell(nn.Module):
 
         If all three are None, the result is broadcastable.
         """
-        i, g, f, o = (self.conv_h(h) + self.conv_x(x)).chunk(4, dim=1)
+        i, g, f, o = sum_gates((self.conv_h, h, "gggg"), (self.conv_x, x, "gggg"))["g"].chunk(4, dim=1)
         if c is None:
             c = torch.sigmoid(i) * torch.tanh(g)
         else:

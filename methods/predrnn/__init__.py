@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stbench.nn import Paper, PublicLayout
-from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs, sum_gates
 from stbench.schema import ClipShape
 
 from .presets import PRESETS
@@ -33,16 +33,16 @@ class SpatiotemporalLSTMCell(nn.Module):
 
         An h or m of None means zeros.
         """
-        ix, fx, gx, ix_m, fx_m, gx_m, ox = self.conv_x(x).chunk(7, dim=1)
-        ih, fh, gh, oh = self.conv_h(h).chunk(4, dim=1)
-        im, fm, gm = self.conv_m(m).chunk(3, dim=1)
-        delta_c = torch.sigmoid(ix + ih) * torch.tanh(gx + gh)
-        c = torch.sigmoid(fx + fh + 1.0) * c + delta_c
-        delta_m = torch.sigmoid(ix_m + im) * torch.tanh(gx_m + gm)
-        m = delta_m if m is None else torch.sigmoid(fx_m + fm + 1.0) * m + delta_m
+        gates = sum_gates((self.conv_x, x, "cccmmmo"), (self.conv_h, h, "ccco"), (self.conv_m, m, "mmm"))
+        i, f, g = gates["c"].chunk(3, dim=1)
+        delta_c = torch.sigmoid(i) * torch.tanh(g)
+        c = torch.sigmoid(f + 1.0) * c + delta_c
+        i, f, g = gates["m"].chunk(3, dim=1)
+        delta_m = torch.sigmoid(i) * torch.tanh(g)
+        m = delta_m if m is None else torch.sigmoid(f + 1.0) * m + delta_m
         memories = torch.cat([c, m], dim=1)
         c = memories[:, : c.shape[1]]  # shared by this step and the next, so that the backward pass stores it once
-        o = torch.sigmoid(ox + oh + self.conv_o(memories))
+        o = torch.sigmoid(gates["o"] + self.conv_o(memories))
         return o * torch.tanh(self.conv_last(memories)), c, m, (delta_c, delta_m)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stbench.errors import UserError
 from stbench.nn import Paper, PublicLayout
-from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs
+from stbench.nn.conv_recurrent import ConvRecurrent, ConvRecurrentConfig, GateConv, equal_widths, gate_macs, sum_gates
 from stbench.schema import ClipShape
 
 from .presets import PRESETS
@@ -32,16 +32,17 @@ class CausalLSTMCell(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor | None, c: Tensor | None, m: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Map input (B, C_in, H', W') and states h, c, m (B, n, H', W') to the new h, c, m; None means zeros."""
-        ix, fx, gx, ix_m, fx_m, gx_m, ox = self.conv_x(x).chunk(7, dim=1)
-        ih, fh, gh, oh = self.conv_h(h).chunk(4, dim=1)
-        ic, fc, gc = self.conv_c(c).chunk(3, dim=1)
-        im, fm, candidate = self.conv_m(m).chunk(3, dim=1)
-        kept = 0.0 if c is None else torch.sigmoid(fx + fh + fc + 1.0) * c
-        c = kept + torch.sigmoid(ix + ih + ic) * torch.tanh(gx + gh + gc)
+        gates = sum_gates(
+            (self.conv_x, x, "cccmmgo"), (self.conv_h, h, "ccco"), (self.conv_c, c, "ccc"), (self.conv_m, m, "mmk")
+        )
+        i, f, g = gates["c"].chunk(3, dim=1)
+        kept = 0.0 if c is None else torch.sigmoid(f + 1.0) * c
+        c = kept + torch.sigmoid(i) * torch.tanh(g)
         ik, gk, fk, ok = self.conv_c2m(c).chunk(4, dim=1)
-        kept = torch.sigmoid(fx_m + fm + fk + 1.0) * torch.tanh(candidate)
-        m = kept + torch.sigmoid(ix_m + im + ik) * torch.tanh(gx_m + gk)
-        o = torch.tanh(ox + oh + ok + self.conv_om(m))
+        i, f = gates["m"].chunk(2, dim=1)
+        kept = torch.sigmoid(f + fk + 1.0) * torch.tanh(gates["k"])
+        m = kept + torch.sigmoid(i + ik) * torch.tanh(gates["g"] + gk)
+        o = torch.tanh(gates["o"] + ok + self.conv_om(m))
         return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
 
 
@@ -58,7 +59,7 @@ class GradientHighway(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
         """Map x and z (B, n, H', W') to the new z; a z of None means zeros."""
-        p, u = (self.conv_z(z) + self.conv_x(x)).chunk(2, dim=1)
+        p, u = sum_gates((self.conv_x, x, "gg"), (self.conv_z, z, "gg"))["g"].chunk(2, dim=1)
         u = torch.sigmoid(u)
         kept = 0.0 if z is None else (1.0 - u) * z
         return u * torch.tanh(p) + kept

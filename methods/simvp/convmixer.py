@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stbench.nn.depthwise import DepthwiseConv
+from stbench.nn.gelu import gelu
 from stbench.nn.initial import scale_convolution
 from stbench.nn.stack import BlockPlace, StackBlock
 
@@ -23,8 +23,8 @@ class ConvMixerBlock(StackBlock):
 
     def mix(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        x = x + self.norm_1(F.gelu(self.conv_dw(x)))
-        return self.norm_2(F.gelu(self.conv_pw(x)))  # type: ignore[no-any-return]
+        x = x + self.norm_1(gelu(self.conv_dw(x)))
+        return self.norm_2(gelu(self.conv_pw(x)))  # type: ignore[no-any-return]
 
     def idle_macs(self, height: int, width: int) -> int:
         """Subtract the depth-wise conv: counters miss it in the public code because of its named padding."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stbench.errors import UserError
 from stbench.nn.drop_path import DropPath
+from stbench.nn.gelu import gelu
 from stbench.nn.initial import shrink_linear
 from stbench.nn.mlp import MLP
 from stbench.nn.recompute import recompute
@@ -31,7 +31,7 @@ class TokenMLP(nn.Module):
         return self.drop(recompute(self._narrow, wide, draws=self.drop.p > 0))  # type: ignore[no-any-return]
 
     def _narrow(self, wide: Tensor) -> Tensor:
-        return _along_tokens(self.fc2, self.drop(F.gelu(wide)))
+        return _along_tokens(self.fc2, self.drop(gelu(wide)))
 
 
 class MixerBlock(TokenBlock):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from stbench.nn.depthwise import DepthwiseConv
 from stbench.nn.drop_path import DropPath
+from stbench.nn.gelu import gelu
 from stbench.nn.initial import scale_convolution
 from stbench.nn.recompute import recompute
 from stbench.nn.stack import BlockPlace, StackBlock
@@ -80,8 +81,8 @@ class ChannelAggregation(nn.Module):
 
     def _narrow(self, wide: Tensor) -> Tensor:
         """Apply what follows the wide conv; recomputed in the backward pass, which stores only ``wide``."""
-        y = self.drop(F.gelu(self.dwconv(wide)))
-        return self.fc2(torch.addcmul(y, self.sigma, y - F.gelu(self.decompose(y))))  # type: ignore[no-any-return]
+        y = self.drop(gelu(self.dwconv(wide)))
+        return self.fc2(torch.addcmul(y, self.sigma, y - gelu(self.decompose(y))))  # type: ignore[no-any-return]
 
 
 class MogaBlock(StackBlock):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stbench.nn.fast_conv import fast_conv2d
+from stbench.nn.fast_conv import Block, fast_conv2d, fast_conv2d_blocks
 
 DIRECT = "direct"
 TILES = {"F(4x4)": 4, "F(2x2)": 2}
@@ -70,6 +70,29 @@ class ChosenConvTranspose2d(nn.ConvTranspose2d):
         if tile is None:
             return super().forward(input, output_size)
         return fast_conv2d(input, self.weight, self.bias, tile, transposed=True)
+
+
+def convolve_blocks(
+    blocks: Sequence[Block], convs: Sequence[nn.Module], xs: Sequence[Tensor]
+) -> Sequence[Tensor] | None:
+    """Compute sums of convolutions without bias in one pass.
+
+    Args:
+        blocks: as for :func:`stbench.nn.fast_conv.fast_conv2d_blocks`.
+        convs: one convolution per weight.
+        xs: (B, C_i, H, W), one input per convolution.
+
+    Returns:
+        The sums; None if a convolution is not a :class:`ChosenConv2d`, or their algorithms are direct or differ.
+    """
+    tiles = {
+        conv.choices.tile(conv, x) if isinstance(conv, ChosenConv2d) and conv.bias is None else None
+        for conv, x in zip(convs, xs, strict=True)
+    }
+    tile = tiles.pop()
+    if tiles or tile is None:
+        return None
+    return fast_conv2d_blocks(blocks, xs, [conv.weight for conv in convs], tile)  # type: ignore[misc]
 
 
 def choose_convolutions(method: nn.Module, found: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ Axes: B, C, H, W (H', W' after the codec).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Annotated, Any, ClassVar, cast
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from stbench.errors import UserError
 from stbench.nn.codec import Codec, PatchCodec, StridedCodec
+from stbench.nn.conv_choice import convolve_blocks
+from stbench.nn.fast_conv import Block
 from stbench.nn.infer import cells_config
 from stbench.nn.method import EncoderConfig, Progress
 from stbench.nn.recurrent import RecurrentForecaster
@@ -56,6 +59,52 @@ class GateConv(nn.Sequential):
             return spread
         norm = cast("nn.LayerNorm", self[1])
         return cast("Tensor", norm(spread.expand(1, *norm.normalized_shape)))
+
+
+Term = tuple[GateConv, Tensor | None, str]
+"""A convolution, its input (None means zeros), and a letter per n output channels: the gate group they add to."""
+
+
+def sum_gates(*terms: Term) -> dict[str, Tensor]:
+    """Return the sum of the terms of every gate group: letter -> (B, k·n, H', W') for k equal letters in a row.
+
+    ``sum_gates((conv_x, x, "ccco"), (conv_h, h, "ccc"))`` adds the output of ``conv_h`` to the first three quarters of
+    that of ``conv_x``. All terms with a letter give it the same number of channels. A sum of zeros only may have a
+    size of 1 in any axis.
+    """
+    return _sum_in_one_pass(terms) or _sum_outputs(terms)
+
+
+def _sum_outputs(terms: Sequence[Term]) -> dict[str, Tensor]:
+    sums: dict[str, Tensor] = {}
+    for conv, x, letters in terms:
+        y = conv(x)
+        runs = [(letter, len(list(run))) for letter, run in groupby(letters)]
+        parts = y.split([count * y.shape[1] // len(letters) for _, count in runs], dim=1)
+        for (letter, _), part in zip(runs, parts, strict=True):
+            sums[letter] = sums[letter] + part if letter in sums else part
+    return sums
+
+
+def _sum_in_one_pass(terms: Sequence[Term]) -> dict[str, Tensor] | None:
+    """Do the same by a fast algorithm; None where it was not chosen for all of them."""
+    known = [(conv, x, letters) for conv, x, letters in terms if x is not None and not conv.layer_norm]
+    if not known or len(known) < sum(conv.layer_norm or x is not None for conv, x, _ in terms):
+        return None
+    numbers: dict[str, int] = {}
+    blocks = []
+    for term, (conv, _, letters) in enumerate(known):
+        n = cast("nn.Conv2d", conv[0]).out_channels // len(letters)
+        start = 0
+        for letter, run in groupby(letters):
+            stop = start + n * len(list(run))
+            blocks.append(Block(term, term, (start, stop), numbers.setdefault(letter, len(numbers))))
+            start = stop
+    sums = convolve_blocks(blocks, [conv[0] for conv, _, _ in known], [x for _, x, _ in known])
+    if sums is None:
+        return None
+    zero = sums[0].new_zeros(1, 1, 1, 1)
+    return {letter: zero for _, _, letters in terms for letter in letters} | dict(zip(numbers, sums, strict=True))
 
 
 def gate_macs(method: nn.Module, *names: str) -> int:

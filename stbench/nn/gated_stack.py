@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from stbench.errors import UserError
 from stbench.nn.depthwise import DepthwiseConv
 from stbench.nn.drop_path import DropPath
+from stbench.nn.gelu import GELU
 from stbench.nn.initial import scale_convolution
 from stbench.nn.recompute import recompute
 from stbench.nn.stack import BlockPlace, BlockStack, StackBlock
@@ -43,7 +44,7 @@ class GatedAttention(nn.Module):
     def __init__(self, channels: int, gate: nn.Module) -> None:
         super().__init__()
         self.proj_1 = nn.Conv2d(channels, channels, 1)
-        self.act = nn.GELU()
+        self.act = GELU()
         self.gate = gate
         self.proj_2 = nn.Conv2d(channels, channels, 1)
 
@@ -66,7 +67,7 @@ class ConvFeedForward(nn.Module):
             raise UserError(f"mlp_ratio = {ratio}: nothing is left of {channels} channels. Use at least 1/{channels}.")
         self.expand = nn.Conv2d(channels, hidden, 1)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.act = nn.GELU()
+        self.act = GELU()
         self.shrink = nn.Conv2d(hidden, channels, 1)
         self.drop = nn.Dropout(drop)
 

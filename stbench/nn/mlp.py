@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from stbench.nn.gelu import gelu
 from stbench.nn.recompute import recompute
 
 
@@ -31,4 +31,4 @@ class MLP(nn.Module):
 
     def _narrow(self, wide: Tensor) -> Tensor:
         """Apply what follows the wide map; without dropout, the backward pass stores ``wide`` and calls this again."""
-        return self.fc2(self.drop(F.gelu(wide)))  # type: ignore[no-any-return]
+        return self.fc2(self.drop(gelu(wide)))  # type: ignore[no-any-return]

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from stbench import ClipShape
-from stbench.nn import MethodConfig, ParallelForecaster
-from stbench.nn.conv_recurrent import GateConv, gate_macs
+from stbench.nn import MethodConfig, ParallelForecaster, conv_choice
+from stbench.nn.conv_choice import choose_convolutions
+from stbench.nn.conv_recurrent import GateConv, gate_macs, sum_gates
 from stbench.nn.drop_path import DropPath
 from stbench.nn.gated_stack import GatedStack
+from stbench.nn.gelu import gelu
 
 
 def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
@@ -50,6 +52,39 @@ def test_the_zero_gate_carries_the_norms_gradient() -> None:
     gate = GateConv(1, 4, 3, (2, 2), layer_norm=True)
     gate(None).sum().backward()
     assert gate[1].bias.grad.tolist() == torch.ones(4, 2, 2).tolist()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("fast", [False, True])
+def test_sums_of_gates(layer_norm: bool, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each letter's channels are the sum of all terms that have it; zeros may be given as None."""
+    monkeypatch.setattr(conv_choice, "_fastest", lambda *_: "F(2x2)")
+    wide, narrow = GateConv(3, 8, 3, (5, 6), layer_norm), GateConv(4, 6, 3, (5, 6), layer_norm)
+    module = nn.ModuleList([wide, narrow])
+    x, h = torch.randn(2, 3, 5, 6), torch.randn(2, 4, 5, 6)
+    expected, other = wide(x), narrow(h)
+    if fast:
+        choose_convolutions(module, {})
+    sums = sum_gates((wide, x, "ccmo"), (narrow, h, "cck"))
+    torch.testing.assert_close(sums["c"], expected[:, :4] + other[:, :4])
+    torch.testing.assert_close(sums["m"], expected[:, 4:6])
+    torch.testing.assert_close(sums["o"], expected[:, 6:])
+    torch.testing.assert_close(sums["k"], other[:, 4:])
+    of_zeros = narrow(torch.zeros_like(h))
+    sums = sum_gates((wide, x, "ccmo"), (narrow, None, "cck"))
+    torch.testing.assert_close(sums["c"], expected[:, :4] + of_zeros[:, :4])
+    torch.testing.assert_close(sums["k"].expand(2, 2, 5, 6), of_zeros[:, 4:])
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_gelu_in_either_memory_format(memory_format: torch.memory_format) -> None:
+    x = torch.randn(2, 8, 5, 6).contiguous(memory_format=memory_format).requires_grad_()
+    y = gelu(x)
+    assert y.is_contiguous(memory_format=memory_format)
+    normal = torch.distributions.Normal(0.0, 1.0)
+    torch.testing.assert_close(y, x * normal.cdf(x), atol=2e-6, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, normal.cdf(x) + x * normal.log_prob(x).exp(), atol=2e-6, rtol=1e-5)
 
 
 def test_gate_macs() -> None:
