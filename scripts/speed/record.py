@@ -36,14 +36,15 @@ class Ratio:
 
 
 def last_record(folder: Path, environment: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, float]:
-    """Return the values of the newest valid record of the same hardware, threads and options; empty without one."""
-    for path in sorted(folder.glob("*.json"), reverse=True):
+    """Return the last value of every ratio in valid records of the same hardware, threads and options."""
+    found: dict[str, float] = {}
+    for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         same = all(record["environment"][key] == environment[key] for key in ("device", "threads"))
         if same and "superseded" not in record and record["choices"] == choices:
             print(f"Compared with {path}.")
-            return {name: ratio["value"] for name, ratio in record["ratios"].items()}
-    return {}
+            found |= {name: ratio["value"] for name, ratio in record["ratios"].items()}
+    return found
 
 
 def show(ratios: Mapping[str, Ratio], earlier: Mapping[str, float]) -> list[str]:

@@ -43,6 +43,7 @@ def fast_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, tile: int, *, tr
     Returns:
         (B, C_out, H, W), channels last in memory.
     """
+    y: Tensor
     (y,) = _Convolve.apply(_Plan(tile, (Block(0, 0, (0, None), 0),), transposed), x, weight)
     return y if bias is None else y + bias[:, None, None]
 
@@ -97,7 +98,7 @@ def transformed_weight(weight: Tensor, tile: int, transposed: bool = False) -> T
     made = _transform_weight(weight.detach(), tile, transposed)
     # fused optimisers change values without a new version, but only after a gradient
     itself = weakref.ref(weight)  # the hook belongs to the weight: a strong reference would be a cycle
-    hook = weight.register_hook(lambda _: _forget(itself())) if weight.requires_grad else None
+    hook = weight.register_hook(lambda _: _forget(itself())) if weight.requires_grad else None  # type: ignore[no-untyped-call]
     _TRANSFORMED[weight] = _Transformed(tile, weight._version, made, hook)
     return made
 
