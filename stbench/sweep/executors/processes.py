@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -48,9 +49,14 @@ class Processes(Record):
         """Threads of one run."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs)
 
+    def prepare(self) -> None:
+        """Start the process whose forks will do the runs; it imports while this one opens the data."""
+        _CONTEXT.set_forkserver_preload([__name__, *LATE_IMPORTS])
+        forkserver.ensure_running()
+
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do every run that is not done yet; a failed one does not stop the others."""
-        _CONTEXT.set_forkserver_preload([__name__, *LATE_IMPORTS])
+        self.prepare()
         threads = self.threads_each
         told: set[str] = set()
         waiting = deque(_Job(spec, workplace, number, len(specs), told) for number, spec in enumerate(specs, 1))
