@@ -75,11 +75,16 @@ def sum_gates(*terms: Term) -> dict[str, Tensor]:
     return _sum_in_one_pass(terms) or _sum_outputs(terms)
 
 
+def _runs(letters: str) -> list[tuple[str, int]]:
+    """Return every letter with how often it stands in a row."""
+    return [(letter, len(list(run))) for letter, run in groupby(letters)]
+
+
 def _sum_outputs(terms: Sequence[Term]) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for conv, x, letters in terms:
         y = conv(x)
-        runs = [(letter, len(list(run))) for letter, run in groupby(letters)]
+        runs = _runs(letters)
         parts = y.split([count * y.shape[1] // len(letters) for _, count in runs], dim=1)
         for (letter, _), part in zip(runs, parts, strict=True):
             sums[letter] = sums[letter] + part if letter in sums else part
@@ -96,8 +101,8 @@ def _sum_in_one_pass(terms: Sequence[Term]) -> dict[str, Tensor] | None:
     for term, (conv, _, letters) in enumerate(known):
         n = cast("nn.Conv2d", conv[0]).out_channels // len(letters)
         start = 0
-        for letter, run in groupby(letters):
-            stop = start + n * len(list(run))
+        for letter, count in _runs(letters):
+            stop = start + n * count
             blocks.append(Block(term, term, (start, stop), numbers.setdefault(letter, len(numbers))))
             start = stop
     sums = convolve_blocks(blocks, [conv[0] for conv, _, _ in known], [x for _, x, _ in known])

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Hashable, Sequence
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -161,8 +161,8 @@ class _Convolve(torch.autograd.Function):
         while blocks := plan.of_output(len(outputs)):
             products = _SumOfProducts("products")
             for block in blocks:
-                products.add(inputs[block.x], weights_KIO[block.weight][..., slice(*block.rows)])
-            outputs.append(grid.joined(cast("Tensor", products.total)))
+                total = products.add(inputs[block.x], weights_KIO[block.weight][..., slice(*block.rows)])
+            outputs.append(grid.joined(total))
         return tuple(outputs)
 
     @staticmethod
@@ -180,11 +180,8 @@ class _Convolve(torch.autograd.Function):
             gradient_KPO = grid.split(gradient)
             for block in plan.of_output(number):
                 if weight_needed[block.weight]:
-                    of_weight = _SumOfProducts("weight")
-                    of_weight.add(inputs[block.x].transpose(1, 2), gradient_KPO)
-                    of_weights[block] = _weight_gradient(
-                        cast("Tensor", of_weight.total), plan.tile, kernel, plan.transposed
-                    )
+                    gradient_KIO = _SumOfProducts("weight").add(inputs[block.x].transpose(1, 2), gradient_KPO)
+                    of_weights[block] = _weight_gradient(gradient_KIO, plan.tile, kernel, plan.transposed)
                 if x_needed[block.x]:
                     weight_KIO = transformed_weight(weights[block.weight], plan.tile, plan.transposed)
                     of_inputs[block.x].add(gradient_KPO, weight_KIO[..., slice(*block.rows)].transpose(1, 2))
@@ -216,19 +213,20 @@ _SCRATCH = _Scratch()
 
 
 class _SumOfProducts:
-    """A sum of batched matrix products in scratch memory; ``total`` is None before the first."""
+    """A sum of batched matrix products in scratch memory; ``total`` is None before the first one."""
 
     def __init__(self, purpose: Hashable) -> None:
         self.purpose = purpose
         self.total: Tensor | None = None
 
-    def add(self, a: Tensor, b: Tensor) -> None:
-        """Add a·b."""
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        """Add a·b and return the sum so far."""
         if self.total is None:
             shape = len(a), a.shape[1], b.shape[2]
             self.total = torch.bmm(a, b, out=_SCRATCH.take(self.purpose, a.dtype, *shape))
         else:
             self.total.baddbmm_(a, b)
+        return self.total
 
 
 def _joined_rows(parts: list[Tensor]) -> Tensor:

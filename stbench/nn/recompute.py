@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 Output = TypeVar("Output")
 WORTHWHILE = 1 << 22
-"""Minimum tensor size (elements) worth recomputing; with smaller ones PhyDNet's training took a fourth longer."""
+"""Minimum tensor size (elements) worth recomputing; with smaller ones PhyDNet's training took a tenth longer."""
 GROUP = 1 << 21
 """Size (elements) of the largest tensor of a group of frames: enough work for all threads, little memory."""
 

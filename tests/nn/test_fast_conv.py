@@ -51,7 +51,7 @@ def grads(y: Tensor, cotangent: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
 
 @pytest.mark.parametrize(("tile", "kernel", "most"), [(4, 5, 60), (2, 5, 30), (4, 3, 30), (2, 3, 5)])
 def test_float32_rounding_is_bounded(tile: int, kernel: int, most: int) -> None:
-    """In units of float32's epsilon and the output's size; the direct convolution's is 1 to 6, depending on the CPU."""
+    """In units of float32's epsilon and the output's size: the direct convolution's error depends on the CPU."""
     torch.manual_seed(0)
     x, weight = torch.randn(2, 64, 16, 16), torch.randn(64, 64, kernel, kernel) / (8 * kernel)
     exact = F.conv2d(x.double(), weight.double(), padding=kernel // 2)
