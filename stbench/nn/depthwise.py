@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -43,7 +44,11 @@ class DepthwiseConv(nn.Conv2d):
 
     def _dense(self, x: Tensor) -> Tensor:
         assert self.bias is not None, "made with one"
-        return _Dense.apply(x, self.weight.to(x.dtype), self.bias.to(x.dtype))  # type: ignore[no-any-return]
+        # taps further from the centre than the frame is long only ever meet padding
+        k = self.kernel_size[0]
+        rows, columns = (max(0, k // 2 - length + 1) for length in x.shape[2:])
+        weight = self.weight[:, :, rows : k - rows, columns : k - columns]
+        return _Dense.apply(x, weight.to(x.dtype), self.bias.to(x.dtype))  # type: ignore[no-any-return]
 
 
 class _Dense(torch.autograd.Function):
@@ -53,20 +58,28 @@ class _Dense(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         with torch.autocast("cpu", enabled=False):
-            return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=len(weight))
+            return F.conv2d(x, weight, bias, padding=_same(weight), groups=len(weight))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        x, weight = ctx.saved_tensors
+        # behind the grids of a dilated kernel it comes in another order, which is many times as slow to convolve
+        last = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        gradient = gradients[0].contiguous(memory_format=last)
         grad_x = (
-            F.conv2d(gradient, weight.flip(2, 3), padding=weight.shape[-1] // 2, groups=len(weight))
+            F.conv2d(gradient, weight.flip(2, 3), padding=_same(weight), groups=len(weight))
             if ctx.needs_input_grad[0]
             else None
         )
-        return grad_x, weight_gradient(x, gradient, weight.shape[-1]), gradient.sum((0, 2, 3))
+        return grad_x, weight_gradient(x, gradient, weight.shape[2:]), gradient.sum((0, 2, 3))
 
 
-def weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
+def _same(weight: Tensor) -> list[int]:
+    """Padding that keeps a frame's size."""
+    return [kernel // 2 for kernel in weight.shape[2:]]
+
+
+def weight_gradient(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
     """Return the weight gradient of a depth-wise "same" conv: each channel's input correlated with its output gradient.
 
     It is computed as a depth-wise convolution of B·C channels with the gradient as kernel where that is faster. On two
@@ -75,14 +88,14 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
     Args:
         x: input, (B, C, H, W).
         gradient: gradient of the output, same shape.
-        kernel: odd width k of the weight.
+        kernel: odd height and width of the weight, at most twice those of the input less 1.
 
     Returns:
-        (C, 1, k, k).
+        (C, 1, *kernel).
     """
     batch, channels = x.shape[:2]
-    shape, padding = (channels, 1, kernel, kernel), kernel // 2
-    if min(x.shape[2:]) <= padding or (x.dtype != torch.bfloat16 and kernel < 7):
+    shape, padding = (channels, 1, *kernel), [side // 2 for side in kernel]
+    if x.dtype != torch.bfloat16 and max(kernel) < 7:
         return conv2d_weight(x, shape, gradient, padding=padding, groups=channels)  # type: ignore[no-any-return, no-untyped-call]
     folded, as_kernel = (
         tensor.permute(2, 3, 0, 1).flatten(2).permute(2, 0, 1).unsqueeze(dim) for tensor, dim in ((x, 0), (gradient, 1))

@@ -23,6 +23,7 @@ from stbench.train.group import join_group
 from stbench.train.heap import keep_large_blocks, release_unused
 from stbench.train.launch import Launch, check_launch, read_launch
 from stbench.train.one_batch import act_as_one
+from stbench.train.subnormals import subnormals_as_zero, workers_take_them_as_zero
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -89,6 +90,7 @@ class Engine:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         else:
             keep_large_blocks()
+            workers_take_them_as_zero()
         several = processes * nodes > 1
         self.nodes = nodes
         self._group = join_group(read_launch(), processes, "nccl" if use_cuda else "gloo") if several else None
@@ -174,6 +176,7 @@ class Engine:
         return TrainingModule(self, self._fabric, module, wrapped, incomplete=incomplete)
 
     @torch.inference_mode()
+    @subnormals_as_zero()
     def predict(self, method: Method, past: Tensor, times: Times | None = None) -> Tensor:
         """Predict in evaluation mode, float32: (B, T_in, C, H, W) -> (B, T_out, C, H, W).
 
@@ -184,6 +187,7 @@ class Engine:
             return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
     @torch.inference_mode()
+    @subnormals_as_zero()
     def predict_members(self, method: Method, past: Tensor, times: Times | None = None) -> tuple[Tensor, Tensor | None]:
         """Prediction as :meth:`predict` gives it, and the members (M, B, T_out, C, H, W) that it is the mean of."""
         self.new_iteration()
@@ -243,6 +247,7 @@ class TrainingModule:
         self._optimizer = optimizer
         self._incomplete = incomplete
 
+    @subnormals_as_zero()
     def step(self, clip: Tensor, progress: Progress, *, accumulate: int, clip_norm: float | None) -> dict[str, Tensor]:
         """Do one optimiser step on clips (B, T, C, H, W); return the detached loss terms, averaged over the batch."""
         terms: dict[str, Tensor] = {}
