@@ -18,46 +18,14 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
-from stbench.efficiency.prices import ATTENTION, fvcore_prices, torch_prices
+from stbench.efficiency.prices import fvcore_prices, torch_prices
+from stbench.efficiency.records import MacCount
 from stbench.efficiency.subject import build, by_shape, random_clip
 from stbench.nn import METHODS, Method, ParallelForecaster
 from stbench.schema import ClipShape, Record, RunSpec
 
 TRAINING_FACTOR = 3
 """Cost of a training step in forward passes: one, and about two for the gradients of inputs and weights."""
-
-
-class MacCount(Record):
-    """Multiply-adds of one clip's prediction.
-
-    ``executed``: counted by fvcore in the forward pass. ``idle``: what the published convention counts in addition, or
-    leaves out if negative (:meth:`stbench.nn.Method.idle_macs`). ``one_pass``: count of a single pass if the horizon
-    needs several. ``modules``: ``executed`` by part of the method. ``uncounted``: calls of operators not counted.
-    ``torch_counter``: ``executed`` as counted by torch.
-    """
-
-    executed: int
-    idle: int
-    one_pass: int | None
-    modules: dict[str, int]
-    operators: dict[str, int]
-    uncounted: dict[str, int]
-    torch_counter: int
-
-    @property
-    def total(self) -> int:
-        """Multiply-adds by the published convention."""
-        return self.executed + self.idle
-
-    @property
-    def attention(self) -> int:
-        """Multiply-adds of fused attention kernels in ``executed``, which plain fvcore counts as 0."""
-        return self.operators.get(ATTENTION, 0)
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations, two per multiply-add."""
-        return 2 * self.total
 
 
 def count_macs(spec: RunSpec) -> MacCount:

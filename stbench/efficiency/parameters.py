@@ -5,28 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from stbench.efficiency.records import ParameterCount
 from stbench.efficiency.subject import SEED, build, by_shape
 from stbench.nn import Method, Progress
-from stbench.schema import Record, RunSpec
-
-
-class ParameterCount(Record):
-    """Numbers of trainable values, counting every tensor once.
-
-    ``live``: get a gradient from the training loss. ``dead``: get none (``dead_names``). ``shared``: live tensors that
-    the module tree holds under several names (``shared_names``, the first of each).
-    """
-
-    live: int
-    dead: int
-    shared: int
-    dead_names: tuple[str, ...] = ()
-    shared_names: tuple[str, ...] = ()
-
-    @property
-    def total(self) -> int:
-        """Number of all parameters."""
-        return self.live + self.dead
+from stbench.schema import RunSpec
 
 
 def count_parameters(spec: RunSpec) -> ParameterCount:

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-ATTENTION = "scaled_dot_product_attention"
+from stbench.efficiency.records import ATTENTION
+
 NORM_COST, PLAIN_NORM_COST = 5, 4
 """Multiply-adds per element of a normalisation with and without weights."""
 BILINEAR_COST = 4

@@ -4,13 +4,74 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from stbench.efficiency.macs import MacCount
-from stbench.efficiency.parameters import ParameterCount
-from stbench.efficiency.sampling import Spread
 from stbench.schema import ClipShape, Record
 
 Mode = Literal["inference", "training"]
 Axis = Literal["horizon", "pixels", "batch"]
+ATTENTION = "scaled_dot_product_attention"
+"""Name of fused attention among the operators of a count."""
+
+
+class Spread(Record):
+    """Order statistics of repeated timings, in seconds (percentiles by linear interpolation)."""
+
+    p50: float
+    p95: float
+    iqr: float
+    best: float
+    samples: int
+
+
+class ParameterCount(Record):
+    """Numbers of trainable values, counting every tensor once.
+
+    ``live``: get a gradient from the training loss. ``dead``: get none (``dead_names``). ``shared``: live tensors that
+    the module tree holds under several names (``shared_names``, the first of each).
+    """
+
+    live: int
+    dead: int
+    shared: int
+    dead_names: tuple[str, ...] = ()
+    shared_names: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """Number of all parameters."""
+        return self.live + self.dead
+
+
+class MacCount(Record):
+    """Multiply-adds of one clip's prediction.
+
+    ``executed``: counted by fvcore in the forward pass. ``idle``: what the published convention counts in addition, or
+    leaves out if negative (:meth:`stbench.nn.Method.idle_macs`). ``one_pass``: count of a single pass if the horizon
+    needs several. ``modules``: ``executed`` by part of the method. ``uncounted``: calls of operators not counted.
+    ``torch_counter``: ``executed`` as counted by torch.
+    """
+
+    executed: int
+    idle: int
+    one_pass: int | None
+    modules: dict[str, int]
+    operators: dict[str, int]
+    uncounted: dict[str, int]
+    torch_counter: int
+
+    @property
+    def total(self) -> int:
+        """Multiply-adds by the published convention."""
+        return self.executed + self.idle
+
+    @property
+    def attention(self) -> int:
+        """Multiply-adds of fused attention kernels in ``executed``, which plain fvcore counts as 0."""
+        return self.operators.get(ATTENTION, 0)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, two per multiply-add."""
+        return 2 * self.total
 
 
 class Speed(Record):

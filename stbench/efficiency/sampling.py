@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
+from stbench.efficiency.records import Spread
 from stbench.errors import is_out_of_memory
-from stbench.schema import Record
 
 Key = TypeVar("Key", bound=Hashable)
 Work = Callable[[], object]
@@ -38,16 +38,6 @@ class DeviceClock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
-
-
-class Spread(Record):
-    """Order statistics of repeated timings, in seconds (percentiles by linear interpolation)."""
-
-    p50: float
-    p95: float
-    iqr: float
-    best: float
-    samples: int
 
 
 def summarise(seconds: Sequence[float]) -> Spread:

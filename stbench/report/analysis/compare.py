@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -17,6 +19,8 @@ from stbench.report.analysis.stretches import Stretches, choose_stretches
 from stbench.report.collect.records import RunRecord
 
 Array = NDArray[np.floating[Any]]
+MOST_READERS = 8
+"""Files read at once."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,16 @@ class Entry:
 
     def values(self, metric: str) -> RowValues | None:
         """Return statistics by seed and sequence; None unless all are recorded and finite."""
-        known = []
-        for record in self.records:  # one file at a time: values by lead time are averaged, then dropped
+
+        def values_of(record: RunRecord) -> Array | None:
             one_JNT = frame_statistics(record, metric)
-            if one_JNT is None:
-                return None
-            known.append(by_sequence(one_JNT, metric))
+            return None if one_JNT is None else by_sequence(one_JNT, metric)
+
+        # a file per thread at a time: values by lead time are averaged, then dropped
+        with ThreadPoolExecutor(min(MOST_READERS, os.cpu_count() or 1)) as readers:
+            known = [values for values in readers.map(values_of, self.records) if values is not None]
+        if len(known) < len(self.records):
+            return None
         total = total_of(metric, weighted=is_weighted(self.records))
         return RowValues(np.stack(known, axis=1), total, self.trained)
 
@@ -181,7 +189,7 @@ def frame_statistics(record: RunRecord, metric: str) -> Array | None:
         if values_NT is None:
             return None
         found.append(np.square(values_NT) if contract.reduction == "rms" else values_NT)
-    all_JNT = np.stack(found)
+    all_JNT = np.stack(found) if len(found) > 1 else found[0][None]
     if record.result.missing_truth is not None:
         scored_NT = ~np.isnan(all_JNT).all(axis=0)
         all_JNT = np.concatenate([np.where(scored_NT, all_JNT, 0.0), scored_NT[None]])

@@ -8,7 +8,6 @@ from typing import Any
 
 from stbench.data.benchmarks.lookup import published_table
 from stbench.efficiency.records import Cost
-from stbench.nn import METHODS
 from stbench.schema import Record
 
 ROUNDING = 0.006
@@ -73,6 +72,8 @@ def _parameters_note(published: float | None, macs: float | None, cost: Cost) ->
     live = cost.parameters.live / 1e6
     if published is None or _equal(published, live):
         return None
+    from stbench.nn import METHODS  # brings in torch, which most reports need not wait for
+
     dead = METHODS.get(cost.plugin).public_layout.dead
     if dead and published > live and macs is not None and _same_work(macs, cost):
         return (

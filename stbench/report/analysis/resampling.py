@@ -20,7 +20,7 @@ from stbench.report.analysis.stretches import Stretches
 
 Array = NDArray[np.floating[Any]]
 Finish = Callable[[Array], Array]
-Counts = NDArray[np.uint16]
+Counts = NDArray[np.float64]
 
 RESAMPLES = 3999
 _CHUNK_VALUES = 1 << 22
@@ -76,8 +76,7 @@ class RowValues:
         sums_JSU = np.add.reduceat(self.statistics, stretches.starts, axis=2)
         sizes_U = np.diff(stretches.starts, append=self.sequences)
         parts = []
-        for counts in drawn:
-            weights_RU = counts.astype(np.float64)
+        for weights_RU in drawn:
             means_JSR = sums_JSU @ weights_RU.T / (weights_RU @ sizes_U)
             parts.append(self.finish(means_JSR).mean(axis=0))
         return np.concatenate(parts)
@@ -97,5 +96,5 @@ def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts
         rows = min(size, resamples - start)
         drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * count)
-        chunks.append(counts.reshape(rows, count).astype(np.uint16))
+        chunks.append(counts.reshape(rows, count).astype(np.float64))
     return tuple(chunks)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -70,12 +69,12 @@ class RunRecord:
     def _layout(self) -> _Layout | None:
         """Layout of the file of values per sequence; None if it is missing or unreadable."""
         try:
-            return _layout_of(self._column_file(), self.spec.shape.t_out)
+            return _layout_of(*self._columns("sequence", "lead_time"), self.spec.shape.t_out)
         except Exception:  # a damaged file fails in any way
             return None
 
-    def _column_file(self) -> Path:
-        """The file of values per sequence.
+    def _columns(self, *names: str) -> list[NDArray[Any]]:
+        """Columns of the file of values per sequence.
 
         Raises:
             ValueError: it is no regular file, or holds more rows than the run has test clips, or other than numbers.
@@ -83,13 +82,14 @@ class RunRecord:
         file = self.folder.file("per_sequence.parquet")
         if not file.is_file():
             raise ValueError("no file")
-        layout = pq.ParquetFile(file)
-        rows, types = layout.metadata.num_rows, layout.schema_arrow.types
-        if rows > (self.result.test_clips or MOST_CLIPS) * self.spec.shape.t_out:
-            raise ValueError(f"{rows} rows")
-        if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types):
-            raise ValueError("columns of other than numbers")
-        return file
+        with pq.ParquetFile(file) as columns:
+            rows, types = columns.metadata.num_rows, columns.schema_arrow.types
+            if rows > (self.result.test_clips or MOST_CLIPS) * self.spec.shape.t_out:
+                raise ValueError(f"{rows} rows")
+            if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types):
+                raise ValueError("columns of other than numbers")
+            table = columns.read(list(names), use_threads=False)  # the caller reads several files at once
+        return [table[name].to_numpy() for name in names]
 
     @property
     def damaged(self) -> Path | None:
@@ -121,8 +121,7 @@ class RunRecord:
         if layout is None or layout.count == 0:
             return None
         try:
-            frame = pd.read_parquet(self._column_file(), columns=[metric])
-            values = frame[metric].to_numpy(dtype=np.float64)
+            values = self._columns(metric)[0].astype(np.float64, copy=False)
         except Exception:  # a damaged file fails in any way
             return None
         ordered = values if layout.order is None else values[layout.order]
@@ -163,16 +162,14 @@ class RunRecord:
         return read_samples(self.folder.file("samples.npz"), self.spec.shape)
 
 
-def _layout_of(file: Path, lead_times: int) -> _Layout:
-    """The layout of a file of values per sequence.
+def _layout_of(sequence: NDArray[Any], lead_time: NDArray[Any], lead_times: int) -> _Layout:
+    """The layout of a file of values per sequence, from two of its columns.
 
     Raises:
         ValueError: its rows are not every sequence at every lead time.
     """
-    frame = pd.read_parquet(file, columns=["sequence", "lead_time"])
-    if any(frame[name].dtype.kind not in "iu" for name in frame) or len(frame.columns) != 2:
+    if sequence.dtype.kind not in "iu" or lead_time.dtype.kind not in "iu":
         raise ValueError("its numbers are not whole")
-    sequence, lead_time = frame["sequence"].to_numpy(), frame["lead_time"].to_numpy()
     numbers = _numbers_in_order(sequence, lead_time, lead_times)
     order = None
     if numbers is None:

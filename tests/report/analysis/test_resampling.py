@@ -25,7 +25,7 @@ def test_scores_are_summed_and_finished_as_a_loop_does(finish, statistics: int) 
     found = row.resampled(STRETCHES, drawn)
     parts = np.split(values, STRETCHES.starts[1:], axis=2)
     for number, counts in enumerate(np.concatenate(drawn)):
-        taken = np.concatenate([p for p, times in zip(parts, counts, strict=True) for _ in range(times)], axis=2)
+        taken = np.concatenate([p for p, times in zip(parts, counts, strict=True) for _ in range(int(times))], axis=2)
         scores = [finish(taken[:, seed].mean(axis=1)) for seed in range(3)]
         assert found[number] == pytest.approx(np.mean(scores))
 

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from stbench.errors import UserError
@@ -150,14 +149,11 @@ def test_the_same_seed_by_other_code_counts_once_and_is_told(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4, 5], [3, 4, 5, 0, 1, 2], [1, 0, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5]])
-def test_rows_in_order_need_no_sorting_and_read_the_same(
-    tmp_path: Path, rows: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = pd.DataFrame({"sequence": [4, 4, 4, 9, 9, 9], "lead_time": [1, 2, 3, 1, 2, 3]}).iloc[rows]
-    frame.to_parquet(tmp_path / "values.parquet")
-    quick = records._layout_of(tmp_path / "values.parquet", 3)
+def test_rows_in_order_need_no_sorting_and_read_the_same(rows: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = np.array([4, 4, 4, 9, 9, 9])[rows], np.array([1, 2, 3, 1, 2, 3])[rows]
+    quick = records._layout_of(*columns, 3)
     monkeypatch.setattr(records, "_numbers_in_order", lambda *_: None)
-    sorted_ = records._layout_of(tmp_path / "values.parquet", 3)
+    sorted_ = records._layout_of(*columns, 3)
     assert (quick.count, quick.key) == (sorted_.count, sorted_.key) == (2, quick.key)
     orders = [np.arange(6) if found.order is None else found.order for found in (quick, sorted_)]
     assert (orders[0] == orders[1]).all()
