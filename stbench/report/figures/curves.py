@@ -108,9 +108,12 @@ def _label(panels: Sequence[Axes], unit_name: str) -> None:
     panels[0].locator_params(axis="x", integer=True)
     panels[1].set(xlabel=f"training {unit_name}", xlim=(0, None))
     for axes in panels:
-        axes.set_ylabel("validation\nmse_frame (log)")
         plain_log(axes.yaxis)
-        axes.label_outer()
+        place = axes.get_subplotspec()
+        if place is not None and place.is_first_col():
+            axes.set_ylabel("validation\nmse_frame (log)")
+        else:
+            axes.tick_params(axis="y", labelleft=False)
     if len(panels) > 2:
         panels[2].set(xlabel="training MACs", xlim=(0, None))
         prefixed(panels[2].xaxis)
