@@ -64,9 +64,11 @@ def format_large(value: float) -> str:
 def format_duration(seconds: float) -> str:
     """Format a duration in a suitable unit.
 
-    >>> format_duration(4.23), format_duration(90), format_duration(7300), format_duration(5e6)
-    ('4.2 s', '90 s', '2.0 h', '57.9 days')
+    >>> format_duration(0.042), format_duration(4.23), format_duration(90), format_duration(7300), format_duration(5e6)
+    ('42 ms', '4.2 s', '90 s', '2.0 h', '57.9 days')
     """
+    if 0 < seconds < 0.95:
+        return f"{seconds * 1e3:.3g} ms"
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     if seconds < 7200:
