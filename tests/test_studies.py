@@ -62,7 +62,11 @@ def test_scores_and_costs_are_those_of_the_bundle(page: str, study: str, rows: l
                 known = own.loc["skill_mse_persistence"]
                 interval = f" [{known['low']:.3f}, {known['high']:.3f}]" if pd.notna(known["low"]) else ""
                 assert cell.replace("−", "-") == (f"{known['mean']:.3f}{interval}" if interval else "0"), cells[0]
-            elif name.startswith("minus the best") and cell != "best":
+            elif name.startswith("minus the best") and cell == "–":
+                assert pd.isna(own.loc["mse_frame", "low"]), cells[0]
+            elif name.startswith("minus the best") and cell == "best":
+                assert own.loc["mse_frame", "rank"] == 1, cells[0]
+            elif name.startswith("minus the best"):
                 low, high = (own.loc["mse_frame", side] for side in ("low", "high"))
                 shown = [float(number) for number in re.findall(r"[−-]?[\d.]+", cell.replace("−", "-"))]
                 expected = [own.loc["mse_frame", "minus_best"], low, high]
