@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
+from stbench.efficiency.records import Spread
 from stbench.efficiency.running import Runner
-from stbench.efficiency.sampling import DeviceClock, Spread, interleave
+from stbench.efficiency.sampling import DeviceClock, interleave
 from stbench.efficiency.subject import build, random_clip
 from stbench.metrics import (
     METRICS,

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from stbench.efficiency.memory import Mode
 from stbench.efficiency.peak import peak_flops, probes
+from stbench.efficiency.records import Spread
 from stbench.efficiency.running import Runner
-from stbench.efficiency.sampling import DeviceClock, Spread, interleave
+from stbench.efficiency.sampling import DeviceClock, interleave
 from stbench.efficiency.subject import build as build_method
 from stbench.efficiency.subject import random_clip
 from stbench.efficiency.worker import _peak as peak_memory

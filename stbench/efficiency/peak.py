@@ -8,7 +8,7 @@ from math import prod
 
 import torch
 
-from stbench.efficiency.sampling import Spread
+from stbench.efficiency.records import Spread
 
 _TYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 

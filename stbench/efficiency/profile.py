@@ -13,9 +13,9 @@ from stbench.efficiency.macs import TRAINING_FACTOR, count_macs, total_macs
 from stbench.efficiency.memory import measure_memory
 from stbench.efficiency.parameters import count_parameters
 from stbench.efficiency.peak import peak_flops, probes
-from stbench.efficiency.records import Axis, Cost, Energy, Growth, Memory, Mode, Speed, Stages
+from stbench.efficiency.records import Axis, Cost, Energy, Growth, Memory, Mode, Speed, Spread, Stages
 from stbench.efficiency.running import Runner
-from stbench.efficiency.sampling import Clock, DeviceClock, Spread, interleave
+from stbench.efficiency.sampling import Clock, DeviceClock, interleave
 from stbench.efficiency.stages import has_stages, split_time
 from stbench.efficiency.subject import build
 from stbench.schema import ClipShape, RunSpec

@@ -69,7 +69,8 @@ class RunRecord:
     def _layout(self) -> _Layout | None:
         """Layout of the file of values per sequence; None if it is missing or unreadable."""
         try:
-            return _layout_of(*self._columns("sequence", "lead_time"), self.spec.shape.t_out)
+            sequence, lead_time = self._columns("sequence", "lead_time")
+            return _layout_of(sequence, lead_time, self.spec.shape.t_out)
         except Exception:  # a damaged file fails in any way
             return None
 

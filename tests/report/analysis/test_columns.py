@@ -6,10 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stbench.efficiency.macs import MacCount
-from stbench.efficiency.parameters import ParameterCount
-from stbench.efficiency.records import Cost, Profile, Speed
-from stbench.efficiency.sampling import Spread
+from stbench.efficiency.records import Cost, MacCount, ParameterCount, Profile, Speed, Spread
 from stbench.errors import UserError
 from stbench.report.analysis.columns import cost_columns, cost_notes, unused_profiles
 from stbench.report.analysis.section import make_report

@@ -12,9 +12,17 @@ import pytest
 from matplotlib.image import imread
 
 from stbench.data.benchmarks.lookup import published_table
-from stbench.efficiency.macs import MacCount
-from stbench.efficiency.parameters import ParameterCount
-from stbench.efficiency.records import Cost, Energy, Growth, Memory, Profile, Speed, Stages
+from stbench.efficiency.records import (
+    Cost,
+    Energy,
+    Growth,
+    MacCount,
+    Memory,
+    ParameterCount,
+    Profile,
+    Speed,
+    Stages,
+)
 from stbench.efficiency.sampling import OUT_OF_MEMORY, summarise
 from stbench.report.analysis.published_cost import published_cost
 from stbench.report.produce import write_profile
