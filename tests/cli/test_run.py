@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stbench.report.numbers import format_duration
 from stbench.schema.folder import RunFolder
 from tests.cli.commands import TINY, TINY_CONVLSTM, command, only, stbench
 
@@ -117,7 +118,7 @@ def test_the_plan_says_what_is_done_and_how_long_the_rest_takes(whole: Path) -> 
     lines = {line.split()[2]: line for line in plan.splitlines() if line.startswith("convlstm")}
     assert " done " in lines["0"]
     seconds = json.loads((only(whole / "runs", "*convlstm*") / "result.json").read_text())["seconds_per_epoch"]
-    assert f"~ {3 * seconds:.1f} s" in lines["1"]
+    assert f"~ {format_duration(3 * seconds)}" in lines["1"]
     other = stbench(*again, "--set", "convlstm.hidden=[5]").stdout
     assert "~" not in other
 
