@@ -1,7 +1,7 @@
 """Numbers below the smallest normal one (1.2e-38 in float32), taken as zero while a CPU computes.
 
 Gradients that fade over many steps of a recurrent network pass through this range, where one operation takes a CPU many
-times as long. They are too small to change a weight.
+times as long. They are too small to move a weight that is not zero itself.
 """
 
 from __future__ import annotations
