@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed
-# pip need not compile modules: they are when first used
+# pip need not compile modules: they are when first used. That is kept, whatever the environment says: every process that
+# compiles torch's modules anew starts 3 s later.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --no-compile)
 
 # Two processes of one thread each: on two cores two OpenMP teams of two would wait for each other.

@@ -143,3 +143,19 @@ class Forgetful:
 def test_a_broken_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     found = broken(EXECUTORS, "forgetful", Forgetful, "executors", monkeypatch)
     assert found == {"every_run_once", "found_done", "same_numbers"}
+
+
+class LinksItsNewest(SweepListener):
+    """A file per sweep, and a link to the newest, which is shorter each time."""
+
+    def __init__(self, out: Path) -> None:
+        number = len(list(out.glob("*.log")))
+        file = out / f"{number}.log"
+        file.write_text("." * (9 - number))
+        link = out / "newest"
+        link.unlink(missing_ok=True)
+        link.symlink_to(file.name)
+
+
+def test_a_logger_may_keep_a_link_to_its_newest_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert broken(LOGGERS, "links_its_newest", LinksItsNewest, "loggers", monkeypatch) == set()

@@ -17,7 +17,7 @@ from stbench.sweep.launch import Flags, Part, all_specs, plan_parts, rerun_part
 from stbench.sweep.plan import Request, make_plan
 from tests.sweep.plans import benchmarks
 
-README_TABLE = Path(__file__).resolve().parents[2] / "docs" / "experiments" / "taxinyc_quick.yaml"
+TAXINYC_QUICK = Path(__file__).resolve().parents[2] / "docs" / "experiments" / "taxinyc_quick.yaml"
 SMALL = "methods: convlstm\ndatasets: moving_digits\nprotocols: quick\n"
 
 
@@ -42,10 +42,10 @@ def written(folder: Path, text: str, name: str = "exp.yaml") -> str:
     return str(folder / name)
 
 
-def test_the_table_of_the_readme_is_the_command_of_the_readme() -> None:
+def test_an_experiment_file_plans_what_its_command_plans() -> None:
     methods = ("tau", "predrnn", "convlstm", "phydnet")
     asked = make_plan(Request(methods, load_benchmark("taxinyc"), "quick", (0, 1, 2)))
-    found = all_specs(parts("--config", str(README_TABLE)))
+    found = all_specs(parts("--config", str(TAXINYC_QUICK)))
     assert [spec.run_id for spec in found] == [spec.run_id for spec in asked.specs]
     assert len(found) == 2 + 3 * len(methods)
 

@@ -98,7 +98,7 @@ class Entry:
             return None if one_JNT is None else by_sequence(one_JNT, metric)
 
         # a file per thread at a time: values by lead time are averaged, then dropped
-        with ThreadPoolExecutor(min(MOST_READERS, os.cpu_count() or 1)) as readers:
+        with ThreadPoolExecutor(min(MOST_READERS, len(os.sched_getaffinity(0)))) as readers:
             known = [values for values in readers.map(values_of, self.records) if values is not None]
         if len(known) < len(self.records):
             return None

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stbench.report.analysis.resampling import RESAMPLES, RowValues, draws
+from stbench.report.analysis.resampling import RESAMPLES, RowValues, draws, resampled
 from stbench.report.analysis.stretches import Stretches
 from stbench.report.analysis.uncertainty import (
     Uncertainty,
@@ -70,7 +70,7 @@ class Family:
     ) -> None:
         self.uncertainty = measure(rows, stretches)
         self.resamples = resamples
-        error_KR = np.stack([row.resampled(stretches, draws(stretches.count, resamples, seed)) for row in rows])
+        error_KR = resampled(rows, stretches, draws(stretches.count, resamples, seed))
         self._errors = error_KR - error_KR.mean(axis=1, keepdims=True)
         self._spread = np.atleast_2d(np.cov(self._errors))
         rng, freedom = np.random.default_rng(seed + 1), self.uncertainty.sequence_freedom

@@ -8,7 +8,7 @@ index, is *finished* from the means of its statistics in each resample.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -71,16 +71,6 @@ class RowValues:
         whole_S1 = self.scores[:, None]
         return np.asarray(whole_S1 + (count - 1) * (whole_S1 - self.finish(without_JSN)))
 
-    def resampled(self, stretches: Stretches, drawn: tuple[Counts, ...]) -> Array:
-        """Return the mean score over seeds in every resample, (R,)."""
-        sums_JSU = np.add.reduceat(self.statistics, stretches.starts, axis=2)
-        sizes_U = np.diff(stretches.starts, append=self.sequences)
-        parts = []
-        for weights_RU in drawn:
-            means_JSR = sums_JSU @ weights_RU.T / (weights_RU @ sizes_U)
-            parts.append(self.finish(means_JSR).mean(axis=0))
-        return np.concatenate(parts)
-
 
 @lru_cache(maxsize=4)
 def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts, ...]:
@@ -98,3 +88,20 @@ def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts
         counts = np.bincount(drawn.ravel(), minlength=rows * count)
         chunks.append(counts.reshape(rows, count).astype(np.float64))
     return tuple(chunks)
+
+
+def resampled(rows: Sequence[RowValues], stretches: Stretches, drawn: Sequence[Counts]) -> Array:
+    """Return the mean score over seeds of every row in every resample, (K, R)."""
+    sizes_U = np.diff(stretches.starts, append=stretches.sequences).astype(np.float64)
+    sizes = [weights_RU @ sizes_U for weights_RU in drawn]
+    found = []
+    for row in rows:
+        # of a mean, seeds can be averaged first
+        statistics_JSN = row.statistics.mean(axis=1, keepdims=True) if row.finish is mean_of_one else row.statistics
+        sums_JSU = np.add.reduceat(statistics_JSN, stretches.starts, axis=2)
+        scores = [
+            row.finish(sums_JSU @ weights_RU.T / size_R).mean(axis=0)
+            for weights_RU, size_R in zip(drawn, sizes, strict=True)
+        ]
+        found.append(np.concatenate(scores))
+    return np.stack(found)

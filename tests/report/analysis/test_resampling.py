@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stbench.report.analysis.resampling import RowValues, draws
+from stbench.report.analysis.resampling import RowValues, draws, mean_of_one, resampled
 from stbench.report.analysis.stretches import Stretches
 
 STRETCHES = Stretches(np.array([0, 7, 15]), 23, correlated=True)
@@ -18,11 +18,11 @@ def ratio(means: np.ndarray) -> np.ndarray:
     return means[0] / (means[0] + means[1])
 
 
-@pytest.mark.parametrize(("finish", "statistics"), [(root, 1), (ratio, 2)])
+@pytest.mark.parametrize(("finish", "statistics"), [(mean_of_one, 1), (root, 1), (ratio, 2)])
 def test_scores_are_summed_and_finished_as_a_loop_does(finish, statistics: int) -> None:  # type: ignore[no-untyped-def]
     values = np.random.default_rng(1).random((statistics, 3, 23))
     row, drawn = RowValues(values, finish), draws(3, 40)
-    found = row.resampled(STRETCHES, drawn)
+    found = resampled([row], STRETCHES, drawn)[0]
     parts = np.split(values, STRETCHES.starts[1:], axis=2)
     for number, counts in enumerate(np.concatenate(drawn)):
         taken = np.concatenate([p for p, times in zip(parts, counts, strict=True) for _ in range(int(times))], axis=2)
