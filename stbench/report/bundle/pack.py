@@ -14,17 +14,26 @@ from stbench.report.bundle.manifest import NAME, write_manifest
 from stbench.report.collect.profiles import FOLDER as PROFILES
 from stbench.report.collect.profiles import find_profiles
 from stbench.report.collect.records import Collected, RunRecord, collect
+from stbench.report.collect.searches import FOLDER as SEARCH
+from stbench.report.collect.searches import RECORD, read_search, trial_folders
 from stbench.report.encode import file_name
-from stbench.report.produce import Format, produce
+from stbench.report.produce import Format, produce, write_tuned
 
 RUNS = "runs"
 NOTE = "README.md"
 RECORDS = ("spec.yaml", "environment.json", "history.jsonl", "result.json", "per_sequence.parquet", "samples.npz")
+OF_TRIALS = ("spec.yaml", "environment.json", "history.jsonl")
 LARGEST_WEIGHTS = 10_000_000
 
 
 def pack(
-    collected: Collected, profiles: Iterable[Path], out: Path, formats: Collection[Format], *, weights: bool = False
+    collected: Collected,
+    profiles: Iterable[Path],
+    out: Path,
+    formats: Collection[Format],
+    *,
+    search: Path | None = None,
+    weights: bool = False,
 ) -> tuple[Report, list[Path]]:
     """Make the folder ``out`` a bundle of these runs; one that is there is replaced, its ``README.md`` is kept.
 
@@ -33,13 +42,14 @@ def pack(
         profiles: records of ``stbench profile`` shown beside the scores.
         out: the folder; new, empty, or a bundle.
         formats: what to write.
+        search: folder of the search that found the settings of the runs.
         weights: also copy the best weights of each run, up to 10 MB per run.
 
     Returns:
         The report of the copies, and the written documents and pictures.
 
     Raises:
-        UserError: ``out`` holds something else, or a finished run has no values per sequence.
+        UserError: ``out`` holds something else, a finished run has no values per sequence, or the search is damaged.
     """
     _check_out(out)
     for record in collected.records:
@@ -56,6 +66,8 @@ def pack(
         for profile in profiles:
             (made / PROFILES).mkdir(exist_ok=True)
             shutil.copyfile(profile, made / PROFILES / file_name(profile.name))
+        if search is not None:
+            _copy_search(search, made / SEARCH)
         if (out / NOTE).is_file():
             shutil.copyfile(out / NOTE, made / NOTE)
         report, written = remake(made, formats)
@@ -69,10 +81,13 @@ def pack(
 
 
 def remake(folder: Path, formats: Collection[Format]) -> tuple[Report, list[Path]]:
-    """Make the report of the runs and profiles in a bundle's folder, beside them."""
+    """Make the report of the runs, profiles and search in a bundle's folder, beside them."""
     profiles, _ = find_profiles([folder / RUNS])
     report = make_report(collect([folder / RUNS]), profiles=list(profiles.values()))
-    return report, produce(report, folder, formats)
+    written = produce(report, folder, formats)
+    if (folder / SEARCH / RECORD).is_file():
+        written += write_tuned(read_search(folder / SEARCH), folder / SEARCH)
+    return report, written
 
 
 def _check_out(out: Path) -> None:
@@ -94,6 +109,14 @@ def _names(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
     return found
 
 
+def _copy_search(source: Path, target: Path) -> None:
+    """Copy the record of a search, and what its trials recorded of their training."""
+    files = [source / RECORD]
+    for folder in trial_folders(read_search(source), source):
+        files += [path for path in map(folder.file, OF_TRIALS) if path.is_file()]
+    _copy(files, source, target)
+
+
 def _copy_run(record: RunRecord, target: Path, *, weights: bool) -> None:
     """Copy the records of a run and of its scenarios; samples of scenarios and the state of training stay behind."""
     source = record.folder.path
@@ -104,6 +127,10 @@ def _copy_run(record: RunRecord, target: Path, *, weights: bool) -> None:
     if weights:
         best = source.glob("checkpoints/best-*.safetensors")
         files += [path for path in best if path.stat().st_size <= LARGEST_WEIGHTS]
+    _copy(files, source, target)
+
+
+def _copy(files: Iterable[Path], source: Path, target: Path) -> None:
     for path in files:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,8 @@ from stbench.report.bundle.scores import wrong_scores
 from stbench.report.bundle.sheets import READERS, cell_count, differences
 from stbench.report.collect.profiles import FOLDER as PROFILES
 from stbench.report.collect.records import RunRecord, collect
+from stbench.report.collect.searches import FOLDER as SEARCH
+from stbench.report.collect.searches import RECORD, read_search, wrong_trials
 from stbench.report.produce import Format
 from stbench.schema import Score
 
@@ -57,6 +59,8 @@ def verify(folder: Path) -> Verdict:
         problems += [f"{path.relative_to(copy)}: {reason}" for path, reason in collected.left_out.items()]
         for record in collected.records:
             problems += [f"{RUNS}/{record.name}: {line}" for line in wrong_scores(record)]
+        if (copy / SEARCH / RECORD).is_file():
+            problems += [f"{SEARCH}: {line}" for line in _wrong_trials(copy / SEARCH)]
         cells, wrong = _compare_documents(folder, copy, manifest)
         problems += wrong
         shown = tuple(problem.replace(f"{copy}/", "") for problem in problems)
@@ -65,17 +69,30 @@ def verify(folder: Path) -> Verdict:
 
 
 def _copy_inputs(folder: Path, copy: Path, manifest: Manifest) -> None:
-    """Copy the listed files of runs and profiles; :func:`changed_files` has refused links and named what is missing."""
+    """Copy the listed records; :func:`changed_files` has refused links and named what is missing."""
     for name in manifest.files:
         source = folder / name
-        if PurePosixPath(name).parts[0] in (RUNS, PROFILES) and source.is_file():
+        if _is_record(name) and source.is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy / name)
 
 
+def _is_record(name: str) -> bool:
+    """Return whether a file is a record of runs, profiles or a search, not a document made of them."""
+    path = PurePosixPath(name)
+    return path.parts[0] in (RUNS, PROFILES) or path.parts[:2] in ((SEARCH, RUNS), (SEARCH, RECORD))
+
+
+def _wrong_trials(folder: Path) -> list[str]:
+    try:
+        return list(wrong_trials(read_search(folder), folder))
+    except UserError as error:
+        return [str(error)]
+
+
 def _compare_documents(folder: Path, copy: Path, manifest: Manifest) -> tuple[int, list[str]]:
     """Return the number of compared cells, and one line per cell that the runs do not give."""
-    documents = [name for name in manifest.files if PurePosixPath(name).parts[0] not in (RUNS, PROFILES)]
+    documents = [name for name in manifest.files if not _is_record(name)]
     formats = {kind for name, kind in FORMATS.items() if name in documents}
     if any(name.startswith("figures/") for name in documents):
         formats.add(Format.PNG)
