@@ -19,7 +19,7 @@ def tables(page: str) -> list[tuple[str, list[list[str]]]]:
     """Every table whose next link is to a study's report: the study's name, and the table's cells."""
     found = []
     for table, after in re.findall(r"((?:^\|.*\n)+)((?:(?!^\|).*\n)*)", (ROOT / page).read_text(), re.MULTILINE):
-        named = re.search(r"results/(study-\d+)/report\.md", after)
+        named = re.search(r"results/(study-[\w-]+)/report\.md", after)
         if named:
             rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.splitlines()]
             found.append((named[1], [rows[0], *rows[2:]]))

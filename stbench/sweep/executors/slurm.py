@@ -38,6 +38,8 @@ FOLDER = ".slurm"
 """Below the output folder: submitit's files, logs of jobs, and what each job said last."""
 LATE_SECONDS = 10.0
 """How long a file that a node wrote may take to be seen here."""
+SHORTEST_WAIT, WAIT_SHARE = 0.25, 0.1
+"""Seconds between looks at the queue at first, and the share of the time so far that is waited."""
 
 
 class Slurm(Record):
@@ -56,7 +58,7 @@ class Slurm(Record):
         save_seconds: how long before its time limit a run is asked to save; longer than its longest step.
         setup: shell lines before each run.
         detach: leave when all is handed in. The same command shows how far it is, or collects.
-        poll_seconds: between two looks at the queue.
+        poll_seconds: between two looks at the queue; less in the first minute, in which short runs end.
     """
 
     elsewhere: ClassVar[bool] = True
@@ -113,6 +115,7 @@ class Slurm(Record):
                 raise
 
     def _collect(self, waiting: list[Job], workplace: Workplace, leave: Any) -> Iterator[Ended]:
+        began = time.monotonic()
         while waiting:
             queue = _queue()
             if queue is not None:
@@ -129,7 +132,7 @@ class Slurm(Record):
                 self._hand_in(again, workplace)
             leave()
             if waiting:
-                time.sleep(self.poll_seconds)
+                time.sleep(min(self.poll_seconds, SHORTEST_WAIT + WAIT_SHARE * (time.monotonic() - began)))
 
     def _hand_in(self, jobs: Sequence[Job], workplace: Workplace) -> None:
         import submitit
