@@ -47,7 +47,6 @@ def report_command(
     from stbench.report.collect.odd import without_odd
     from stbench.report.collect.profiles import find_profiles
     from stbench.report.collect.records import Collected, collect
-    from stbench.report.collect.searches import find_search
     from stbench.report.encode import terminal
     from stbench.report.produce import Format, produce
     from stbench.report.writers.csv import summary_csv
@@ -63,7 +62,6 @@ def report_command(
     roots = [runs_below(root) for root in runs]
     collected = collect(roots)
     profiles, unread = find_profiles(roots, profile or [])
-    search = find_search(roots) if bundle else None
     console = plain_width(Console())
 
     def tell(left_out: Mapping[Path, str]) -> None:
@@ -74,7 +72,7 @@ def report_command(
 
     def write(shown: Collected, folder: Path) -> tuple[Report, list[RenderableType], list[Path]]:
         if bundle and folder == out:
-            report, written = pack(shown, profiles, out, formats, search=search, weights=weights)
+            report, written = pack(shown, profiles, out, formats, weights=weights)
         else:
             report = make_report(shown, profiles=list(profiles.values()))
             written = produce(report, folder, formats)

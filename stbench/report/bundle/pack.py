@@ -15,7 +15,7 @@ from stbench.report.collect.profiles import FOLDER as PROFILES
 from stbench.report.collect.profiles import find_profiles
 from stbench.report.collect.records import Collected, RunRecord, collect
 from stbench.report.collect.searches import FOLDER as SEARCH
-from stbench.report.collect.searches import RECORD, read_search, trial_folders
+from stbench.report.collect.searches import RECORD, find_search, read_search, trial_folders
 from stbench.report.encode import file_name
 from stbench.report.produce import Format, produce, write_tuned
 
@@ -32,24 +32,23 @@ def pack(
     out: Path,
     formats: Collection[Format],
     *,
-    search: Path | None = None,
     weights: bool = False,
 ) -> tuple[Report, list[Path]]:
     """Make the folder ``out`` a bundle of these runs; one that is there is replaced, its ``README.md`` is kept.
 
     Args:
-        collected: the runs; they may lie in ``out`` already.
+        collected: the runs; they may lie in ``out`` already. A search beside them travels too.
         profiles: records of ``stbench profile`` shown beside the scores.
         out: the folder; new, empty, or a bundle.
         formats: what to write.
-        search: folder of the search that found the settings of the runs.
         weights: also copy the best weights of each run, up to 10 MB per run.
 
     Returns:
         The report of the copies, and the written documents and pictures.
 
     Raises:
-        UserError: ``out`` holds something else, a finished run has no values per sequence, or the search is damaged.
+        UserError: ``out`` holds something else, a finished run has no values per sequence, or the search beside
+            them is damaged, or one of several.
     """
     _check_out(out)
     for record in collected.records:
@@ -58,6 +57,7 @@ def pack(
                 f"{record.folder.path} cannot be bundled: its values per sequence are missing or damaged, so nothing "
                 "could be verified. Leave it out, or run it again with --redo."
             )
+    search = find_search([record.folder.path.parent for record in collected.records])
     made = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
     try:
         made.mkdir(parents=True)

@@ -59,7 +59,7 @@ def out(tmp_path: Path) -> Path:
 
 def bundled(out: Path) -> Path:
     root = out / "runs"
-    pack(collect([root]), [], out.parent / "bundle", [Format.MD, Format.CSV], search=find_search([root]))
+    pack(collect([root]), [], out.parent / "bundle", [Format.MD, Format.CSV])
     return out.parent / "bundle"
 
 
@@ -76,7 +76,7 @@ def test_documents_and_epochs_of_the_trials_travel(out: Path) -> None:
 def test_a_bundle_is_made_again_with_its_search(out: Path) -> None:
     bundle = bundled(out)
     root = bundle / "runs"
-    pack(collect([root]), [], bundle, [Format.MD], search=find_search([root]))
+    pack(collect([root]), [], bundle, [Format.MD])
     assert verify(bundle).problems == ()
     assert (bundle / "tune" / "best.md").is_file()
 
