@@ -27,12 +27,7 @@ LARGEST_WEIGHTS = 10_000_000
 
 
 def pack(
-    collected: Collected,
-    profiles: Iterable[Path],
-    out: Path,
-    formats: Collection[Format],
-    *,
-    weights: bool = False,
+    collected: Collected, profiles: Iterable[Path], out: Path, formats: Collection[Format], *, weights: bool = False
 ) -> tuple[Report, list[Path]]:
     """Make the folder ``out`` a bundle of these runs; one that is there is replaced, its ``README.md`` is kept.
 

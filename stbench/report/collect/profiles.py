@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from stbench.efficiency.records import Profile
 
 FOLDER = "profile"
+
+
+def beside(roots: Iterable[Path], name: str) -> list[Path]:
+    """Return the folders of this name that may lie in or beside folders with runs, each once."""
+    return list(dict.fromkeys((folder / name).resolve() for root in roots for folder in (root, root.parent)))
 
 
 def find_profiles(roots: Sequence[Path], given: Sequence[Path] = ()) -> tuple[dict[Path, Profile], dict[Path, str]]:
@@ -32,8 +37,7 @@ def find_profiles(roots: Sequence[Path], given: Sequence[Path] = ()) -> tuple[di
         if not files:
             raise UserError(f"--profile {path}: no JSON file in it. 'stbench profile' writes one.")
         found |= {file.resolve(): _read(file) for file in files}
-    beside = dict.fromkeys(folder / FOLDER for root in roots for folder in (root, root.parent))
-    for file in (file.resolve() for folder in beside for file in sorted(folder.glob("*.json"))):
+    for file in (file.resolve() for folder in beside(roots, FOLDER) for file in sorted(folder.glob("*.json"))):
         if file not in found:
             try:
                 found[file] = _read(file)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stbench.errors import UserError
+from stbench.report.collect.profiles import beside
 from stbench.schema.folder import RunFolder, read_at_most
 from stbench.schema.trial import Tuned
 
@@ -21,8 +22,7 @@ def find_search(roots: Sequence[Path]) -> Path | None:
     Raises:
         UserError: there are several.
     """
-    beside = dict.fromkeys((folder / FOLDER).resolve() for root in roots for folder in (root, root.parent))
-    found = [folder for folder in beside if (folder / RECORD).is_file()]
+    found = [folder for folder in beside(roots, FOLDER) if (folder / RECORD).is_file()]
     if len(found) > 1:
         raise UserError(f"{found[0]} and {found[1]} are two searches, and a bundle holds one. Bundle them apart.")
     return found[0] if found else None
@@ -59,9 +59,8 @@ def wrong_trials(tuned: Tuned, folder: Path) -> Iterator[str]:
             continue
         key = f"val_{tuned.metric}"
         try:
-            errors = [
-                float(record[key]) for record in RunFolder(folder / "runs" / trial.run).history() if key in record
-            ]
+            history = RunFolder(folder / "runs" / trial.run).history()
+            errors = [float(record[key]) for record in history if key in record]
         except (OSError, UserError, TypeError, ValueError) as error:
             yield f"{trial.method}, trial {trial.number}: its history cannot be read ({error})"
             continue
