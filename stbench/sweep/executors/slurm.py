@@ -183,6 +183,7 @@ class Task:
     def __call__(self) -> None:
         """Do or resume the run, and leave a word for who handed it in."""
         words = _words(self.place.root, self.spec)
+        words.unlink(missing_ok=True)  # of a try before this one, if the cluster took its node and queued it again
         number = _own_number()
         try:
             with stop_on_signals(signal.SIGUSR2) as stop:

@@ -95,8 +95,7 @@ def test_a_killed_driver_and_a_killed_worker_lose_nothing(cluster: Any, tmp_path
     out = tmp_path / "ray"
     arguments = [*FOUR_RUNS, "--out", str(out)]
     driver = start(cluster, *arguments)
-    until("a run trains", lambda: epochs(out))
-    assert len(working()) == 2
+    until("a run trains on one of two workers", lambda: epochs(out) and len(working()) == 2)
     driver.kill()
     driver.communicate()
     until("its tasks end with it", lambda: not working())

@@ -19,7 +19,7 @@ from tests.support.slurm import cluster_or_skip
 WAIT_SECONDS = 300
 SMALL = ["tau.hid_s=4", "tau.hid_t=8", "tau.n_t=2", "convlstm.hidden=[4]", "dataset.train_clips=32"]
 SIX_RUNS = [
-    *("run", "--methods", "tau,tau:no_da,convlstm", *TINY, "--seeds", "0,1", "--epochs", "3"),
+    *("run", "--methods", "tau,tau:no_da,convlstm", *TINY, "--seeds", "0,1", "--epochs", "10"),
     *(part for setting in SMALL for part in ("--set", setting)),
 ]
 
@@ -83,19 +83,22 @@ def until(what: str, true: Callable[[], object]) -> None:
 def test_a_killed_driver_and_a_killed_job_lose_nothing(env: dict[str, str], tmp_path: Path) -> None:
     """Six runs; the process that sent them is killed, then one job; the same command ends with the local table."""
     out = tmp_path / "slurm"
+    tickets = out / "runs" / ".slurm"
     arguments = [*SIX_RUNS, *settings(), "--out", str(out)]
     driver = subprocess.Popen(command(*arguments), env=os.environ | env, stdout=subprocess.DEVNULL, stderr=-3)
-    until("a job trains", lambda: list((out / "runs").glob("*-s0-*/history.jsonl")))
+    until("a job trains", lambda: list((out / "runs").glob("*/history.jsonl")))
     driver.kill()
     driver.wait()
-    sent = {line.split()[0].partition("_")[0] for line in queue(env)}
-    assert len(sent) == 1  # one array
-    running = next(line.split()[0] for line in queue(env) if line.endswith("RUNNING"))
-    subprocess.run(["scancel", "--signal=KILL", running], env=os.environ | env, check=True)
+    assert len({line.split()[0].partition("_")[0] for line in queue(env)}) == 1  # one array
+    sent = {path.name: path.read_text() for path in tickets.glob("*.job")}
+    (training, *_) = (out / "runs").glob("*/history.jsonl")
+    victim = f"{training.parent.name}.job"
+    # Its step, not the job: SLURM would ask a killed job to end first, and it would save and say it was cancelled.
+    subprocess.run(["scancel", "--signal=KILL", f"{sent[victim]}.0"], env=os.environ | env, check=True)
     done = stbench(*arguments, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
-    tickets = [path.read_text() for path in (out / "runs" / ".slurm").glob("*.job")]
-    assert sum(number.partition("_")[0] in sent for number in tickets) >= len(tickets) - 1  # adopted, not sent again
+    again = {name for name, number in sent.items() if (tickets / name).read_text() != number}
+    assert again == {victim}, "the others are adopted, not sent again"
     alone(*SIX_RUNS, "--out", str(tmp_path / "local"))
     pd.testing.assert_frame_equal(table(out), table(tmp_path / "local"), check_exact=True)
 
