@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,10 @@ def make_report(collected: Collected, *, profiles: Sequence[Profile] = (), count
         profiles: measured costs, shown beside the scores of the same method at the same sizes.
         count_parameters: build each method once to check recorded counts; needs torch and the plugins.
     """
-    tables = make_tables(collected.records, profiles)
+    with ThreadPoolExecutor(1) as beside:
+        if count_parameters:  # once, then remembered: torch is imported while the tables' files are read
+            beside.submit(lambda: [_configured(record) for record in collected.records])
+        tables = make_tables(collected.records, profiles)
     return Report(tuple(_section(table, tables, count_parameters) for table in tables), collected.left_out)
 
 

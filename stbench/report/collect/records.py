@@ -6,7 +6,9 @@ Axes: N test sequences, T lead times.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +29,8 @@ from stbench.schema.samples import read_samples
 DAMAGED = "cannot be read; the run's totals are shown, its intervals, tests and curves are missing"
 MOST_CLIPS = 1_000_000
 """Test clips of a run that does not say how many it has."""
+MOST_READERS = 8
+"""Files read at once."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class RunRecord:
 
     @cached_property
     def _layout(self) -> _Layout | None:
+        return self._read_layout()
+
+    def _read_layout(self) -> _Layout | None:
         """Layout of the file of values per sequence; None if it is missing or unreadable."""
         try:
             sequence, lead_time = self._columns("sequence", "lead_time")
@@ -188,7 +195,7 @@ def _numbers_in_order(sequence: NDArray[Any], lead_time: NDArray[Any], lead_time
     if not len(sequence) or len(sequence) % lead_times:
         return None
     sequence_NT, lead_NT = sequence.reshape(-1, lead_times), lead_time.reshape(-1, lead_times)
-    whole = (sequence_NT == sequence_NT[:, :1]).all() and (lead_NT == lead_NT[0]).all()
+    whole = (sequence_NT == sequence_NT[:, :1]).all() and (lead_NT[1:] == lead_NT[:-1]).all()
     ascending = (sequence_NT[1:, 0] > sequence_NT[:-1, 0]).all() and (lead_NT[0, 1:] > lead_NT[0, :-1]).all()
     return sequence_NT[:, 0] if whole and ascending else None
 
@@ -213,8 +220,10 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
     records: dict[str, RunRecord] = {}
     left_out: dict[Path, str] = {}
     places = {name: place for place, name in enumerate(first)}
-    for path in sorted(_candidates(roots), key=lambda path: places.get(path.name, len(places))):
-        read = _read(RunFolder(path))
+    paths = sorted(_candidates(roots), key=lambda path: places.get(path.name, len(places)))
+    with several_readers() as readers:
+        everything = list(readers.map(_read, map(RunFolder, paths)))
+    for path, read in zip(paths, everything, strict=True):
         if isinstance(read, str):
             left_out[path] = read
             continue
@@ -228,6 +237,11 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
         left_out |= {record.damaged: DAMAGED} if record.damaged is not None else {}
         left_out |= record.odd_scenarios
     return Collected(tuple(records.values()), left_out)
+
+
+def several_readers() -> ThreadPoolExecutor:
+    """Threads that read one file each: decoding leaves the interpreter free, and disks answer several at once."""
+    return ThreadPoolExecutor(min(MOST_READERS, len(os.sched_getaffinity(0))))
 
 
 def records_of(specs: Sequence[RunSpec], root: Path) -> tuple[RunRecord, ...]:
@@ -263,6 +277,7 @@ def _read(folder: RunFolder) -> RunRecord | str:
             return "not finished (no result.json); the same command resumes it"
         record = RunRecord(folder, folder.spec(), folder.result())
         _check(record)
+        vars(record)["_layout"] = record._read_layout()  # before Python 3.12 a cached_property lets one thread in
     except UserError as error:
         return str(error)
     except Exception as error:
