@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -62,6 +63,7 @@ class Engine:
         processes: data-parallel processes on this machine, and on every other node.
         nodes: machines; torchrun or srun has started this command on each.
         alone: whether this process works by itself for the command, whatever a launcher's variables say.
+        idle: whether it hands its runs to other processes, and is to start without what only computing needs.
 
     Raises:
         UserError: CUDA is requested but missing, there are fewer devices than processes, or a launcher started
@@ -77,35 +79,43 @@ class Engine:
         nodes: int = 1,
         *,
         alone: bool = False,
+        idle: bool = False,
     ) -> None:
         if not alone:
             check_launch(processes, nodes, needs_all=False)
-        from lightning_fabric import Fabric  # brings in torch's compiler, seconds that a plan need not wait for
-
-        from stbench.train.fabric_group import KnownEnvironment
-
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says what runs where
-        use_cuda = takes_cuda(device, processes)
-        if use_cuda:  # torch's own default lets convolutions round to TF32
+        self._on_cuda = takes_cuda(device, processes)
+        if self._on_cuda:  # torch's own default lets convolutions round to TF32
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         else:
             keep_large_blocks()
             workers_take_them_as_zero()
         several = processes * nodes > 1
+        self.precision = precision
         self.nodes = nodes
-        self._group = join_group(read_launch(), processes, "nccl" if use_cuda else "gloo") if several else None
-        self._fabric = Fabric(
-            accelerator="cuda" if use_cuda else "cpu",
-            devices=processes,
-            num_nodes=nodes,
-            strategy="ddp" if several else "auto",
-            precision=cast("Any", _FABRIC_PRECISION[precision]),
+        self._processes = processes
+        self._records_graphs = False
+        self._group = join_group(read_launch(), processes, "nccl" if self._on_cuda else "gloo") if several else None
+        if several or not idle:
+            self._fabric  # noqa: B018 - now: the time of runs is measured
+        self._meeting: Any = torch.distributed.new_group(backend="gloo") if several else None
+
+    @cached_property
+    def _fabric(self) -> Fabric:
+        from lightning_fabric import Fabric  # brings in torch's compiler, seconds that a plan need not wait for
+
+        from stbench.train.fabric_group import KnownEnvironment
+
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the command line says what runs where
+        fabric = Fabric(
+            accelerator="cuda" if self._on_cuda else "cpu",
+            devices=self._processes,
+            num_nodes=self.nodes,
+            strategy="auto" if self._group is None else "ddp",
+            precision=cast("Any", _FABRIC_PRECISION[self.precision]),
             plugins=KnownEnvironment(ALONE if self._group is None else self._group.launch),
         )
-        self._fabric.launch()
-        self.precision = precision
-        self._records_graphs = False
-        self._meeting: Any = torch.distributed.new_group(backend="gloo") if several else None
+        fabric.launch()
+        return fabric
 
     @classmethod
     def of_run(cls, spec: RunSpec, device: DeviceName = "auto") -> Engine:
@@ -119,22 +129,22 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """Device of this process."""
-        return self._fabric.device
+        return self._fabric.device if self._on_cuda else torch.device("cpu")
 
     @property
     def rank(self) -> int:
         """Number of this process."""
-        return self._fabric.global_rank
+        return 0 if self._group is None else self._group.launch.rank
 
     @property
     def world_size(self) -> int:
         """Number of processes."""
-        return self._fabric.world_size
+        return 1 if self._group is None else self._group.launch.world_size
 
     @property
     def is_main(self) -> bool:
         """True for the process that writes files and prints messages."""
-        return self._fabric.is_global_zero
+        return self.rank == 0
 
     def place(self, method: Method) -> Method:
         """Move a method to the device, with convolutions in channels-last order, which is faster."""
@@ -224,7 +234,8 @@ class Engine:
 
     def barrier(self) -> None:
         """Wait for all processes."""
-        self._fabric.barrier()
+        if self._group is not None:
+            self._fabric.barrier()
 
     def all_meet(self, seconds: float = MEETING_SECONDS) -> bool:
         """Whether every process comes here too within some seconds, as they do where all failed in the same way."""

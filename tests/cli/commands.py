@@ -25,7 +25,7 @@ def command(*arguments: str) -> list[str]:
 def stbench(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run to the end, never reading the caller's data folder."""
     given = {k: v for k, v in os.environ.items() if k != "STBENCH_DATA"} | (env or {})
-    if "PYTHONPATH" in (env or {}):  # other plugins are installed there: imports must start anew
+    if {"PYTHONPATH", "OMP_NUM_THREADS"} & (env or {}).keys():  # read by imports, which must start anew
         return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, env=given, check=False)
     return warm.run(command(*arguments), given, timeout=300)
 

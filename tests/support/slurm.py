@@ -34,6 +34,7 @@ SelectTypeParameters=CR_Core
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 KillWait=5
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 MinJobAge=10
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -98,7 +99,7 @@ class Ray(Record):
         Raises:
             UserError: it cannot be reached, or no node is large enough.
         """
-        os.environ.update(SETTINGS | os.environ)
+        os.environ.update(SETTINGS | self._with_token() | os.environ)
         ray: Any = import_module("ray")  # its types hold only where it is installed
         local = {"object_store_memory": STORE_BYTES, "include_dashboard": False} if self.address is None else {}
         try:
@@ -121,6 +122,11 @@ class Ray(Record):
             )
         return ray
 
+    def _with_token(self) -> dict[str, str]:
+        """Show a token where there is one: 'ray start' then asks for it, and Ray does not show it by itself."""
+        is_known = "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
+        return {"RAY_AUTH_MODE": "token"} if self.address is not None and is_known else {}
+
     def _collect(self, waiting: Sequence[Watch], workplace: Workplace, stop: StopRequest, ray: Any) -> Iterator[Ended]:
         place = Place.of(workplace, "cuda" if self.gpus else "cpu", self.cpus)
         task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries)(_work)
@@ -138,6 +144,10 @@ class Ray(Record):
                 ray.cancel(ticket, force=False)
             if running:
                 ray.wait(list(running), num_returns=len(running), timeout=SAVE_SECONDS)
+
+
+def _token_file() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 def _check_address(address: str) -> None:

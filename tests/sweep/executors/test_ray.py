@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,3 +150,33 @@ def test_a_run_larger_than_every_node_is_one_line(tmp_path: Path) -> None:
     told = [line for line in refused.stderr.splitlines() if line.startswith("Error")]
     assert len(told) == 1
     assert "the largest has" in told[0]
+
+
+@pytest.mark.slow
+def test_a_cluster_with_a_token_is_joined(tmp_path: Path) -> None:
+    """Once a local cluster has left a token in the home folder, every 'ray start --head' asks for it."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(tmp_path)}
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0123456789abcdef" * 4)
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=1",
+         "--include-dashboard=false", f"--object-store-memory={ray.STORE_BYTES}"],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert head.stdout is not None
+        told = next((line for line in head.stdout if "runtime started" in line), "")
+        assert told, "no cluster"
+        settings = ["--executor", "ray", "--executor-set", f"address=127.0.0.1:{port}", "--out", str(tmp_path / "out")]
+        joined = subprocess.run(
+            command("run", "--methods", "persistence", *TINY, *settings),
+            env=env, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False,
+        )  # fmt: skip
+        assert joined.returncode == 0, joined.stdout + joined.stderr
+    finally:
+        head.terminate()
+        head.wait(60)
