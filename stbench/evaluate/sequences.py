@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from stbench.train.engine import Engine
 
 FILE = "per_sequence.parquet"
+GROUP_ROWS = 1 << 18
+"""Rows of the file that are written, and read, together."""
 
 
 def columns_of(name: str) -> list[str]:
@@ -107,7 +109,8 @@ class SequenceWriter:
 
     def _join(self, parts: Sequence[Path], target: Path) -> None:
         schema = pa.schema([field for field in self.schema if field.name not in self._left_out])
-        with pq.ParquetWriter(target, schema) as writer:
+        # values hardly repeat: a dictionary of them takes time to write and to read
+        with pq.ParquetWriter(target, schema, use_dictionary=["sequence", "lead_time"]) as writer:
             for part in parts:
-                for batch in pq.ParquetFile(part).iter_batches(columns=schema.names):
+                for batch in pq.ParquetFile(part).iter_batches(GROUP_ROWS, columns=schema.names):
                     writer.write_batch(batch)
