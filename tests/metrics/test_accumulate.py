@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -61,7 +61,6 @@ def test_totals_against_plain_arithmetic() -> None:
     assert root.lead_times == pytest.approx(values["rmse_frame"].square().mean(0).sqrt().tolist())
 
 
-@settings(deadline=None)
 @given(cuts=st.lists(st.integers(1, 10), min_size=1, max_size=5), seed=st.integers(0, 1000))
 def test_batches_may_be_cut_anywhere(cuts: list[int], seed: int) -> None:
     values = values_of(seed, sum(cuts))
@@ -70,14 +69,12 @@ def test_batches_may_be_cut_anywhere(cuts: list[int], seed: int) -> None:
     assert_same(fed(*parts), fed(values))
 
 
-@settings(deadline=None)
 @given(order=st.permutations(range(6)), seed=st.integers(0, 1000))
 def test_order_does_not_matter(order: list[int], seed: int) -> None:
     values = values_of(seed, 6)
     assert_same(fed({name: value[order] for name, value in values.items()}), fed(values))
 
 
-@settings(deadline=None)
 @given(sizes=st.tuples(*[st.integers(1, 6)] * 3))
 def test_merging_is_associative_and_equals_one_stream(sizes: tuple[int, int, int]) -> None:
     batches = [values_of(seed, size) for seed, size in enumerate(sizes)]

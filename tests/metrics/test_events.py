@@ -99,7 +99,7 @@ def test_arguments_that_make_no_sense(name: str) -> None:
         get_metric(name)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_identities(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -170,7 +170,7 @@ def test_spectrum_against_pysteps() -> None:
     assert ring_power(frame(field), len(theirs) - 1)[0, 0].numpy() == pytest.approx(theirs, rel=1e-5)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 1000), st.floats(0.1, 10))
 def test_what_does_not_change_under_scaling(seed: int, factor: float) -> None:
     generator = torch.Generator().manual_seed(seed)

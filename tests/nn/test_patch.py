@@ -11,7 +11,7 @@ from stbench.nn import depth_to_space, space_to_depth
 SMALL = st.integers(1, 3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=SMALL, c=SMALL, h=SMALL, w=SMALL, patch=st.integers(1, 4))
 def test_round_trip_and_order(n: int, c: int, h: int, w: int, patch: int) -> None:
     x = torch.arange(n * c * h * w * patch * patch).reshape(n, c, h * patch, w * patch).float()

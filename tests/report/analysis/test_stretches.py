@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
@@ -74,7 +74,6 @@ def test_very_long_splits_are_drawn_in_at_most_a_thousand_stretches() -> None:
     assert (found.count, found.length, found.correlated) == (1000, 50, False)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(2, 20))
 def test_overlapping_windows_are_never_split_too_finely(sequences: int, overlap: int) -> None:
     values = np.random.default_rng(sequences).normal(size=(2, sequences))
