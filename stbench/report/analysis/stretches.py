@@ -89,16 +89,13 @@ def mean_autocorrelation(values_KN: Array, most: int) -> Array:
     """Return the autocorrelation at lags 0 … ``most``, (most+1,), averaged over rows that are not constant."""
     centred_KN = values_KN - values_KN.mean(axis=1, keepdims=True)
     variance_K = np.square(centred_KN).sum(axis=1)
-    moving_KN = centred_KN[variance_K > 1e-20 * np.square(values_KN).sum(axis=1)]
-    if not len(moving_KN):
+    moving = variance_K > 1e-20 * np.square(values_KN).sum(axis=1)
+    if not moving.any():
         return np.asarray(np.eye(1, most + 1)[0])
     size = 2 ** int(np.ceil(np.log2(values_KN.shape[1] + most + 1)))
-    power = sum(_power(row_N, size) / np.square(row_N).sum() for row_N in moving_KN) / len(moving_KN)
-    return np.fft.irfft(power, size)[: most + 1]
-
-
-def _power(row_N: Array, size: int) -> Array:
-    return np.square(np.abs(np.fft.rfft(row_N, size)))
+    rows = zip(centred_KN[moving], variance_K[moving], strict=True)
+    power = sum(np.square(np.abs(np.fft.rfft(row_N, size))) / variance for row_N, variance in rows)
+    return np.fft.irfft(power / moving.sum(), size)[: most + 1]
 
 
 def correlation_length(correlation: Array, sequences: int) -> int:
