@@ -3,11 +3,12 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 LINK = "10.77.{number}"
 """Addresses of the two ends of a cable."""
@@ -52,9 +53,7 @@ def torchrun(
     places: list[tuple[list[str], str]], arguments: list[str], logs: Path, *, processes: int = 1
 ) -> list[subprocess.Popen[bytes]]:
     """Start a command with torchrun on every node; its output goes to ``logs/out0``, ``logs/err0`` …"""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     started = []
     for number, (prefix, address) in enumerate(places):
         command = [

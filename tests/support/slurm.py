@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 PROGRAMS = ("slurmctld", "slurmd", "munged", "mungekey", "sbatch", "squeue", "scontrol")
 START_SECONDS = 60
 CONFIGURATION = """
@@ -53,13 +55,6 @@ def missing() -> str:
     return "" if os.geteuid() == 0 else "starting a SLURM controller needs root"
 
 
-def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def cluster() -> Iterator[dict[str, str]]:
     """Start the daemons, yield the environment in which commands reach them, and stop them.
@@ -77,8 +72,8 @@ def cluster() -> Iterator[dict[str, str]]:
         settings = {
             "host": socket.gethostname().partition(".")[0],
             "folder": folder,
-            "controller": _port(),
-            "daemon": _port(),
+            "controller": free_port(),
+            "daemon": free_port(),
             "cpus": len(os.sched_getaffinity(0)),
         }
         file.write_text(CONFIGURATION.format(**settings))

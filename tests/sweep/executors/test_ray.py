@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from stbench.errors import UserError
 from stbench.sweep.executors import UnavailableError, get_executor, ray
 from tests.cli.commands import TINY, command
+from tests.support.ports import free_port
 
 WAIT_SECONDS = 280
 SMALL = ["tau.hid_s=4", "tau.hid_t=8", "tau.n_t=2", "convlstm.hidden=[4]", "dataset.train_clips=32"]
@@ -156,9 +156,7 @@ def test_a_run_larger_than_every_node_is_one_line(tmp_path: Path) -> None:
 def test_a_cluster_with_a_token_is_joined(tmp_path: Path) -> None:
     """Once a local cluster has left a token in the home folder, every 'ray start --head' asks for it."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(tmp_path)}
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("0123456789abcdef" * 4)
