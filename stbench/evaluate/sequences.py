@@ -1,7 +1,8 @@
-"""``per_sequence.parquet``: one row per test sequence and lead time, written as a stream."""
+"""``per_sequence.parquet``, written as a stream, and the means of its sequences."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,25 +12,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stbench.data.dataset import Indices
 from stbench.metrics import get_metric
 from stbench.metrics.frames import finish_frames
+from stbench.metrics.sequences import by_sequence, columns_of, mean_columns, recorded_statistics
 from stbench.schema.folder import RunFolder, write_with
+from stbench.schema.sequences import FILE, MEANS, SequenceValues, write_means
 
 if TYPE_CHECKING:
     from stbench.train.engine import Engine
 
-FILE = "per_sequence.parquet"
 GROUP_ROWS = 1 << 18
 """Rows of the file that are written, and read, together."""
-
-
-def columns_of(name: str) -> list[str]:
-    """Return the columns of a metric: its value, then the statistics that its score is finished from, if others."""
-    metric = get_metric(name)
-    return [name, *(f"{name}.{part}" for part in metric.parts if metric.reduction == "parts")]
 
 
 class SequenceWriter:
@@ -38,6 +35,9 @@ class SequenceWriter:
     Columns: ``sequence`` (index in the split), ``lead_time`` (from 1), one float64 column per metric. A metric whose
     score is finished from other statistics also has columns ``metric.part``, whose means give its score over any
     frames. In data that lack values, a frame without any true value is NaN in all columns and enters no mean.
+
+    The file of means has one row per sequence, and for each metric the means over lead times of its statistics
+    (:mod:`stbench.metrics.sequences`); reports of many long runs read a fraction of the bytes there.
     """
 
     def __init__(self, folder: RunFolder | None, metrics: Sequence[str], engine: Engine) -> None:
@@ -49,7 +49,10 @@ class SequenceWriter:
             *((name, pa.float64()) for metric in metrics for name in columns_of(metric)),
         ]
         self.schema = pa.schema(fields)
+        self._metrics = list(metrics)
         self._left_out: set[str] = set()
+        self._lead_times = 0
+        self._incomplete = False
         self._writer: Any = None
 
     def __enter__(self) -> Self:
@@ -64,7 +67,8 @@ class SequenceWriter:
         """
         if self._writer is None:
             return
-        lead_times = next(iter(statistics.values()))[0].shape[1]
+        lead_times = self._lead_times = next(iter(statistics.values()))[0].shape[1]
+        self._incomplete = scored is not None
         if scored is not None:
             statistics = {n: [x.where(scored, torch.nan) for x in parts] for n, parts in statistics.items()}
         values = {name: [finish_frames(name, parts)] for name, parts in statistics.items()}
@@ -101,6 +105,10 @@ class SequenceWriter:
             write_with(self.folder.file(FILE), lambda path: self._join(parts, path))
             for part in parts:
                 part.unlink()
+            kept = [name for name in self._metrics if name not in self._left_out]
+            values = SequenceValues(self.folder.path, self._lead_times, most=sys.maxsize)
+            means = mean_values(values, kept, incomplete=self._incomplete)
+            write_with(self.folder.file(MEANS), lambda path: write_means(path, values.file, means))
 
     def _part(self, rank: int) -> Path:
         if self.folder is None:
@@ -114,3 +122,21 @@ class SequenceWriter:
             for part in parts:
                 for batch in pq.ParquetFile(part).iter_batches(GROUP_ROWS, columns=schema.names):
                     writer.write_batch(batch)
+
+
+def mean_values(values: SequenceValues, metrics: Iterable[str], *, incomplete: bool) -> dict[str, NDArray[Any]]:
+    """Return the columns (N,) of the means' file; metrics that keep lead times apart have none.
+
+    Args:
+        values: the recorded values.
+        metrics: names of the metrics.
+        incomplete: the data lack values.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for name in metrics:
+        if get_metric(name).by_lead_time:
+            continue
+        one_JNT = recorded_statistics(values.frames, name, incomplete=incomplete)
+        if one_JNT is not None:
+            found |= dict(zip(mean_columns(name, incomplete=incomplete), by_sequence(one_JNT, name), strict=True))
+    return found

@@ -13,9 +13,10 @@ from torch import Tensor
 from stbench.data import ClipLoader, Indices, Split, Splits
 from stbench.evaluate.score import SAMPLES, NotFiniteError, Scorer, Scores
 from stbench.metrics import get_metric
+from stbench.metrics.sequences import by_sequence
 from stbench.nn import Method, MethodConfig
 from stbench.nn.missing import fill_past
-from stbench.report.analysis.compare import by_sequence, frame_statistics, total_of
+from stbench.report.analysis.compare import frame_statistics, total_of
 from stbench.report.bundle.scores import score_again
 from stbench.schema import ClipShape, Evaluation, Scaling
 from stbench.schema.folder import RunFolder
@@ -97,6 +98,18 @@ def test_every_clip_once_in_the_uneven_last_batch_too(scored: tuple) -> None:
     row = table[(table["sequence"] == 9) & (table["lead_time"] == 2)].iloc[0]
     assert row["mse_frame"] == pytest.approx(np.square(pred[9, 1] - true[9, 1]).sum(), rel=1e-6)
     assert table["mse_frame"].mean() == pytest.approx(scored[1].metrics["mse_frame"].total)
+
+
+def test_means_of_sequences_lie_beside_the_values(scored: tuple) -> None:
+    values = pd.read_parquet(scored[0].file("per_sequence.parquet")).groupby("sequence")
+    means = pd.read_parquet(scored[0].file("sequence_means.parquet"))
+    assert means["sequence"].tolist() == list(range(CLIPS))
+    np.testing.assert_allclose(means["mse_frame"], values["mse_frame"].mean(), rtol=1e-12)
+    np.testing.assert_allclose(
+        means["psnr_pooled.squared_share"], values["psnr_pooled.squared_share"].mean(), rtol=1e-12
+    )
+    total = scored[1].metrics["psnr_pooled"].total
+    assert -10 * np.log10(means["psnr_pooled.squared_share"].mean()) == pytest.approx(total, rel=1e-9)
 
 
 def test_pooled_psnr_stands_beside_psnr(scored: tuple) -> None:
@@ -268,6 +281,16 @@ def test_missing_cells_are_left_out_and_their_share_is_kept(holed: tuple[RunFold
     assert scores.skimage_difference < 1e-6
 
 
+def test_means_of_sequences_leave_out_frames_without_truth(holed: tuple[RunFolder, Scores]) -> None:
+    values = pd.read_parquet(holed[0].file("per_sequence.parquet")).groupby("sequence")
+    means = pd.read_parquet(holed[0].file("sequence_means.parquet"))
+    scored = means["mse_frame/scored"]
+    assert scored.tolist() == [1.0] * 4 + [pytest.approx(2 / 3)] + [1.0] * (CLIPS - 5)
+    np.testing.assert_allclose(means["mse_frame"] / scored, values["mse_frame"].mean(), rtol=1e-12)  # mean of the known
+    total = means["mse_frame"].mean() / scored.mean()
+    assert total == pytest.approx(holed[1].metrics["mse_frame"].total, rel=1e-9)
+
+
 def test_a_frame_without_truth_is_nan_in_the_file_and_leaves_the_paired_bootstrap_intact(
     holed: tuple[RunFolder, Scores],
 ) -> None:
@@ -275,14 +298,12 @@ def test_a_frame_without_truth_is_nan_in_the_file_and_leaves_the_paired_bootstra
     table = pd.read_parquet(folder.file("per_sequence.parquet"))
     empty = table[table["mse_frame"].isna()]
     assert empty[["sequence", "lead_time"]].to_numpy().tolist() == [[4, 3]]
-    spec = SimpleNamespace(shape=SHAPE)
     for name in ("mse_frame", "rmse_physical", "psnr_pooled"):
         contract = get_metric(name)
         columns = [f"{name}.{part}" for part in contract.parts] if contract.reduction == "parts" else [name]
         record = SimpleNamespace(
-            frame_values=lambda column: table[column].to_numpy().reshape(CLIPS, 3),
-            result=SimpleNamespace(missing_truth=scores.missing),
-            spec=spec,
+            values=SimpleNamespace(frames=lambda column: table[column].to_numpy().reshape(CLIPS, 3)),
+            incomplete=True,
         )
         values_JNT = frame_statistics(record, name)
         assert values_JNT.shape == (len(columns) + 1, CLIPS, 3)

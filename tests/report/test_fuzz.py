@@ -16,7 +16,7 @@ from stbench.report.collect.records import Collected, collect
 from stbench.report.figures.curves import read_curve
 from stbench.report.produce import Format, produce
 from stbench.report.writers.terminal import to_rich
-from tests.report.runs import make_run, make_spec, noisy, put_scenario, write_samples
+from tests.report.runs import add_means, make_run, make_spec, noisy, put_scenario, write_samples
 from tests.support.mutate import damaged, edited_text
 
 INPUTS = 2000
@@ -26,7 +26,7 @@ SECONDS = 20
 MEGABYTES = 600
 SCENARIO = "corrupt:gauss=0.5"
 TEXTS = ("spec.yaml", "result.json", "environment.json", "history.jsonl", "scenario.json")
-FILES = (*TEXTS, "per_sequence.parquet", "samples.npz")
+FILES = (*TEXTS, "per_sequence.parquet", "sequence_means.parquet", "samples.npz")
 
 
 @contextmanager
@@ -57,6 +57,7 @@ def two_runs(root: Path) -> Path:
         ]
         record.folder.write_history(epochs)
         write_samples(record.folder)
+        add_means(record)
         put_scenario(record, SCENARIO, [noisy(rng, 1.0, count=6), noisy(rng, 2.0, count=6)])
     return record.folder.path
 
@@ -76,10 +77,10 @@ def read(root: Path) -> Collected:
         record.samples()
         for name, result in record.scenarios.items():
             for number in range(len(result.cases)):
-                record.case(name, number).frame_values("mse_frame")
+                record.case(name, number).values.frames("mse_frame")
         read_curve(record)
         for metric in record.spec.evaluation.metrics:
-            record.frame_values(metric)
+            record.values.frames(metric)
     return collected
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stbench.metrics import get_metric
+from stbench.metrics.sequences import by_sequence, mean_columns, recorded_statistics
 from stbench.report.analysis.family import Comparison, Family
 from stbench.report.analysis.resampling import Finish, RowValues, mean_of_one
 from stbench.report.analysis.stretches import Stretches, choose_stretches
@@ -90,12 +91,12 @@ class Entry:
         """Return statistics by seed and sequence; None unless all are recorded and finite."""
         # a file per thread at a time: values by lead time are averaged, then dropped
         with several_readers() as readers:
-            found = readers.map(lambda record: _sequence_statistics(record, metric), self.records)
-            known = [values for values in found if values is not None]
+            found = list(readers.map(lambda record: _sequence_statistics(record, metric), self.records))
+        known = [statistics for statistics in found if statistics is not None]
         if len(known) < len(self.records):
             return None
         total = total_of(metric, weighted=is_weighted(self.records))
-        return RowValues(np.stack(known, axis=1), total, self.trained)
+        return RowValues(np.stack(list(zip(*known, strict=True))), total, self.trained)
 
 
 def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: str) -> Column:
@@ -167,51 +168,25 @@ def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
 
 
 def frame_statistics(record: RunRecord, metric: str) -> Array | None:
-    """Return the statistics (J, N, T) of each sequence and lead time; None unless all are recorded and finite.
-
-    :meth:`Metric.finish` turns their means into the run's score. A metric that is a ratio of sums has J > 1. In data
-    that lack values, frames without any true value have statistics of 0, and one more statistic, last, is 1 for the
-    other frames: means are divided by its mean.
-    """
-    return _if_finite(_recorded(record, metric))
+    """Return a run's statistics (J, N, T) of each sequence and lead time; None unless all are recorded and finite."""
+    return _if_finite(recorded_statistics(record.values.frames, metric, incomplete=record.incomplete))
 
 
-def _sequence_statistics(record: RunRecord, metric: str) -> Array | None:
-    """What :func:`by_sequence` makes of a run's statistics: a value that is not finite shows in its sequence's mean."""
-    recorded_JNT = _recorded(record, metric)
-    return None if recorded_JNT is None else _if_finite(by_sequence(recorded_JNT, metric))
+def _sequence_statistics(record: RunRecord, metric: str) -> Sequence[Array] | None:
+    """A run's statistics (N,) by sequence: a value that is not finite shows in its sequence's mean."""
+    found: Sequence[Array] | None = record.values.means(mean_columns(metric, incomplete=record.incomplete))
+    if found is None:
+        one_JNT = recorded_statistics(record.values.frames, metric, incomplete=record.incomplete)
+        found = None if one_JNT is None else list(by_sequence(one_JNT, metric))
+    return None if found is None or any(_if_finite(statistic) is None for statistic in found) else found
 
 
 def _if_finite(values: Array | None) -> Array | None:
     return values if values is not None and np.isfinite([values.min(), values.max()]).all() else None
 
 
-def _recorded(record: RunRecord, metric: str) -> Array | None:
-    contract = get_metric(metric)
-    parts = [f"{metric}.{part}" for part in contract.parts] if contract.reduction == "parts" else [metric]
-    found = []
-    for name in parts:
-        values_NT = record.frame_values(name)
-        if values_NT is None:
-            return None
-        found.append(np.square(values_NT) if contract.reduction == "rms" else values_NT)
-    all_JNT = np.stack(found) if len(found) > 1 else found[0][None]
-    if record.result.missing_truth is not None:
-        scored_NT = ~np.isnan(all_JNT).all(axis=0)
-        all_JNT = np.concatenate([np.where(scored_NT, all_JNT, 0.0), scored_NT[None]])
-    return all_JNT
-
-
-def by_sequence(one_JNT: Array, metric: str) -> Array:
-    """Statistics of each sequence, of which :func:`total_of` makes the total: (J, N, T) -> (J, N), or (J·T, N)."""
-    if not get_metric(metric).by_lead_time:
-        # few values each: a third of the time of mean()
-        return np.asarray(np.einsum("jnt->jn", one_JNT) / one_JNT.shape[2])
-    return one_JNT.transpose(0, 2, 1).reshape(-1, one_JNT.shape[1])
-
-
 def total_of(metric: str, *, weighted: bool = False) -> Finish:
-    """What makes a total of the means of what :func:`by_sequence` gives: a score, or the mean of lead times' scores."""
+    """What makes a total of the means of statistics by sequence: a score, or the mean of lead times' scores."""
     finish = finish_of(metric, weighted=weighted)
     if not get_metric(metric).by_lead_time:
         return finish
@@ -225,13 +200,13 @@ def total_of(metric: str, *, weighted: bool = False) -> Finish:
 
 def is_weighted(records: Sequence[RunRecord]) -> bool:
     """Return whether the data lack values, so that statistics come with the share of scored frames."""
-    return any(record.result.missing_truth is not None for record in records)
+    return any(record.incomplete for record in records)
 
 
 def finish_of(metric: str, *, weighted: bool = False) -> Finish:
     """Return the function from the means of a metric's statistics to its score, at one lead time or over all.
 
-    ``weighted``: the last statistic is the share of scored frames (:func:`frame_statistics`).
+    ``weighted``: the last statistic is the share of scored frames.
     """
     contract = get_metric(metric)
     if contract.reduction == "mean" and not weighted:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from stbench.evaluate.scenarios.record import ScenarioResult
 from stbench.metrics import get_metric
-from stbench.report.analysis.compare import by_sequence, frame_statistics, is_weighted, total_of
+from stbench.metrics.sequences import by_sequence
+from stbench.report.analysis.compare import frame_statistics, is_weighted, total_of
 from stbench.report.analysis.intervals import Interval, interval_of, ratio_of
 from stbench.report.analysis.lead_time import Series, reference_row, series
 from stbench.report.analysis.table import Row, Table

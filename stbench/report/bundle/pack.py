@@ -18,10 +18,11 @@ from stbench.report.collect.searches import FOLDER as SEARCH
 from stbench.report.collect.searches import RECORD, find_search, read_search, trial_folders
 from stbench.report.encode import file_name
 from stbench.report.produce import Format, produce, write_tuned
+from stbench.schema.sequences import FILE as VALUES
 
 RUNS = "runs"
 NOTE = "README.md"
-RECORDS = ("spec.yaml", "environment.json", "history.jsonl", "result.json", "per_sequence.parquet", "samples.npz")
+RECORDS = ("spec.yaml", "environment.json", "history.jsonl", "result.json", VALUES, "samples.npz")
 OF_TRIALS = ("spec.yaml", "environment.json", "history.jsonl")
 LARGEST_WEIGHTS = 10_000_000
 
@@ -47,7 +48,7 @@ def pack(
     """
     _check_out(out)
     for record in collected.records:
-        if record.finished and not record.complete:
+        if record.finished and not record.values.readable:
             raise UserError(
                 f"{record.folder.path} cannot be bundled: its values per sequence are missing or damaged, so nothing "
                 "could be verified. Leave it out, or run it again with --redo."
@@ -115,9 +116,7 @@ def _copy_search(source: Path, target: Path) -> None:
 def _copy_run(record: RunRecord, target: Path, *, weights: bool) -> None:
     """Copy the records of a run and of its scenarios; samples of scenarios and the state of training stay behind."""
     source = record.folder.path
-    beyond = [
-        path for kind in ("scenario.json", "per_sequence.parquet") for path in source.glob(f"scenarios/**/{kind}")
-    ]
+    beyond = [path for kind in ("scenario.json", VALUES) for path in source.glob(f"scenarios/**/{kind}")]
     files = [path for path in (source / name for name in RECORDS) if path.is_file()] + beyond
     if weights:
         best = source.glob("checkpoints/best-*.safetensors")

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from stbench.errors import first_line
 from stbench.metrics import get_metric
 from stbench.metrics.frechet import FrechetDistance
-from stbench.report.analysis.compare import finish_of, is_weighted
+from stbench.metrics.sequences import recorded_statistics
+from stbench.report.analysis.compare import finish_of
 from stbench.report.collect.records import RunRecord
 from stbench.schema import Score
+from stbench.schema.sequences import FILE as VALUES
 
 Array = NDArray[np.float64]
-VALUES = "per_sequence.parquet"
 LARGEST_TABLE = 1 << 30
 """Bytes of a file of values once it is unpacked."""
 ROUNDING = 1e-9
@@ -34,7 +35,7 @@ def wrong_scores(record: RunRecord) -> Iterator[str]:
 
     Distances of whole sets (Fréchet) have no values per sequence and are not compared.
     """
-    incomplete = is_weighted([record])
+    incomplete = record.incomplete
     if record.finished:
         result = record.result
         yield from _wrong(record.folder.file(VALUES), result.test, result.test_clips, "result.json", incomplete)
@@ -49,15 +50,12 @@ def score_again(columns: Mapping[str, Array], metric: str, *, incomplete: bool =
 
     ``incomplete``: frames without any true value are NaN in all columns and do not count.
     """
-    contract = get_metric(metric)
-    names = [f"{metric}.{part}" for part in contract.parts] if contract.reduction == "parts" else [metric]
-    values_JNT = np.stack([np.square(columns[n]) if contract.reduction == "rms" else columns[n] for n in names])
-    if incomplete:
-        scored_NT = ~np.isnan(values_JNT).all(axis=0)
-        values_JNT = np.concatenate([np.where(scored_NT, values_JNT, 0.0), scored_NT[None]])
+    values_JNT = recorded_statistics(columns.get, metric, incomplete=incomplete)
+    if values_JNT is None:
+        raise ValueError(f"no column of {metric}")
     finish = finish_of(metric, weighted=incomplete)
     by_lead_time_T = np.asarray(finish(values_JNT.mean(axis=1)), dtype=np.float64)
-    total = by_lead_time_T.mean() if contract.by_lead_time else finish(values_JNT.mean(axis=(1, 2)))
+    total = by_lead_time_T.mean() if get_metric(metric).by_lead_time else finish(values_JNT.mean(axis=(1, 2)))
     return float(total), by_lead_time_T
 
 

@@ -1,11 +1,7 @@
-"""Reading of run folders: complete ones become records, others are listed with the reason.
-
-Axes: N test sequences, T lead times.
-"""
+"""Reading of run folders: complete ones become records, others are listed with the reason."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stbench.errors import UserError, first_line
@@ -25,24 +18,11 @@ from stbench.metrics import get_metric, with_companions
 from stbench.schema import RunResult, RunSpec
 from stbench.schema.folder import RunFolder
 from stbench.schema.samples import read_samples
+from stbench.schema.sequences import MOST_CLIPS, SequenceValues
 
 DAMAGED = "cannot be read; the run's totals are shown, its intervals, tests and curves are missing"
-MOST_CLIPS = 1_000_000
-"""Test clips of a run that does not say how many it has."""
 MOST_READERS = 8
 """Files read at once."""
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Rows of a file of values per sequence: number of sequences, a hash of their numbers, and the reading order.
-
-    ``order`` is None if the rows are already in order.
-    """
-
-    count: int
-    key: str
-    order: NDArray[np.intp] | None
 
 
 @dataclass(frozen=True)
@@ -70,70 +50,38 @@ class RunRecord:
         return tuple(name for name in with_companions(listed) if name in listed or name in self.result.test)
 
     @cached_property
-    def _layout(self) -> _Layout | None:
-        return self._read_layout()
+    def values(self) -> SequenceValues:
+        """Values per test sequence."""
+        return self.open_values()
 
-    def _read_layout(self) -> _Layout | None:
-        """Layout of the file of values per sequence; None if it is missing or unreadable."""
-        try:
-            sequence, lead_time = self._columns("sequence", "lead_time")
-            return _layout_of(sequence, lead_time, self.spec.shape.t_out)
-        except Exception:  # a damaged file fails in any way
-            return None
-
-    def _columns(self, *names: str) -> list[NDArray[Any]]:
-        """Columns of the file of values per sequence.
-
-        Raises:
-            ValueError: it is no regular file, or holds more rows than the run has test clips, or other than numbers.
-        """
-        file = self.folder.file("per_sequence.parquet")
-        if not file.is_file():
-            raise ValueError("no file")
-        with pq.ParquetFile(file) as columns:
-            rows, types = columns.metadata.num_rows, columns.schema_arrow.types
-            if rows > (self.result.test_clips or MOST_CLIPS) * self.spec.shape.t_out:
-                raise ValueError(f"{rows} rows")
-            if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types):
-                raise ValueError("columns of other than numbers")
-            table = columns.read(list(names), use_threads=False)  # the caller reads several files at once
-        return [table[name].to_numpy() for name in names]
+    def open_values(self) -> SequenceValues:
+        """Open the file of values per sequence; :attr:`values` keeps it."""
+        return SequenceValues(self.folder.path, self.spec.shape.t_out, self.result.test_clips or MOST_CLIPS)
 
     @property
     def damaged(self) -> Path | None:
         """The file of values per sequence if it exists and cannot be read."""
-        file = self.folder.file("per_sequence.parquet")
-        return file if self._layout is None and file.exists() else None
+        return self.values.file if self.values.sequences is None and self.values.file.exists() else None
 
     @property
     def complete(self) -> bool:
         """True if the run has numbers, also for every sequence."""
-        return self.finished and self._layout is not None
+        return self.finished and self.values.sequences is not None
 
     @property
     def sequence_count(self) -> int:
         """Number of scored test sequences; 0 if their values were not recorded."""
-        return 0 if self._layout is None else self._layout.count
+        return 0 if self.values.sequences is None else self.values.sequences.count
 
     @property
     def sequence_key(self) -> str:
         """Hash of the scored sequences' numbers; equal for runs scored on the same sequences."""
-        return "" if self._layout is None else self._layout.key
+        return "" if self.values.sequences is None else self.values.sequences.key
 
-    def frame_values(self, metric: str) -> NDArray[np.float64] | None:
-        """Return the values (N, T) of one metric, sequences ascending; None if not recorded.
-
-        The column is read at each call and not cached, so that a report of many runs holds one at a time.
-        """
-        layout = self._layout
-        if layout is None or layout.count == 0:
-            return None
-        try:
-            values = self._columns(metric)[0].astype(np.float64, copy=False)
-        except Exception:  # a damaged file fails in any way
-            return None
-        ordered = values if layout.order is None else values[layout.order]
-        return ordered.reshape(layout.count, -1) if len(ordered) % layout.count == 0 else None
+    @property
+    def incomplete(self) -> bool:
+        """True if the data lack values."""
+        return self.result.missing_truth is not None
 
     @cached_property
     def _scenarios(self) -> tuple[dict[str, ScenarioResult], dict[Path, str]]:
@@ -168,36 +116,6 @@ class RunRecord:
     def samples(self) -> dict[str, NDArray[Any]]:
         """Recorded test clips: index (K,), past, future, prediction (K, T, C, H, W); empty if there are none."""
         return read_samples(self.folder.file("samples.npz"), self.spec.shape)
-
-
-def _layout_of(sequence: NDArray[Any], lead_time: NDArray[Any], lead_times: int) -> _Layout:
-    """The layout of a file of values per sequence, from two of its columns.
-
-    Raises:
-        ValueError: its rows are not every sequence at every lead time.
-    """
-    if sequence.dtype.kind not in "iu" or lead_time.dtype.kind not in "iu":
-        raise ValueError("its numbers are not whole")
-    numbers = _numbers_in_order(sequence, lead_time, lead_times)
-    order = None
-    if numbers is None:
-        sorted_ = np.lexsort((lead_time, sequence))
-        numbers, counts = np.unique(sequence, return_counts=True)
-        if (counts != lead_times).any():
-            raise ValueError("a sequence lacks lead times")
-        order = None if (sorted_ == np.arange(len(sorted_))).all() else sorted_
-    key = hashlib.sha256(numbers.astype(np.int64).tobytes()).hexdigest()
-    return _Layout(len(numbers), key, order)
-
-
-def _numbers_in_order(sequence: NDArray[Any], lead_time: NDArray[Any], lead_times: int) -> NDArray[Any] | None:
-    """The sequences' numbers (N,) where rows are as scoring writes them, which needs no sorting; else None."""
-    if not len(sequence) or len(sequence) % lead_times:
-        return None
-    sequence_NT, lead_NT = sequence.reshape(-1, lead_times), lead_time.reshape(-1, lead_times)
-    whole = (sequence_NT == sequence_NT[:, :1]).all() and (lead_NT[1:] == lead_NT[:-1]).all()
-    ascending = (sequence_NT[1:, 0] > sequence_NT[:-1, 0]).all() and (lead_NT[0, 1:] > lead_NT[0, :-1]).all()
-    return sequence_NT[:, 0] if whole and ascending else None
 
 
 @dataclass(frozen=True)
@@ -277,7 +195,7 @@ def _read(folder: RunFolder) -> RunRecord | str:
             return "not finished (no result.json); the same command resumes it"
         record = RunRecord(folder, folder.spec(), folder.result())
         _check(record)
-        vars(record)["_layout"] = record._read_layout()  # before Python 3.12 a cached_property lets one thread in
+        vars(record)["values"] = record.open_values()  # before Python 3.12 a cached_property lets one thread in
     except UserError as error:
         return str(error)
     except Exception as error:

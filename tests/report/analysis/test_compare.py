@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stbench.metrics import sequences
 from stbench.metrics.metric import Metric
-from stbench.report.analysis import compare
+from stbench.report.analysis import compare, lead_time
 from stbench.report.analysis.compare import Entry, finish_of, frame_statistics, standings
 from stbench.report.analysis.lead_time import series
 from stbench.report.analysis.table import Row
@@ -30,7 +31,8 @@ class SuccessIndex(Metric):
 @pytest.fixture
 def csi(monkeypatch: pytest.MonkeyPatch) -> str:
     metric = SuccessIndex(name="csi", formula="", unit="", lower_is_better=False, parts=("hits", "events"))
-    monkeypatch.setattr(compare, "get_metric", lambda _: metric)
+    for module in (compare, sequences, lead_time):
+        monkeypatch.setattr(module, "get_metric", lambda _: metric)
     return metric.name
 
 
@@ -55,7 +57,7 @@ def test_a_ratio_of_sums_is_resampled_through_its_parts(csi: str, tmp_path: Path
         assert values is not None
         scores = []
         for record in entry.records:
-            hits, events = (record.frame_values(f"csi.{part}") for part in ("hits", "events"))
+            hits, events = (record.values.frames(f"csi.{part}") for part in ("hits", "events"))
             assert hits is not None
             assert events is not None
             scores.append(hits.sum() / events.sum())

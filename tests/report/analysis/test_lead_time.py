@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import signal, stats
 
+from stbench.report.analysis import lead_time
 from stbench.report.analysis.lead_time import series
 from stbench.report.analysis.resampling import RowValues
 from stbench.report.analysis.stretches import Stretches
 from stbench.report.analysis.table import Row, make_tables
 from stbench.report.analysis.uncertainty import measure
 from stbench.report.figures import draw_lead_times
-from tests.report.runs import make_run, make_spec, noisy
+from tests.report.runs import make_run, make_spec, noisy, write_frames
 
 
 def rows(root: Path) -> dict[str, Row]:
@@ -30,11 +31,52 @@ def test_a_band_without_seeds_is_student_s_interval_of_the_mean(tmp_path: Path) 
     assert found is not None
     assert found.low is not None
     assert found.high is not None
-    values_NT = row.runs[0].frame_values("mse_frame")
+    values_NT = row.runs[0].values.frames("mse_frame")
     assert values_NT is not None
     low, high = stats.t.interval(0.95, len(values_NT) - 1, values_NT.mean(axis=0), stats.sem(values_NT, axis=0))
     np.testing.assert_allclose((found.low, found.high), (low, high))
     assert not found.test_noise_only
+
+
+@pytest.mark.parametrize("count", [3, 9, 50, 499, 2500])
+@pytest.mark.parametrize("persistence", [0.0, 0.9])
+def test_a_band_of_means_of_stretches_is_that_of_all_frames(
+    count: int, persistence: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(count)
+    records = []
+    for seed in range(2):
+        noise = signal.lfilter([1.0], [1.0, -persistence], rng.standard_normal((count, 3)), axis=0)
+        records.append(make_run(tmp_path, make_spec("alpha", seed), np.exp(0.2 * noise)))
+    (table,) = make_tables(records)
+    found = series(table.rows[0], "mse_frame")
+    monkeypatch.setattr(lead_time, "_is_mean", lambda *_: False)
+    (table,) = make_tables(records)
+    expected = series(table.rows[0], "mse_frame")
+    assert found is not None
+    assert expected is not None
+    np.testing.assert_allclose(found.centre, expected.centre, rtol=1e-12)
+    assert (found.low is None) == (expected.low is None)
+    if found.low is not None:
+        np.testing.assert_allclose((found.low, found.high), (expected.low, expected.high), rtol=1e-9)
+
+
+@pytest.mark.parametrize("damage", ["another number of sequences", "not finite", "no file"])
+def test_a_run_without_its_values_leaves_the_means_of_its_row(damage: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    records = [make_run(tmp_path, make_spec("alpha", seed), noisy(rng, 1.0, count=20)) for seed in range(2)]
+    if damage == "another number of sequences":
+        records[1] = make_run(tmp_path, make_spec("alpha", 1), noisy(rng, 1.0, count=21))
+    elif damage == "not finite":
+        values = noisy(rng, 1.0, count=20)
+        values[4, 1] = np.inf
+        write_frames(records[1].folder, {"mse_frame": values})
+    else:
+        records[1].folder.file("per_sequence.parquet").unlink()
+    found = series(Row("alpha", tuple(records), {}, {}), "mse_frame")
+    assert found is not None
+    assert found.low is None
+    assert found.centre.shape == (3,)
 
 
 def test_one_seed_shows_test_noise_and_says_so(tmp_path: Path) -> None:

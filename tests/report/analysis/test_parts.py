@@ -8,7 +8,8 @@ import pytest
 from torch import Tensor
 
 from stbench.metrics import METRICS, Metric
-from stbench.report.analysis.compare import by_sequence, finish_of, frame_statistics, total_of
+from stbench.metrics.sequences import by_sequence
+from stbench.report.analysis.compare import finish_of, frame_statistics, total_of
 from stbench.report.analysis.resampling import RowValues
 from stbench.schema import ClipShape
 from tests.report.runs import make_run, make_spec, write_frames

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -16,13 +18,13 @@ from stbench.cli.app import app
 from stbench.errors import UserError
 from stbench.files import file_hash
 from stbench.report.bundle.manifest import LARGEST_FILE, NAME, files_in, read_manifest, write_manifest
-from stbench.report.bundle.pack import pack
+from stbench.report.bundle.pack import pack, remake
 from stbench.report.bundle.verify import verify
 from stbench.report.collect.records import collect
 from stbench.report.produce import Format
 from stbench.schema import Failure
 from stbench.schema.folder import RunFolder
-from tests.report.runs import make_run, make_spec, noisy, write_samples
+from tests.report.runs import add_means, make_run, make_spec, noisy, write_samples
 
 TEXTS = [Format.MD, Format.CSV, Format.LATEX, Format.HTML]
 RUN = make_spec("alpha", 0).folder
@@ -99,7 +101,19 @@ def one_sequence_less(bundle: Path) -> None:
     pd.read_parquet(file).iloc[3:].to_parquet(file)
 
 
+def other_means(bundle: Path) -> None:
+    """Means that a report would read instead of the values, and the report made of them."""
+    (record,) = collect([bundle / "runs" / RUN]).records
+    file = add_means(record)
+    table = pq.read_table(file)
+    column = table.schema.names.index("mse_frame")
+    pq.write_table(table.set_column(column, "mse_frame", pc.multiply(table["mse_frame"], 2.0)), file)
+    remake(bundle, TEXTS)
+
+
 TAMPERING = {
+    "means of sequences": (other_means, f"{RUN}/sequence_means.parquet: a bundle holds no means"),
+    "a report of other means": (other_means, "summary.csv: .*'low'"),
     "cell of the Markdown": (replace("report.md", r"\d\.\d{3} ±", "9.999 ±"), r"report.md: .*row 1 .*'mse_frame ↓'"),
     "mark of the Markdown": (replace("report.md", r" ≈", ""), r"report.md: .*≈"),
     "name of a row": (replace("report.md", r"\| beta", "| better"), r"report.md: .*'method': shows 'better'"),
@@ -268,6 +282,15 @@ def test_a_folder_with_other_things_is_not_replaced(made: Path, tmp_path: Path) 
     with pytest.raises(UserError, match=r"is no bundle and holds thesis\.tex"):
         pack(collect([made.parent / "runs"]), [], tmp_path, TEXTS)
     assert (tmp_path / "thesis.tex").is_file()
+
+
+def test_means_of_sequences_stay_behind(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made.parent / "runs" / RUN, tmp_path / RUN)
+    (record,) = collect([run]).records
+    add_means(record)
+    pack(collect([run]), [], tmp_path / "b", TEXTS)
+    assert not list((tmp_path / "b").rglob("sequence_means.parquet"))
+    assert verify(tmp_path / "b").problems == ()
 
 
 def test_a_run_without_values_is_not_bundled(made: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from stbench.errors import UserError
 from stbench.report.analysis.table import make_tables
-from stbench.report.collect import records
 from stbench.report.collect.records import collect, records_of
 from stbench.schema import Failure, RunSpec
 from stbench.schema.folder import RunFolder
@@ -118,16 +117,16 @@ def test_records_of_a_plan_leave_out_what_is_not_done(tmp_path: Path) -> None:
 def test_frame_values_come_back_in_sequence_order(tmp_path: Path) -> None:
     values = np.arange(1.0, 13.0).reshape(4, 3)
     record = make_run(tmp_path, make_spec(), values)
-    np.testing.assert_array_equal(record.frame_values("mse_frame"), values)
+    np.testing.assert_array_equal(record.values.frames("mse_frame"), values)
     assert record.sequence_count == 4
-    assert record.frame_values("ssim") is None
+    assert record.values.frames("ssim") is None
 
 
 def test_a_run_without_sequences_says_so(tmp_path: Path) -> None:
     record = make_run(tmp_path, make_spec(), ERRORS)
     record.folder.file("per_sequence.parquet").write_bytes(b"PAR1 torn")
     assert record.sequence_count == 0
-    assert record.frame_values("mse_frame") is None
+    assert record.values.frames("mse_frame") is None
     assert record.samples() == {}
 
 
@@ -146,18 +145,6 @@ def test_the_same_seed_by_other_code_counts_once_and_is_told(tmp_path: Path) -> 
     found = collect([tmp_path / "here", tmp_path / "there"])
     (reason,) = found.left_out.values()
     assert "by other code (method source c0de2, there c0de1)" in reason
-
-
-@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4, 5], [3, 4, 5, 0, 1, 2], [1, 0, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5]])
-def test_rows_in_order_need_no_sorting_and_read_the_same(rows: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = np.array([4, 4, 4, 9, 9, 9])[rows], np.array([1, 2, 3, 1, 2, 3])[rows]
-    quick = records._layout_of(*columns, 3)
-    monkeypatch.setattr(records, "_numbers_in_order", lambda *_: None)
-    sorted_ = records._layout_of(*columns, 3)
-    assert (quick.count, quick.key) == (sorted_.count, sorted_.key) == (2, quick.key)
-    orders = [np.arange(6) if found.order is None else found.order for found in (quick, sorted_)]
-    assert (orders[0] == orders[1]).all()
-    assert (np.array(rows)[orders[0]] == np.arange(6)).all()
 
 
 def test_a_spec_is_parsed_once_and_anew_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,197 @@
+"""Values per test sequence in a run folder: ``per_sequence.parquet`` and, for reports of many runs, its means.
+
+The files may come from anywhere. Axes: N test sequences, T lead times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+FILE = "per_sequence.parquet"
+"""One row per test sequence and lead time."""
+MEANS = "sequence_means.parquet"
+"""One row per test sequence, made of the file above when it is written: a tenth of the bytes at ten lead times."""
+SOURCE = b"stbench.source"
+"""Key of the fingerprint of the file that means were made of, in their file's metadata."""
+MOST_CLIPS = 1_000_000
+"""Test clips of a run that does not say how many it has."""
+LARGEST_FOOTER = 1 << 24
+"""Bytes of the description at the end of a Parquet file."""
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """The sequences of a file: how many, and a hash of their numbers."""
+
+    count: int
+    key: str
+
+    @classmethod
+    def of(cls, numbers: NDArray[Any]) -> SequenceSet:
+        """Describe sequences by their numbers (N,)."""
+        return cls(len(numbers), hashlib.sha256(numbers.astype(np.int64).tobytes()).hexdigest())
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Rows of a file of values: its sequences, and the order in which rows are read; None if already in order."""
+
+    sequences: SequenceSet
+    order: NDArray[np.intp] | None
+
+
+class SequenceValues:
+    """Values per test sequence of one folder.
+
+    Args:
+        folder: where the files lie.
+        lead_times: T.
+        most: number of test sequences beyond which a file is no file of the run.
+    """
+
+    def __init__(self, folder: Path, lead_times: int, most: int = MOST_CLIPS) -> None:
+        self.file, self._means_file = folder / FILE, folder / MEANS
+        self._lead_times, self._most = lead_times, most
+        self._of_means = self._read_sequences_of_means()
+        self._read: list[_Layout | None] = [] if self._of_means is not None else [self._read_layout()]
+
+    @property
+    def sequences(self) -> SequenceSet | None:
+        """The scored sequences; None if the file is missing or unreadable."""
+        if self._of_means is not None:
+            return self._of_means
+        return None if self._layout is None else self._layout.sequences
+
+    @property
+    def readable(self) -> bool:
+        """True if the values are there: every sequence at every lead time."""
+        return self._layout is not None
+
+    def frames(self, column: str) -> NDArray[np.float64] | None:
+        """Return a column (N, T), sequences and lead times ascending; None if it is not recorded.
+
+        It is read at each call and not kept, so that a report of many runs holds one at a time.
+        """
+        layout = self._layout
+        if layout is None or not layout.sequences.count:
+            return None
+        try:
+            (values,) = _columns(self.file, [column], self._most * self._lead_times)
+        except Exception:  # a damaged file fails in any way
+            return None
+        ordered = values if layout.order is None else values[layout.order]
+        return ordered.astype(np.float64, copy=False).reshape(layout.sequences.count, -1)
+
+    def means(self, columns: Sequence[str]) -> list[NDArray[Any]] | None:
+        """Return columns (N,) of the means, sequences ascending; None if they are not of this file or not recorded."""
+        if self._of_means is None:
+            return None
+        try:
+            return _columns(self._means_file, columns, self._most)
+        except Exception:  # a damaged file fails in any way
+            return None
+
+    @property
+    def _layout(self) -> _Layout | None:
+        if not self._read:
+            self._read.append(self._read_layout())
+        return self._read[0]
+
+    def _read_layout(self) -> _Layout | None:
+        try:
+            sequence, lead_time = _columns(self.file, ["sequence", "lead_time"], self._most * self._lead_times)
+            return _layout_of(sequence, lead_time, self._lead_times)
+        except Exception:  # a damaged file fails in any way
+            return None
+
+    def _read_sequences_of_means(self) -> SequenceSet | None:
+        """The sequences whose means are known; None if the means' file is missing, damaged or of another file."""
+        try:
+            if pq.read_schema(self._means_file).metadata[SOURCE].decode() != fingerprint(self.file):
+                return None
+            (numbers,) = _columns(self._means_file, ["sequence"], self._most)
+        except Exception:  # a damaged file fails in any way
+            return None
+        ascending = numbers.dtype.kind in "iu" and (numbers[1:] > numbers[:-1]).all()
+        return SequenceSet.of(numbers) if ascending else None
+
+
+def fingerprint(file: Path) -> str:
+    """Hash of a Parquet file's size and footer: places, sizes and extremes of its columns.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no Parquet file.
+    """
+    with file.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(size - 8, 0))
+        tail = stream.read()
+        length = int.from_bytes(tail[:4], "little")
+        if tail[4:] != b"PAR1" or length > min(size - 8, LARGEST_FOOTER):
+            raise ValueError("no Parquet file")
+        stream.seek(size - 8 - length)
+        return hashlib.sha256(f"{size} ".encode() + stream.read(length)).hexdigest()
+
+
+def write_means(path: Path, source: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write means of sequences, columns (N,) in the order of the sequences' numbers, made of the file ``source``."""
+    numbers = np.unique(pq.read_table(source, columns=["sequence"])["sequence"].to_numpy())
+    table = pa.table({"sequence": numbers, **columns}).replace_schema_metadata({SOURCE: fingerprint(source)})
+    pq.write_table(table, path, use_dictionary=False)
+
+
+def _columns(file: Path, names: Sequence[str], most: int) -> list[NDArray[Any]]:
+    """Columns of a file.
+
+    Raises:
+        ValueError: it is no regular file, holds more than ``most`` rows, or other than numbers.
+    """
+    if not file.is_file():
+        raise ValueError("no file")
+    with pq.ParquetFile(file, pre_buffer=False) as columns:  # whole columns, in order: nothing to read ahead
+        rows, types = columns.metadata.num_rows, columns.schema_arrow.types
+        if rows > most:
+            raise ValueError(f"{rows} rows")
+        if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types):
+            raise ValueError("columns of other than numbers")
+        table = columns.read(list(names), use_threads=False)  # the caller reads several files at once
+    return [table[name].to_numpy() for name in names]
+
+
+def _layout_of(sequence: NDArray[Any], lead_time: NDArray[Any], lead_times: int) -> _Layout:
+    """The layout of a file of values per sequence, from two of its columns.
+
+    Raises:
+        ValueError: its rows are not every sequence at every lead time.
+    """
+    if sequence.dtype.kind not in "iu" or lead_time.dtype.kind not in "iu":
+        raise ValueError("its numbers are not whole")
+    numbers = _numbers_in_order(sequence, lead_time, lead_times)
+    order = None
+    if numbers is None:
+        sorted_ = np.lexsort((lead_time, sequence))
+        numbers, counts = np.unique(sequence, return_counts=True)
+        if (counts != lead_times).any():
+            raise ValueError("a sequence lacks lead times")
+        order = None if (sorted_ == np.arange(len(sorted_))).all() else sorted_
+    return _Layout(SequenceSet.of(numbers), order)
+
+
+def _numbers_in_order(sequence: NDArray[Any], lead_time: NDArray[Any], lead_times: int) -> NDArray[Any] | None:
+    """The sequences' numbers (N,) where rows are as scoring writes them, which needs no sorting; else None."""
+    if not len(sequence) or len(sequence) % lead_times:
+        return None
+    sequence_NT, lead_NT = sequence.reshape(-1, lead_times), lead_time.reshape(-1, lead_times)
+    whole = (sequence_NT == sequence_NT[:, :1]).all() and (lead_NT[1:] == lead_NT[:-1]).all()
+    ascending = (sequence_NT[1:, 0] > sequence_NT[:-1, 0]).all() and (lead_NT[0, 1:] > lead_NT[0, :-1]).all()
+    return sequence_NT[:, 0] if whole and ascending else None
