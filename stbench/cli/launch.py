@@ -14,13 +14,14 @@ from stbench.cli import custom
 from stbench.cli.names import check_installed, executor_choice, method_names, seed_numbers
 from stbench.errors import UserError
 from stbench.settings import Override, parse_overrides
+from stbench.sweep.executors import get_executor
 from stbench.sweep.experiment import TRAINING, DatasetChoice, Experiment, described, lay_over, read_experiment
 
 if TYPE_CHECKING:
     from stbench.cli.display import SweepDisplay
     from stbench.events import SweepListener
     from stbench.schema import Benchmark, RunSpec
-    from stbench.sweep.executors import Ended
+    from stbench.sweep.executors import Ended, Executor
     from stbench.sweep.launch import Part
 
 EXIT_NOT_ALL_FINISHED = 1
@@ -75,10 +76,12 @@ def launch(options: Mapping[str, Any], given: Collection[str]) -> None:
         given: names of those on the command line; the others are defaults, which a file overrides.
     """
     order = read_order(options, given)
+    executor = _executor(order)
+    check_installed(order.experiment.methods)
     from stbench.cli.display import SweepDisplay  # late: mistakes above need no torch
 
     display = SweepDisplay(quiet=bool(options["quiet"]))
-    done = carry_out(order, display)
+    done = carry_out(order, display, executor)
     if done is None:
         return
     from stbench.cli.tables import show
@@ -97,6 +100,16 @@ def launch(options: Mapping[str, Any], given: Collection[str]) -> None:
         missing = show(parts, ended, out, display)
     if missing:
         raise typer.Exit(EXIT_NOT_ALL_FINISHED)
+
+
+def _executor(order: Order) -> Executor:
+    """The executor of an order; what it needs for a new sweep starts while this process imports torch and methods."""
+    choice = order.experiment.executor
+    executor = get_executor(choice.kind, choice.settings)
+    is_new = not any((order.experiment.out / "runs").glob("*/result.json"))
+    if is_new and not order.asks("dry_run") and hasattr(executor, "prepare"):
+        executor.prepare()
+    return executor
 
 
 def read_order(options: Mapping[str, Any], given: Collection[str]) -> Order:
@@ -126,7 +139,6 @@ def read_order(options: Mapping[str, Any], given: Collection[str]) -> Order:
     _check_whole(values, file)
     experiment = Experiment.parse(values, "stbench run" if file is None else str(file), _origins(over))
     opened = opened or [(choice, choice.open()) for choice in experiment.datasets]
-    check_installed(experiment.methods)  # brings in torch, which mistakes in other names need not wait for
     training = {key: over[key] for key in TRAINING if key in over}
     return Order(experiment, opened, training, parse_overrides(options["set_"]), str(file or ""), doing=doing)
 
@@ -182,8 +194,12 @@ def _order_of_spec(
     return Order(experiment, (), {}, file=str(file), spec=spec, seeds=over.get("seeds"), doing=doing)
 
 
-def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tuple[Ended, ...], Path] | None:
+def carry_out(
+    order: Order, display: SweepDisplay, executor: Executor | None = None
+) -> tuple[tuple[Part, ...], tuple[Ended, ...], Path] | None:
     """Plan, show the plan, and run it; return the plan, how runs ended, and the output folder. None after a dry run.
+
+    ``executor``: the order's, if it is made already.
 
     Raises:
         UserError: a mistake in the order, or missing data.
@@ -192,7 +208,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.environment import device_name
     from stbench.sweep.estimate import plan_times
-    from stbench.sweep.executors import get_executor, goes_elsewhere, has_own_processes
+    from stbench.sweep.executors import goes_elsewhere, has_own_processes
     from stbench.sweep.launch import Flags, all_specs, check_place, common_precision, plan_parts, rerun_part
     from stbench.train.engine import takes_cuda
 
@@ -206,7 +222,7 @@ def carry_out(order: Order, display: SweepDisplay) -> tuple[tuple[Part, ...], tu
     if order.asks("no_test"):
         specs = without_test(specs)
     precision = common_precision(specs)
-    executor = get_executor(experiment.executor.kind, experiment.executor.settings)
+    executor = executor or get_executor(experiment.executor.kind, experiment.executor.settings)
     check_place(specs, experiment, has_own_processes(executor))
     listener = sweep_listener(display, experiment)
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"

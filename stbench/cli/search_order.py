@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stbench.cli.launch import DOING, Order, read_order
-from stbench.cli.names import seed_numbers
+from stbench.cli.names import check_installed, seed_numbers
 from stbench.errors import UserError
 from stbench.settings import Override, put
 
@@ -154,6 +154,7 @@ def read_search(options: Mapping[str, Any], given: Collection[str], limit: Limit
         )
     run = {**dict.fromkeys(DOING, False), "config": None, **options}
     order = read_order(run, set(given) - NOT_OF_A_RUN)
+    check_installed(order.experiment.methods)
     spaces = read_space(options["space"], order.experiment.methods)
     searcher = Searcher(options["sampler"].value, options["pruner"].value, options["trial_seed"])
     asked = SearchOrder(order, spaces, options["space"], limit, searcher, seeds, options["at_once"])

@@ -24,7 +24,8 @@ from stbench.conformance.locate import Location, find_class, locate
 from stbench.conformance.outcome import ViolationError
 from stbench.conformance.subject import Subject, progress
 from stbench.schema import ClipShape
-from stbench.train.engine import LATE_IMPORTS, Engine
+from stbench.train import LATE_IMPORTS
+from stbench.train.engine import Engine
 from stbench.train.group import leave_group
 from stbench.train.launch import OWN
 

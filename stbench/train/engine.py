@@ -36,8 +36,6 @@ _FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 _IMAGE_AXES = 4
 MEETING_SECONDS = 60.0
 ALONE = Launch("stbench", world_size=1, rank=0, local_rank=0)
-LATE_IMPORTS = ("lightning_fabric",)
-"""What the first engine of a process imports; a fork server that has done so saves each of its processes seconds."""
 
 
 def takes_cuda(device: DeviceName, processes: int) -> bool:

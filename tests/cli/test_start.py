@@ -3,10 +3,15 @@
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.cli.commands import stbench
+from stbench.cli import launch
+from stbench.cli.app import app
+from stbench.sweep.executors.local import Local
+from tests.cli.commands import TINY, stbench
 
 IMPORTS = """
 import sys
@@ -60,3 +65,34 @@ def test_unknown_kind() -> None:
     done = stbench("list", "method")
     assert done.returncode == 2
     assert "methods" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "is_done", "expected"),
+    [([], False, ["early", "late"]), (["--dry-run"], False, []), ([], True, ["late"])],
+    ids=["new", "dry run", "begun before"],
+)
+def test_an_executor_starts_what_it_needs_for_a_new_sweep_before_torch_is_imported(
+    more: list[str], is_done: bool, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    class Prepared(Local):
+        def prepare(self) -> None:
+            called.append("late" if planned else "early")
+
+    planned: list[bool] = []
+    real = launch.check_installed
+    monkeypatch.setattr(launch, "check_installed", lambda methods: (planned.append(True), real(methods)))
+    monkeypatch.setattr(launch, "get_executor", lambda *_: Prepared())
+    if is_done:
+        (tmp_path / "runs" / "other").mkdir(parents=True)
+        (tmp_path / "runs" / "other" / "result.json").touch()
+    done = CliRunner().invoke(app, ["run", "--methods", "persistence", *TINY, "--out", str(tmp_path), *more])
+    assert done.exit_code == 0, done.output
+    assert called == expected
+
+
+def test_the_executor_of_processes_needs_no_torch_to_start() -> None:
+    code = "import sys, stbench.sweep.executors.processes\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,23 +10,26 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import Field
 
 from stbench.errors import UserError, first_line
 from stbench.events import RunListener, SweepListener
 from stbench.schema import RunSpec
 from stbench.schema.base import Record
-from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
-from stbench.sweep.executors.place import Place
-from stbench.sweep.sweep import Datasets, do_run, without_data
-from stbench.train.engine import LATE_IMPORTS, DeviceName
+from stbench.train import LATE_IMPORTS
 from stbench.train.interrupt import stop_on_signals
 
+if TYPE_CHECKING:  # what needs torch is imported late: the fork server starts meanwhile
+    from stbench.sweep.execute import Workplace
+    from stbench.sweep.executors.place import Place
+    from stbench.train.engine import DeviceName
+
 POLL_SECONDS = 0.5
+OF_A_RUN = ("stbench.sweep.executors.place", "stbench.sweep.sweep", *LATE_IMPORTS)
+"""What a process that does a run imports."""
 _CONTEXT = multiprocessing.get_context("forkserver")  # forks of a process without threads; safe with torch and CUDA
 
 
@@ -50,8 +53,8 @@ class Processes(Record):
         return self.threads or max(1, len(os.sched_getaffinity(0)) // self.jobs)
 
     def prepare(self) -> None:
-        """Start the process whose forks will do the runs; it imports while this one opens the data."""
-        _CONTEXT.set_forkserver_preload([__name__, *LATE_IMPORTS])
+        """Start the process whose forks will do the runs; it imports while this one does."""
+        _CONTEXT.set_forkserver_preload([__name__, *OF_A_RUN])
         forkserver.ensure_running()
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
@@ -96,6 +99,8 @@ def _heard_out(running: Sequence[_Job]) -> list[_Job]:
 
 def _work(spec: RunSpec, place: Place, messages: Connection) -> None:
     """Do one run and tell how it ended; what is told last is the outcome."""
+    from stbench.sweep.sweep import Datasets, do_run
+
     os.setsid()  # Ctrl-C reaches the process that started this one; it asks politely
     listener = _Sender(messages)
     workplace = place.build(listener)
@@ -184,6 +189,10 @@ class _Job:
 
     def start(self, threads: int, slot: int) -> None:
         """Start it, as the one in ``slot`` among those that run."""
+        import torch
+
+        from stbench.sweep.executors.place import Place
+
         self.slot = slot
         self.messages, theirs = _CONTEXT.Pipe(duplex=False)
         device: DeviceName = "cuda" if self.workplace.engine.device.type == "cuda" else "cpu"
@@ -225,6 +234,8 @@ class _Job:
         if event == "stopped":
             raise KeyboardInterrupt
         if event == "refused":
+            from stbench.sweep.sweep import without_data
+
             return without_data(self.spec, plan, UserError(values["reason"]))
         if event != "ended":
             code = self.process.exitcode or 0
