@@ -115,6 +115,8 @@ class SequenceValues:
 
     def _read_sequences_of_means(self) -> SequenceSet | None:
         """The sequences whose means are known; None if the means' file is missing, damaged or of another file."""
+        if not (self._means_file.is_file() and self.file.is_file()):
+            return None
         try:
             if pq.read_schema(self._means_file).metadata[SOURCE].decode() != fingerprint(self.file):
                 return None

@@ -1,5 +1,6 @@
 """Means of sequences beside a run's values: read instead of them where they are of them, and only there."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,16 @@ def test_means_that_are_not_of_these_values_are_not_read(change: Callable[[RunRe
     frames_NT = record.open_values().frames("mse_frame")
     assert frames_NT is not None
     np.testing.assert_allclose(values_of(record)[0, 0], frames_NT.mean(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [VALUES, MEANS])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    record = make_run(tmp_path, make_spec(), noisy(np.random.default_rng(0), 1.0))
+    add_means(record)
+    record.folder.file(name).unlink()
+    os.mkfifo(record.folder.file(name))
+    (found,) = collect([tmp_path]).records
+    assert found.complete == (name == MEANS)
 
 
 def test_a_metric_without_means_is_made_of_its_values(tmp_path: Path) -> None:
