@@ -26,6 +26,7 @@ from stbench.conformance.subject import Subject, progress
 from stbench.schema import ClipShape
 from stbench.train import LATE_IMPORTS
 from stbench.train.engine import Engine
+from stbench.train.fork_server import start_fork_server
 from stbench.train.group import leave_group
 from stbench.train.launch import OWN
 
@@ -102,9 +103,7 @@ def gradients_in_group(job: Job) -> dict[str, Tensor]:
 def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["stbench.conformance.group", *LATE_IMPORTS])
-    return context
+    return start_fork_server(__name__, *LATE_IMPORTS)
 
 
 def _wait(processes: list[Any]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +13,7 @@ import torch
 from stbench.conformance.subject import SHAPES, Subject
 from stbench.conformance.suite import Verdict, check_method
 from stbench.schema import ClipShape
+from stbench.train.fork_server import hear_interrupts, start_fork_server
 
 
 def check_methods(
@@ -34,10 +34,14 @@ def check_methods(
     if jobs < 2:
         yield from map(check, names)
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["stbench.conformance.suite"])
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    context = start_fork_server("stbench.conformance.suite")
+    with ProcessPoolExecutor(jobs, context, initializer=_begin) as pool:
         try:
             yield from pool.map(check, names)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    hear_interrupts()  # a check may take seconds

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -20,6 +18,7 @@ from stbench.schema import RunSpec
 from stbench.schema.base import Record
 from stbench.sweep.executors import Ended
 from stbench.train import LATE_IMPORTS
+from stbench.train.fork_server import hear_interrupts, start_fork_server
 from stbench.train.interrupt import stop_on_signals
 
 if TYPE_CHECKING:  # what needs torch is imported late: the fork server starts meanwhile
@@ -30,7 +29,6 @@ if TYPE_CHECKING:  # what needs torch is imported late: the fork server starts m
 POLL_SECONDS = 0.5
 OF_A_RUN = ("stbench.sweep.executors.place", "stbench.sweep.sweep", *LATE_IMPORTS)
 """What a process that does a run imports."""
-_CONTEXT = multiprocessing.get_context("forkserver")  # forks of a process without threads; safe with torch and CUDA
 
 
 class Processes(Record):
@@ -54,12 +52,11 @@ class Processes(Record):
 
     def prepare(self) -> None:
         """Start the process whose forks will do the runs; it imports while this one does."""
-        _CONTEXT.set_forkserver_preload([__name__, *OF_A_RUN])
-        forkserver.ensure_running()
+        start_fork_server(__name__, *OF_A_RUN)
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Do every run that is not done yet; a failed one does not stop the others."""
-        self.prepare()
+        context = start_fork_server(__name__, *OF_A_RUN)
         threads = self.threads_each
         told: set[str] = set()
         waiting = deque(_Job(spec, workplace, number, len(specs), told) for number, spec in enumerate(specs, 1))
@@ -69,7 +66,7 @@ class Processes(Record):
                 while waiting and len(running) < (1 if waiting[0].is_second_try else self.jobs):
                     running.append(waiting.popleft())
                     slot = min(set(range(self.jobs)) - {job.slot for job in running})
-                    running[-1].start(threads, slot)
+                    running[-1].start(context, threads, slot)
                 stop.leave()
                 for job in _heard_out(running):
                     running.remove(job)
@@ -102,6 +99,7 @@ def _work(spec: RunSpec, place: Place, messages: Connection) -> None:
     from stbench.sweep.sweep import Datasets, do_run
 
     os.setsid()  # Ctrl-C reaches the process that started this one; it asks politely
+    hear_interrupts()
     listener = _Sender(messages)
     workplace = place.build(listener)
     with stop_on_signals() as stop:
@@ -187,18 +185,18 @@ class _Job:
         self.listener = RunListener()
         self.last: tuple[str, dict[str, Any]] = ("", {})
 
-    def start(self, threads: int, slot: int) -> None:
+    def start(self, context: ForkServerContext, threads: int, slot: int) -> None:
         """Start it, as the one in ``slot`` among those that run."""
         import torch
 
         from stbench.sweep.executors.place import Place
 
         self.slot = slot
-        self.messages, theirs = _CONTEXT.Pipe(duplex=False)
+        self.messages, theirs = context.Pipe(duplex=False)
         device: DeviceName = "cuda" if self.workplace.engine.device.type == "cuda" else "cpu"
         gpu = str(slot % torch.cuda.device_count()) if device == "cuda" else None
         place = Place.of(self.workplace, device, threads, gpu)
-        self.process = _CONTEXT.Process(target=_work, args=(self.spec, place, theirs))
+        self.process = context.Process(target=_work, args=(self.spec, place, theirs))
         self.process.start()
         theirs.close()
 

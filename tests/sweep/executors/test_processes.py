@@ -71,8 +71,8 @@ def test_a_killed_process_is_no_result_of_its_run(
     started: list[processes._Job] = []
     real = processes._Job.start
 
-    def start_and_kill(job: processes._Job, threads: int, slot: int) -> None:
-        real(job, threads, slot)
+    def start_and_kill(job: processes._Job, *arguments: Any) -> None:
+        real(job, *arguments)
         started.append(job)
         if len(started) == 1:
             os.kill(job.process.pid or 0, signal.SIGKILL)
@@ -90,8 +90,8 @@ def test_a_process_killed_twice_leaves_its_run_to_the_next_command(
     """The other run finishes, and the same sweep does the run that is missing."""
     real = processes._Job.start
 
-    def start_and_kill(job: processes._Job, threads: int, slot: int) -> None:
-        real(job, threads, slot)
+    def start_and_kill(job: processes._Job, *arguments: Any) -> None:
+        real(job, *arguments)
         if job.spec == specs[0]:
             os.kill(job.process.pid or 0, signal.SIGKILL)
 
