@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from stbench.errors import UserError
 from stbench.report.collect.profiles import beside
 from stbench.schema.folder import RunFolder, read_at_most
-from stbench.schema.trial import Tuned
+from stbench.schema.trial import Trial, Tuned
+from stbench.settings import Override
 
 FOLDER = "tune"
 RECORD = "tune.json"
@@ -53,17 +57,41 @@ def trial_folders(tuned: Tuned, folder: Path) -> Iterator[RunFolder]:
 
 
 def wrong_trials(tuned: Tuned, folder: Path) -> Iterator[str]:
-    """Yield one line per trial whose error is not the lowest of the epochs that its run recorded."""
+    """Yield one line per trial that is not what its run recorded: settings, and the lowest error of its epochs."""
     for trial in tuned.trials:
         if not trial.run:
             continue
-        key = f"val_{tuned.metric}"
+        run, key = RunFolder(folder / "runs" / trial.run), f"val_{tuned.metric}"
+        where = f"{trial.method}, trial {trial.number}"
         try:
-            history = RunFolder(folder / "runs" / trial.run).history()
-            errors = [float(record[key]) for record in history if key in record]
-        except (OSError, UserError, TypeError, ValueError) as error:
-            yield f"{trial.method}, trial {trial.number}: its history cannot be read ({error})"
+            yield from (f"{where}: {line}" for line in _other_settings(trial, tuned.trial_seed, run))
+            errors = [float(record[key]) for record in run.history() if key in record]
+        except (OSError, UserError, AttributeError, TypeError, ValueError) as error:
+            yield f"{where}: its run cannot be read ({error})"
             continue
         lowest = min(errors, default=None)
         if lowest != trial.value:
-            yield f"{trial.method}, trial {trial.number}: {trial.value!r}, the epochs of its run give {lowest!r}"
+            yield f"{where}: {trial.value!r}, the epochs of its run give {lowest!r}"
+
+
+def _other_settings(trial: Trial, seed: int, run: RunFolder) -> Iterator[str]:
+    spec = run.spec()
+    if (spec.folder, spec.method, spec.seed) != (trial.run, trial.method, seed):
+        yield f"spec.yaml is that of {spec.folder} ({spec.method}, seed {spec.seed})"
+    recorded: Any = spec.model_dump(mode="json")
+    for key, text in trial.settings.items():
+        found = reduce(lambda values, part: values.get(part, {}), key.split("."), recorded)
+        if not _is_same(Override(key, text).value, found):
+            yield f"{key} = {text}, the spec of its run has {found!r}"
+
+
+def _is_same(stated: Any, recorded: Any) -> bool:
+    """Return whether a value is the recorded one; YAML takes ``1e-3`` for text, and a spec holds defaults too."""
+    if isinstance(stated, dict) and isinstance(recorded, dict):
+        return all(key in recorded and _is_same(value, recorded[key]) for key, value in stated.items())
+    if isinstance(stated, list) and isinstance(recorded, list):
+        return len(stated) == len(recorded) and all(map(_is_same, stated, recorded))
+    if isinstance(stated, str) and isinstance(recorded, float):
+        with suppress(ValueError):
+            return float(stated) == recorded
+    return bool(stated == recorded)

@@ -13,16 +13,22 @@ from stbench.report.bundle.verify import verify
 from stbench.report.collect.records import collect
 from stbench.report.collect.searches import find_search, read_search
 from stbench.report.produce import Format
+from stbench.schema import Training
 from stbench.schema.folder import RunFolder
 from stbench.schema.trial import Trial, Tuned
+from stbench.train.schedules import Constant
 from tests.report.runs import make_run, make_spec, noisy
 
-ERRORS = {"first": [3.0, 2.0, 2.5], "second": [1.5]}
+SPECS = [
+    make_spec("alpha", 0, training=Training(epochs=3, batch_size=4, lr=lr, schedule=Constant())) for lr in (0.01, 0.02)
+]
+FIRST, SECOND = (spec.folder for spec in SPECS)
+ERRORS = {FIRST: [3.0, 2.0, 2.5], SECOND: [1.5]}
 
 
 def trial(number: int, run: str, state: str = "finished") -> Trial:
     value = min(ERRORS[run]) if run else None
-    settings = {"training.lr": f"0.0{number + 1}"}
+    settings = {"training.lr": f"{number + 1}e-2", "config.width": "4"}
     return Trial.parse(
         {"method": "alpha", "number": number, "state": state, "settings": settings, "value": value, "run": run}, "test"
     )
@@ -46,13 +52,12 @@ def out(tmp_path: Path) -> Path:
     """The output folder of a search: a finished, a pruned and a refused trial, and a run with the best settings."""
     folder = tmp_path / "out"
     make_run(folder / "runs", make_spec("alpha", 1), noisy(np.random.default_rng(0), 1.0))
-    for name, errors in ERRORS.items():
+    for spec, (name, errors) in zip(SPECS, ERRORS.items(), strict=True):
         run = RunFolder(folder / "tune" / "runs" / name)
-        run.path.mkdir(parents=True)
+        run.create(spec)
         run.write_history([{"epoch": i, "val_mse_frame": error} for i, error in enumerate(errors)])
-        run.file("spec.yaml").write_text("method: alpha\n")
         run.file("curve.jsonl").write_text("{}\n")
-    record = tuned(trial(0, "first"), trial(1, "second", "pruned"), trial(2, "", "failed"))
+    record = tuned(trial(0, FIRST), trial(1, SECOND, "pruned"), trial(2, "", "failed"))
     (folder / "tune" / "tune.json").write_text(record.model_dump_json())
     return folder
 
@@ -69,8 +74,14 @@ def test_documents_and_epochs_of_the_trials_travel(out: Path) -> None:
     search = bundle / "tune"
     assert "lr=0.01" in (search / "best.md").read_text()
     names = {path.relative_to(search).as_posix() for path in search.rglob("*") if path.is_file()}
-    assert {"trials.csv", "expected.png", "expected.csv", "runs/first/history.jsonl", "runs/second/spec.yaml"} <= names
-    assert "runs/first/curve.jsonl" not in names
+    assert {
+        "trials.csv",
+        "expected.png",
+        "expected.csv",
+        f"runs/{FIRST}/history.jsonl",
+        f"runs/{SECOND}/spec.yaml",
+    } <= names
+    assert f"runs/{FIRST}/curve.jsonl" not in names
 
 
 def test_a_bundle_is_made_again_with_its_search(out: Path) -> None:
@@ -94,9 +105,45 @@ def test_an_error_that_the_epochs_do_not_give_is_named(out: Path) -> None:
     assert "tune/expected.csv: " in problems
 
 
+def other(bundle: Path, **values: object) -> str:
+    """What verification says of a first trial with other values."""
+    path = bundle / "tune" / "tune.json"
+    record = json.loads(path.read_text())
+    record["trials"][0] |= values
+    path.write_text(json.dumps(record))
+    write_manifest(bundle, "forged")
+    return "\n".join(verify(bundle).problems)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"training.lr": "0.02"}, "training.lr = 0.02, the spec of its run has 0.01"),
+        ({"training.lr": "fast"}, "training.lr = fast, the spec of its run has 0.01"),
+        ({"config.depth": "2"}, "config.depth = 2, the spec of its run has {}"),
+        ({"training.lr.x": "2"}, "its run cannot be read"),
+        ({"config": "{width: 5}"}, "config = {width: 5}, the spec of its run has {'width': 4}"),
+        ({"training.lr": "[0.01]"}, "training.lr = [0.01], the spec"),
+    ],
+)
+def test_settings_that_are_not_those_of_the_run_are_named(settings: dict[str, str], expected: str, out: Path) -> None:
+    assert f"tune: alpha, trial 0: {expected}" in other(bundled(out), settings=settings)
+
+
+@pytest.mark.parametrize("settings", [{"config": "{width: 4}"}, {"training": "{lr: 0.01, epochs: 3}"}])
+def test_settings_of_a_run_hold_defaults_too(settings: dict[str, str], out: Path) -> None:
+    assert "tune: alpha" not in other(bundled(out), settings=settings)
+
+
+def test_the_run_of_another_trial_is_named(out: Path) -> None:
+    assert "tune: alpha, trial 0: training.lr = 1e-2, the spec of its run has 0.02" in other(bundled(out), run=SECOND)
+    (out.parent / "bundle" / "tune" / "runs" / FIRST).rename(out.parent / "bundle" / "tune" / "runs" / "else")
+    assert f"tune: alpha, trial 0: spec.yaml is that of {FIRST}" in other(out.parent / "bundle", run="else")
+
+
 def test_a_search_without_the_epochs_of_a_trial_is_named(out: Path) -> None:
     bundle = bundled(out)
-    (bundle / "tune" / "runs" / "second" / "history.jsonl").unlink()
+    (bundle / "tune" / "runs" / SECOND / "history.jsonl").unlink()
     write_manifest(bundle, "forged")
     assert verify(bundle).problems == ("tune: alpha, trial 1: 1.5, the epochs of its run give None",)
 
@@ -111,7 +158,7 @@ def test_a_damaged_record_is_named(out: Path, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["../first", "/etc", ".."])
 def test_names_of_runs_do_not_lead_elsewhere(tmp_path: Path, name: str) -> None:
-    record = tuned(trial(0, "first").model_copy(update={"run": name}))
+    record = tuned(trial(0, FIRST).model_copy(update={"run": name}))
     (tmp_path / "tune.json").write_text(record.model_dump_json())
     with pytest.raises(UserError, match="no plain name"):
         read_search(tmp_path)
