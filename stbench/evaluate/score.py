@@ -99,7 +99,7 @@ class Scorer:
         self.clip_truth = clip_truth
 
     def score(self, method: Method, folder: RunFolder | None = None) -> Scores:
-        """Score the whole split; with a folder, also write ``per_sequence.parquet`` and ``samples.npz`` there.
+        """Score the whole split; with a folder, also write the values per sequence and ``samples.npz`` there.
 
         Raises:
             NotFiniteError: a prediction or a true frame holds NaN or infinite values, or a score is NaN. In data that

@@ -124,11 +124,13 @@ class SequenceValues:
         except Exception:  # a damaged file fails in any way
             return None
         ascending = numbers.dtype.kind in "iu" and (numbers[1:] > numbers[:-1]).all()
-        return SequenceSet.of(numbers) if ascending else None
+        return SequenceSet.of(numbers) if len(numbers) and ascending else None
 
 
 def fingerprint(file: Path) -> str:
     """Hash of a Parquet file's size and footer: places, sizes and extremes of its columns.
+
+    It tells files of different runs or scorings apart. It is no proof against forgery: 'stbench verify' reads no means.
 
     Raises:
         OSError: it cannot be read.

@@ -23,7 +23,7 @@ def test_rows_in_order_need_no_sorting_and_read_the_same(rows: list[int], monkey
     assert (np.array(rows)[orders[0]] == np.arange(6)).all()
 
 
-def test_another_value_is_another_fingerprint(tmp_path: Path) -> None:
+def test_another_extreme_value_is_another_fingerprint(tmp_path: Path) -> None:
     file, seen = tmp_path / "x.parquet", set()
     for last in (3.0, 4.0):
         pq.write_table(pa.table({"x": [1.0, last, 2.0]}), file)

@@ -174,7 +174,9 @@ def frame_statistics(record: RunRecord, metric: str) -> Array | None:
 
 def _sequence_statistics(record: RunRecord, metric: str) -> Sequence[Array] | None:
     """A run's statistics (N,) by sequence: a value that is not finite shows in its sequence's mean."""
-    found: Sequence[Array] | None = record.values.means(mean_columns(metric, incomplete=record.incomplete))
+    found: Sequence[Array] | None = None
+    if not get_metric(metric).by_lead_time:
+        found = record.values.means(mean_columns(metric, incomplete=record.incomplete))
     if found is None:
         one_JNT = recorded_statistics(record.values.frames, metric, incomplete=record.incomplete)
         found = None if one_JNT is None else list(by_sequence(one_JNT, metric))

@@ -88,7 +88,7 @@ def _of_mean(row: Row, metric: str) -> tuple[Array, Stretches] | None:
 
     def read(record: RunRecord) -> Array | None:
         frames_NT = record.values.frames(metric)
-        return None if frames_NT is None else halved.means_by_lead_time(frames_NT)
+        return None if frames_NT is None or len(frames_NT) != halved.sequences else halved.means_by_lead_time(frames_NT)
 
     with several_readers() as readers:
         found = [means_NT for means_NT in readers.map(read, row.finished) if means_NT is not None]

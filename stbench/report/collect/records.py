@@ -69,6 +69,11 @@ class RunRecord:
         return self.finished and self.values.sequences is not None
 
     @property
+    def whole(self) -> bool:
+        """True if the run has numbers, and also those of every sequence at every lead time can be read."""
+        return self.finished and self.values.readable
+
+    @property
     def sequence_count(self) -> int:
         """Number of scored test sequences; 0 if their values were not recorded."""
         return 0 if self.values.sequences is None else self.values.sequences.count
@@ -148,7 +153,7 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
         key = _identity(read)
         known = records.setdefault(key, read)
         if known is not read:
-            kept, copy = (read, known) if read.complete and not known.complete else (known, read)
+            kept, copy = (read, known) if read.whole and not known.whole else (known, read)
             records[key] = kept
             left_out[copy.folder.path] = _why_copy(copy, kept)
     for record in records.values():

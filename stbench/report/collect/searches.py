@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from stbench.errors import UserError
 from stbench.report.collect.profiles import beside
+from stbench.schema import RunSpec
 from stbench.schema.folder import RunFolder, read_at_most
 from stbench.schema.trial import Trial, Tuned
-from stbench.settings import Override
+from stbench.settings import Override, put
 
 FOLDER = "tune"
 RECORD = "tune.json"
@@ -66,7 +66,7 @@ def wrong_trials(tuned: Tuned, folder: Path) -> Iterator[str]:
         try:
             yield from (f"{where}: {line}" for line in _other_settings(trial, tuned.trial_seed, run))
             errors = [float(record[key]) for record in run.history() if key in record]
-        except (OSError, UserError, AttributeError, TypeError, ValueError) as error:
+        except (OSError, UserError, TypeError, ValueError) as error:
             yield f"{where}: its run cannot be read ({error})"
             continue
         lowest = min(errors, default=None)
@@ -78,20 +78,38 @@ def _other_settings(trial: Trial, seed: int, run: RunFolder) -> Iterator[str]:
     spec = run.spec()
     if (spec.folder, spec.method, spec.seed) != (trial.run, trial.method, seed):
         yield f"spec.yaml is that of {spec.folder} ({spec.method}, seed {spec.seed})"
-    recorded: Any = spec.model_dump(mode="json")
     for key, text in trial.settings.items():
-        found = reduce(lambda values, part: values.get(part, {}), key.split("."), recorded)
-        if not _is_same(Override(key, text).value, found):
+        found = _setting_of(spec, key)
+        if not _is_same(Override(key, text).value, found) and not _leaves_as_it_is(spec, key, text):
             yield f"{key} = {text}, the spec of its run has {found!r}"
 
 
+def _setting_of(spec: RunSpec, key: str) -> Any:
+    """The value of a dotted key; None where a spec leaves it out, as it does with defaults."""
+    found: Any = spec.model_dump(mode="json")
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _leaves_as_it_is(spec: RunSpec, key: str, text: str) -> bool:
+    """Return whether a setting changes nothing: texts for numbers and defaults are read as the spec's own are."""
+    values = spec.model_dump(mode="json")
+    with suppress(UserError):
+        put(values, key.split("."), Override(key, text).value)
+        return RunSpec.parse(values, key) == spec
+    return False
+
+
 def _is_same(stated: Any, recorded: Any) -> bool:
-    """Return whether a value is the recorded one; YAML takes ``1e-3`` for text, and a spec holds defaults too."""
+    """Return whether a value is the recorded one; a method's own reading of texts for numbers is not known here."""
     if isinstance(stated, dict) and isinstance(recorded, dict):
         return all(key in recorded and _is_same(value, recorded[key]) for key, value in stated.items())
     if isinstance(stated, list) and isinstance(recorded, list):
         return len(stated) == len(recorded) and all(map(_is_same, stated, recorded))
-    if isinstance(stated, str) and isinstance(recorded, float):
+    if isinstance(stated, str) and isinstance(recorded, bool):
+        return True
+    if isinstance(stated, str) and isinstance(recorded, int | float):
         with suppress(ValueError):
             return float(stated) == recorded
     return bool(stated == recorded)

@@ -99,10 +99,10 @@ def _work(spec: RunSpec, place: Place, messages: Connection) -> None:
     from stbench.sweep.sweep import Datasets, do_run
 
     os.setsid()  # Ctrl-C reaches the process that started this one; it asks politely
-    hear_interrupts()
     listener = _Sender(messages)
     workplace = place.build(listener)
     with stop_on_signals() as stop:
+        hear_interrupts()  # one that came before asks politely too
         try:
             ended = do_run(spec, workplace, Datasets(workplace.data_dirs, listener.data_opened), stop)
             listener.send("ended", outcome=ended.outcome, note=ended.note)

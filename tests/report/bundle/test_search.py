@@ -120,8 +120,10 @@ def other(bundle: Path, **values: object) -> str:
     [
         ({"training.lr": "0.02"}, "training.lr = 0.02, the spec of its run has 0.01"),
         ({"training.lr": "fast"}, "training.lr = fast, the spec of its run has 0.01"),
-        ({"config.depth": "2"}, "config.depth = 2, the spec of its run has {}"),
-        ({"training.lr.x": "2"}, "its run cannot be read"),
+        ({"config.depth": "2"}, "config.depth = 2, the spec of its run has None"),
+        ({"training.lr.x": "2"}, "training.lr.x = 2, the spec of its run has None"),
+        ({"training.ema": "0.9"}, "training.ema = 0.9, the spec of its run has None"),
+        ({"training.fast_conv": "true"}, "training.fast_conv = true, the spec of its run has None"),
         ({"config": "{width: 5}"}, "config = {width: 5}, the spec of its run has {'width': 4}"),
         ({"training.lr": "[0.01]"}, "training.lr = [0.01], the spec"),
     ],
@@ -130,8 +132,17 @@ def test_settings_that_are_not_those_of_the_run_are_named(settings: dict[str, st
     assert f"tune: alpha, trial 0: {expected}" in other(bundled(out), settings=settings)
 
 
-@pytest.mark.parametrize("settings", [{"config": "{width: 4}"}, {"training": "{lr: 0.01, epochs: 3}"}])
-def test_settings_of_a_run_hold_defaults_too(settings: dict[str, str], out: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"config": "{width: 4}"},
+        {"config.width": "'4'"},
+        {"training": "{lr: 0.01, epochs: 3}"},
+        {"training.lr": "'1e-2'", "training.epochs": "'3'", "training.batch_size": "4.0"},
+        {"training.ema": "null", "training.fast_conv": "false", "training.compile": "false"},
+    ],
+)
+def test_settings_that_a_run_has_by_default_or_in_other_words_are_its_own(settings: dict[str, str], out: Path) -> None:
     assert "tune: alpha" not in other(bundled(out), settings=settings)
 
 

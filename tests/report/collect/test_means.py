@@ -84,7 +84,12 @@ def torn(record: RunRecord) -> None:
 
 def no_source(record: RunRecord) -> None:
     file = record.folder.file(MEANS)
-    pd.read_parquet(file).to_parquet(file)
+    (2 * pd.read_parquet(file)).to_parquet(file)
+
+
+def no_sequences(record: RunRecord) -> None:
+    file = record.folder.file(MEANS)
+    pq.write_table(pq.read_table(file).slice(0, 0), file)
 
 
 def out_of_order(record: RunRecord) -> None:
@@ -93,7 +98,7 @@ def out_of_order(record: RunRecord) -> None:
     pq.write_table(table.take(np.arange(len(table))[::-1]), file)
 
 
-@pytest.mark.parametrize("change", [other_value, other_run, torn, no_source, out_of_order])
+@pytest.mark.parametrize("change", [other_value, other_run, torn, no_source, no_sequences, out_of_order])
 def test_means_that_are_not_of_these_values_are_not_read(change: Callable[[RunRecord], None], tmp_path: Path) -> None:
     record = make_run(tmp_path, make_spec(), noisy(np.random.default_rng(0), 1.0))
     add_means(record)
