@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 SLOW = "import time; time.sleep(3)"
 PROGRAM = """
-import os, signal, sys, time
-from multiprocessing import forkserver
+import os, signal, time
 from stbench.train.fork_server import hear_interrupts, start_fork_server
 
 def mask():
@@ -37,7 +35,7 @@ if __name__ == "__main__":
 
 def test_ctrl_c_leaves_the_server_to_its_imports(tmp_path: Path) -> None:
     (tmp_path / "slow_to_import.py").write_text(SLOW)
-    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
+    (tmp_path / "program.py").write_text(PROGRAM)
     done = subprocess.run(
         [sys.executable, "program.py"],
         cwd=tmp_path,

@@ -48,7 +48,7 @@ def pack(
     """
     _check_out(out)
     for record in collected.records:
-        if record.finished and not record.whole:
+        if record.finished and not record.complete:
             raise UserError(
                 f"{record.folder.path} cannot be bundled: its values per sequence are missing or damaged, so nothing "
                 "could be verified. Leave it out, or run it again with --redo."

@@ -65,12 +65,7 @@ class RunRecord:
 
     @property
     def complete(self) -> bool:
-        """True if the run has numbers, also for every sequence."""
-        return self.finished and self.values.sequences is not None
-
-    @property
-    def whole(self) -> bool:
-        """True if the run has numbers, and also those of every sequence at every lead time can be read."""
+        """True if the run has numbers, also for every sequence at every lead time."""
         return self.finished and self.values.readable
 
     @property
@@ -153,7 +148,7 @@ def collect(roots: Iterable[Path], first: Sequence[str] = ()) -> Collected:
         key = _identity(read)
         known = records.setdefault(key, read)
         if known is not read:
-            kept, copy = (read, known) if read.whole and not known.whole else (known, read)
+            kept, copy = (read, known) if read.complete and not known.complete else (known, read)
             records[key] = kept
             left_out[copy.folder.path] = _why_copy(copy, kept)
     for record in records.values():
