@@ -89,7 +89,12 @@ def test_overlapping_windows_are_never_split_too_finely(sequences: int, overlap:
 def test_means_of_unequal_stretches_average_to_the_mean_of_all() -> None:
     values = np.random.default_rng(6).random((2, 3, 23))
     stretches = Stretches(np.array([0, 7, 15]), 23, correlated=True)
-    means = stretches.means(values)
-    np.testing.assert_allclose(means.mean(axis=-1), values.mean(axis=-1))
-    np.testing.assert_allclose(means[..., 0], values[..., :7].sum(axis=-1) * 3 / 23)
+    means, mean = stretches.means(values), values.mean(axis=-1)
+    np.testing.assert_allclose(means.mean(axis=-1), mean)
+    deviations = values - mean[..., None]
+    np.testing.assert_allclose(means[..., 0], mean + deviations[..., :7].sum(axis=-1) * 3 / 23)
     assert stretches.halved().count == 6
+
+
+def test_the_length_of_a_stretch_is_no_variance() -> None:
+    assert np.ptp(Stretches(np.array([0, 7, 15]), 23, correlated=True).means(np.full(23, 9.0))) < 1e-12

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy import stats
 
 from stbench.report.analysis.resampling import RowValues
-from stbench.report.analysis.stretches import Stretches
+from stbench.report.analysis.stretches import Stretches, choose_stretches
 from stbench.report.analysis.uncertainty import measure, student_p, student_quantile, student_scale, student_value
 
 
@@ -59,6 +61,24 @@ def test_stretches_account_for_correlated_neighbours() -> None:
     stretches = Stretches(np.arange(200) * 100, count, correlated=True)
     known = measure([RowValues(x[None, None], trained=False)], stretches)
     assert known.own[0] == pytest.approx(x.var() / count * (1 + persistence) / (1 - persistence), rel=0.25)
+
+
+@pytest.mark.parametrize("count", [200, 999, 1001, 1500, 1999, 2600, 7300])
+def test_splits_that_stretches_do_not_divide_have_the_t_test_s_error(count: int) -> None:
+    """Stretches of one and of two sequences, or of two and three, of values far from zero."""
+    values = np.random.default_rng(count).normal(10, 1, count)
+    known = measure([RowValues(values[None, None], trained=False)], choose_stretches(values[None]))
+    assert known.own[0] ** 0.5 == pytest.approx(stats.sem(values), rel=0.1)
+
+
+@given(st.integers(16, 3000), st.integers(1, 12), st.floats(-100, 100))
+def test_a_constant_added_to_all_values_changes_no_variance(count: int, overlap: int, constant: float) -> None:
+    values_SN = np.random.default_rng(count).normal(size=(3, count))
+    stretches = choose_stretches(values_SN, overlap)
+    assume(stretches.enough)
+    near, far = (measure([RowValues(one[None])], stretches) for one in (values_SN, values_SN + constant))
+    for name in ("own", "seeds", "interaction"):
+        np.testing.assert_allclose(getattr(far, name), getattr(near, name), rtol=1e-6, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("freedom", [1.0, 2.0, 4.5, 30.0])
