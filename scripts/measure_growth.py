@@ -2,8 +2,9 @@
 
     python scripts/measure_growth.py --runs 300 --sequences 100000 --folder /tmp/growth
 
-Makes the folders (runs of one method share the bytes of their file of values by hard links, so the disk holds one per
-method), runs the report in a process of its own, and prints its seconds and its largest resident set.
+Makes the folders as scoring writes them (runs of one method share the bytes of their files of values by hard links, so
+the disk holds one per method), then runs the report in a process of its own and prints its seconds and its largest
+resident set. Folders that are there already are used again.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import torch
+from torch import Tensor
 
+from stbench.evaluate.sequences import SequenceWriter
+from stbench.metrics import get_metric
 from stbench.schema import RunResult, RunSpec, Score
 from stbench.schema.folder import RunFolder
+from stbench.schema.sequences import BLOCKED, FILE
 from stbench.sweep.plan import Request, make_plan
+from stbench.train.engine import Engine
 
 SEEDS = 10
+BATCH = 10_000
 
 
 def specs_of(runs: int) -> list[RunSpec]:
@@ -37,23 +44,30 @@ def specs_of(runs: int) -> list[RunSpec]:
     return found[:runs]
 
 
+def statistics_of(metric: str, clips: int, spec: RunSpec, rng: np.random.Generator) -> list[Tensor]:
+    """Return random statistics of a metric, (B, T) each."""
+    parts = len(get_metric(metric).parts) or 1
+    return [torch.from_numpy(rng.random((clips, spec.shape.t_out))) for _ in range(parts)]
+
+
 def make_folders(root: Path, specs: list[RunSpec], sequences: int) -> None:
     """Write complete run folders with random values."""
     rng = np.random.default_rng(0)
-    files: dict[str, Path] = {}
+    files: dict[str, RunFolder] = {}
     for spec in specs:
         folder = RunFolder(root / spec.folder)
         folder.create(spec)
         names = spec.evaluation.metrics
-        values = folder.file("per_sequence.parquet")
         if spec.method in files:
-            os.link(files[spec.method], values)
+            for name in (FILE, BLOCKED):
+                if files[spec.method].file(name).exists():
+                    os.link(files[spec.method].file(name), folder.file(name))
         else:
-            columns = {"sequence": np.repeat(np.arange(sequences), spec.shape.t_out)}
-            columns["lead_time"] = np.tile(np.arange(1, spec.shape.t_out + 1), sequences)
-            frame = pd.DataFrame(columns | {name: rng.random(len(columns["sequence"])) for name in names})
-            frame.to_parquet(values)
-            files[spec.method] = values
+            with SequenceWriter(folder, names, Engine("cpu")) as writer:
+                for start in range(0, sequences, BATCH):
+                    batch = np.arange(start, min(start + BATCH, sequences))
+                    writer.write(batch, {name: statistics_of(name, len(batch), spec, rng) for name in names})
+            files[spec.method] = folder
         lead = tuple(float(value) for value in rng.random(spec.shape.t_out))
         folder.write_result(
             RunResult(
@@ -75,20 +89,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--sequences", type=int, default=100_000)
-    parser.add_argument("--format", default="md,csv")
-    parser.add_argument("--folder", type=Path, required=True, help="new folder for the runs and the report")
+    parser.add_argument("--format", default="", help="as of the report; its default includes page and figures")
+    parser.add_argument("--folder", type=Path, required=True, help="folder for the runs and the report")
     options = parser.parse_args()
     root = options.folder / "runs"
-    if root.exists():
-        sys.exit(f"{root} exists. Give a new folder with --folder.")
-    make_folders(root, specs_of(options.runs), options.sequences)
+    if not root.exists():
+        make_folders(root, specs_of(options.runs), options.sequences)
     command = [str(Path(sys.executable).with_name("stbench")), "report", str(root)]
+    formats = ["--format", options.format] if options.format else []
     begun = time.perf_counter()
-    subprocess.run(
-        [*command, "--format", options.format, "--out", str(options.folder / "report")],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    subprocess.run([*command, *formats, "--out", str(options.folder / "report")], check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     print(f"{options.runs} runs, {options.sequences} sequences: {seconds:.1f} s, peak {peak / 1e9:.2f} GB")

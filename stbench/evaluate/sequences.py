@@ -1,4 +1,4 @@
-"""``per_sequence.parquet``, written as a stream, and the means of its sequences."""
+"""``per_sequence.parquet``, written as a stream, and the blocks of its sequences."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from torch import Tensor
 from stbench.data.dataset import Indices
 from stbench.metrics import get_metric
 from stbench.metrics.frames import finish_frames
-from stbench.metrics.sequences import by_sequence, columns_of, mean_columns, recorded_statistics
+from stbench.metrics.sequences import blocked, columns_of, recorded_statistics, statistic_columns
 from stbench.schema.folder import RunFolder, write_with
-from stbench.schema.sequences import FILE, MEANS, SequenceValues, write_means
+from stbench.schema.sequences import BLOCKED, FILE, SequenceValues, block_starts, write_blocks
 
 if TYPE_CHECKING:
     from stbench.train.engine import Engine
@@ -36,8 +36,8 @@ class SequenceWriter:
     score is finished from other statistics also has columns ``metric.part``, whose means give its score over any
     frames. In data that lack values, a frame without any true value is NaN in all columns and enters no mean.
 
-    The file of means has one row per sequence, and for each metric the means over lead times of its statistics
-    (:mod:`stbench.metrics.sequences`); reports of many long runs read a fraction of the bytes there.
+    Of many sequences, the metrics' statistics of blocks of neighbours are written too
+    (:mod:`stbench.metrics.sequences`); reports read a fraction of the bytes there.
     """
 
     def __init__(self, folder: RunFolder | None, metrics: Sequence[str], engine: Engine) -> None:
@@ -107,8 +107,7 @@ class SequenceWriter:
                 part.unlink()
             kept = [name for name in self._metrics if name not in self._left_out]
             values = SequenceValues(self.folder.path, self._lead_times, most=sys.maxsize)
-            means = mean_values(values, kept, incomplete=self._incomplete)
-            write_with(self.folder.file(MEANS), lambda path: write_means(path, values.file, means))
+            add_blocks(values, kept, incomplete=self._incomplete)
 
     def _part(self, rank: int) -> Path:
         if self.folder is None:
@@ -124,19 +123,21 @@ class SequenceWriter:
                     writer.write_batch(batch)
 
 
-def mean_values(values: SequenceValues, metrics: Iterable[str], *, incomplete: bool) -> dict[str, NDArray[Any]]:
-    """Return the columns (N,) of the means' file; metrics that keep lead times apart have none.
+def add_blocks(values: SequenceValues, metrics: Iterable[str], *, incomplete: bool) -> None:
+    """Write the file of blocks beside recorded values of more sequences than there are blocks.
 
     Args:
         values: the recorded values.
         metrics: names of the metrics.
         incomplete: the data lack values.
     """
-    found: dict[str, NDArray[Any]] = {}
+    sequences = values.sequences
+    if sequences is None or len(block_starts(sequences.count)) == sequences.count:
+        return
+    columns: dict[str, NDArray[Any]] = {}
     for name in metrics:
-        if get_metric(name).by_lead_time:
-            continue
-        one_JNT = recorded_statistics(values.frames, name, incomplete=incomplete)
-        if one_JNT is not None:
-            found |= dict(zip(mean_columns(name, incomplete=incomplete), by_sequence(one_JNT, name), strict=True))
-    return found
+        all_JNT = recorded_statistics(values.frames, name, incomplete=incomplete)
+        if all_JNT is not None:
+            columns |= dict(zip(statistic_columns(name, incomplete=incomplete), blocked(all_JNT), strict=True))
+    target = values.file.with_name(BLOCKED)
+    write_with(target, lambda path: write_blocks(path, values.file, sequences, columns))

@@ -1,6 +1,6 @@
-"""Statistics of a metric from its recorded columns, by frame and by test sequence.
+"""Statistics of a metric from its recorded columns, by frame, block and test sequence.
 
-Axes: J statistics, N test sequences, T lead times.
+Axes: J statistics, N test sequences, B blocks of neighbouring sequences (N of them up to a number), T lead times.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stbench.metrics.metric import get_metric
+from stbench.schema.sequences import SequenceValues, block_starts
 
 Array = NDArray[np.floating[Any]]
 
@@ -47,14 +48,58 @@ def columns_of(metric: str) -> list[str]:
     return [metric, *(f"{metric}.{part}" for part in contract.parts if contract.reduction == "parts")]
 
 
-def mean_columns(metric: str, *, incomplete: bool) -> list[str]:
-    """Names of the J statistics that :func:`by_sequence` averages over lead times."""
+def statistic_columns(metric: str, *, incomplete: bool) -> list[str]:
+    """Names of the J statistics of :func:`recorded_statistics`, in the file of blocks."""
     names = columns_of(metric)[1:] or [f"{metric}.square" if get_metric(metric).reduction == "rms" else metric]
     return [*names, f"{metric}/scored"] if incomplete else names
 
 
+def block_statistics(values: SequenceValues, metric: str, *, incomplete: bool) -> Array | None:
+    """Return the statistics (J, B, T) of each block and lead time; None unless all are recorded.
+
+    Those of the file of blocks are read where there are any, else they are made of all values.
+
+    Args:
+        values: what is recorded.
+        metric: the metric's name.
+        incomplete: the data lack values.
+    """
+    known = values.blocks(statistic_columns(metric, incomplete=incomplete))
+    if known is not None:
+        return np.stack(known)
+    all_JNT = recorded_statistics(values.frames, metric, incomplete=incomplete)
+    return None if all_JNT is None else blocked(all_JNT)
+
+
+def blocked(all_JNT: Array) -> Array:
+    """Statistics of blocks of neighbouring sequences, with the mean of all sequences: (J, N, T) -> (J, B, T)."""
+    count = all_JNT.shape[1]
+    starts = block_starts(count)
+    if len(starts) == count:
+        return all_JNT
+    sums_JTB = np.add.reduceat(all_JNT, starts, axis=1).swapaxes(1, 2)
+    # laid out as when read from a file, so that sums over it have the same order and bits
+    return np.ascontiguousarray(evened(sums_JTB, starts, count).swapaxes(1, 2))
+
+
+def evened(sums_xU: Array, starts_U: NDArray[np.int64], count: int) -> Array:
+    """Turn sums over groups of neighbours, which may differ in length, into values with the mean of all members.
+
+    A value is the mean of all plus the group's sum of deviations from it, scaled. Of plain sums, the length of a group
+    would count as variance; of plain means, members of short groups would count more.
+
+    Args:
+        sums_xU: sums over the groups' members, (…, U).
+        starts_U: first member of each group.
+        count: number of members of all groups.
+    """
+    mean_x1 = sums_xU.sum(axis=-1, keepdims=True) / count
+    lengths_U = np.diff(starts_U, append=count)
+    return np.asarray(mean_x1 + (sums_xU - mean_x1 * lengths_U) * (len(starts_U) / count))
+
+
 def by_sequence(one_JNT: Array, metric: str) -> Array:
-    """Statistics of each sequence, of whose means the total is made: (J, N, T) -> (J, N).
+    """Statistics of each sequence or block, of whose means the total is made: (J, N, T) -> (J, N).
 
     A metric whose total is the mean of its lead times' scores keeps them apart: (J·T, N).
     """

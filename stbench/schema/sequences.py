@@ -1,13 +1,17 @@
-"""Values per test sequence in a run folder: ``per_sequence.parquet`` and, for reports of many runs, its means.
+"""Values per test sequence in a run folder: ``per_sequence.parquet``, and of many sequences also their blocks.
 
-The files may come from anywhere. Axes: N test sequences, T lead times.
+The statistics of a report need no single sequence of a long test: neighbours are drawn together. Reports work on at
+most :data:`BLOCKS` blocks of neighbouring sequences; a block of a short test is one sequence.
+
+The files may come from anywhere. Axes: N test sequences, B blocks of them, T lead times.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,14 @@ from numpy.typing import NDArray
 
 FILE = "per_sequence.parquet"
 """One row per test sequence and lead time."""
-MEANS = "sequence_means.parquet"
-"""One row per test sequence, made of the file above when it is written: a tenth of the bytes at ten lead times."""
+BLOCKED = "sequence_blocks.parquet"
+"""One row per block and lead time, made of the file above when that is written; only where N > B."""
 SOURCE = b"stbench.source"
-"""Key of the fingerprint of the file that means were made of, in their file's metadata."""
+"""Key, in the metadata of blocks, of the fingerprint of the file that they were made of."""
+SEQUENCES = b"stbench.sequences"
+"""Key, in the metadata of blocks, of the sequences in them, JSON."""
+BLOCKS = 4000
+"""Maximum number of blocks."""
 MOST_CLIPS = 1_000_000
 """Test clips of a run that does not say how many it has."""
 LARGEST_FOOTER = 1 << 24
@@ -49,6 +57,12 @@ class _Layout:
     order: NDArray[np.intp] | None
 
 
+def block_starts(sequences: int) -> NDArray[np.int64]:
+    """Return the first sequence of each block (B,), of ordered sequences; block lengths differ by one at most."""
+    blocks = min(sequences, BLOCKS)
+    return np.arange(blocks) * sequences // blocks
+
+
 class SequenceValues:
     """Values per test sequence of one folder.
 
@@ -59,16 +73,16 @@ class SequenceValues:
     """
 
     def __init__(self, folder: Path, lead_times: int, most: int = MOST_CLIPS) -> None:
-        self.file, self._means_file = folder / FILE, folder / MEANS
+        self.file, self._blocked_file = folder / FILE, folder / BLOCKED
         self._lead_times, self._most = lead_times, most
-        self._of_means = self._read_sequences_of_means()
-        self._read: list[_Layout | None] = [] if self._of_means is not None else [self._read_layout()]
+        self._blocked = self._read_blocked()
+        self._read: list[_Layout | None] = [] if self._blocked is not None else [self._read_layout()]
 
     @property
     def sequences(self) -> SequenceSet | None:
         """The scored sequences; None if the file is missing or unreadable."""
-        if self._of_means is not None:
-            return self._of_means
+        if self._blocked is not None:
+            return self._blocked
         return None if self._layout is None else self._layout.sequences
 
     @property
@@ -91,12 +105,14 @@ class SequenceValues:
         ordered = values if layout.order is None else values[layout.order]
         return ordered.astype(np.float64, copy=False).reshape(layout.sequences.count, -1)
 
-    def means(self, columns: Sequence[str]) -> list[NDArray[Any]] | None:
-        """Return columns (N,) of the means, sequences ascending; None if they are not of this file or not recorded."""
-        if self._of_means is None:
+    def blocks(self, columns: Sequence[str]) -> list[NDArray[Any]] | None:
+        """Return columns (B, T) of the file of blocks; None if there is none of these values, or it lacks a column."""
+        if self._blocked is None:
             return None
+        rows = BLOCKS * self._lead_times
         try:
-            return _columns(self._means_file, columns, self._most)
+            found = _columns(self._blocked_file, columns, rows)
+            return [values.reshape(BLOCKS, self._lead_times) for values in found]
         except Exception:  # a damaged file fails in any way
             return None
 
@@ -113,18 +129,18 @@ class SequenceValues:
         except Exception:  # a damaged file fails in any way
             return None
 
-    def _read_sequences_of_means(self) -> SequenceSet | None:
-        """The sequences whose means are known; None if the means' file is missing, damaged or of another file."""
-        if not (self._means_file.is_file() and self.file.is_file()):
+    def _read_blocked(self) -> SequenceSet | None:
+        """The sequences in the file of blocks; None if it is missing, damaged or of another file of values."""
+        if not (self._blocked_file.is_file() and self.file.is_file()):
             return None
         try:
-            if pq.read_schema(self._means_file).metadata[SOURCE].decode() != fingerprint(self.file):
+            known = pq.read_schema(self._blocked_file).metadata
+            if known[SOURCE].decode() != fingerprint(self.file):
                 return None
-            (numbers,) = _columns(self._means_file, ["sequence"], self._most)
+            sequences = SequenceSet(**json.loads(known[SEQUENCES]))
+            return sequences if BLOCKS < int(sequences.count) <= self._most else None
         except Exception:  # a damaged file fails in any way
             return None
-        ascending = numbers.dtype.kind in "iu" and (numbers[1:] > numbers[:-1]).all()
-        return SequenceSet.of(numbers) if len(numbers) and ascending else None
 
 
 def fingerprint(file: Path) -> str:
@@ -147,11 +163,11 @@ def fingerprint(file: Path) -> str:
         return hashlib.sha256(f"{size} ".encode() + stream.read(length)).hexdigest()
 
 
-def write_means(path: Path, source: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write means of sequences, columns (N,) in the order of the sequences' numbers, made of the file ``source``."""
-    numbers = np.unique(pq.read_table(source, columns=["sequence"])["sequence"].to_numpy())
-    table = pa.table({"sequence": numbers, **columns}).replace_schema_metadata({SOURCE: fingerprint(source)})
-    pq.write_table(table, path, use_dictionary=False)
+def write_blocks(path: Path, source: Path, sequences: SequenceSet, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write statistics of blocks, columns (B, T), made of the file ``source``."""
+    known = {SOURCE: fingerprint(source), SEQUENCES: json.dumps(asdict(sequences))}
+    table = pa.table({name: values_BT.reshape(-1) for name, values_BT in columns.items()})
+    pq.write_table(table.replace_schema_metadata(known), path, use_dictionary=False)
 
 
 def _columns(file: Path, names: Sequence[str], most: int) -> list[NDArray[Any]]:

@@ -45,7 +45,6 @@ def test_run_folder_is_complete(whole: Path) -> None:
         "learning_rate.npy",
         "result.json",
         "per_sequence.parquet",
-        "sequence_means.parquet",
         "samples.npz",
         "checkpoints",
     }

@@ -18,9 +18,12 @@ from stbench.nn import Method, MethodConfig
 from stbench.nn.missing import fill_past
 from stbench.report.analysis.compare import frame_statistics, total_of
 from stbench.report.bundle.scores import score_again
-from stbench.schema import ClipShape, Evaluation, Scaling
+from stbench.report.collect.records import RunRecord
+from stbench.schema import ClipShape, Evaluation, RunResult, Scaling
 from stbench.schema.folder import RunFolder
+from stbench.schema.sequences import SequenceValues
 from stbench.train.engine import Engine
+from tests.report.runs import make_spec
 
 SHAPE = ClipShape(t_in=2, t_out=3, channels=1, height=8, width=9)
 CLIPS = 11
@@ -100,16 +103,58 @@ def test_every_clip_once_in_the_uneven_last_batch_too(scored: tuple) -> None:
     assert table["mse_frame"].mean() == pytest.approx(scored[1].metrics["mse_frame"].total)
 
 
-def test_means_of_sequences_lie_beside_the_values(scored: tuple) -> None:
-    values = pd.read_parquet(scored[0].file("per_sequence.parquet")).groupby("sequence")
-    means = pd.read_parquet(scored[0].file("sequence_means.parquet"))
-    assert means["sequence"].tolist() == list(range(CLIPS))
-    np.testing.assert_allclose(means["mse_frame"], values["mse_frame"].mean(), rtol=1e-12)
-    np.testing.assert_allclose(
-        means["psnr_pooled.squared_share"], values["psnr_pooled.squared_share"].mean(), rtol=1e-12
+def score_in_blocks(data: Splits, evaluation: Evaluation, out: Path) -> tuple[RunRecord, pd.DataFrame]:
+    """Score with 4 blocks for the 11 clips; return a record of it, and the file of blocks by block and lead time."""
+    folder = RunFolder(out)
+    scores = Scorer(data, ClipLoader(data.test, 4, shuffle=False), evaluation, 1.0, Engine("cpu")).score(
+        LastPlus(SHAPE, MethodConfig()), folder
     )
-    total = scored[1].metrics["psnr_pooled"].total
-    assert -10 * np.log10(means["psnr_pooled.squared_share"].mean()) == pytest.approx(total, rel=1e-9)
+    spec = make_spec(shape=SHAPE, evaluation=evaluation)
+    result = RunResult(
+        run_id=spec.run_id,
+        method=spec.method,
+        benchmark=spec.benchmark,
+        protocol=spec.protocol,
+        seed=0,
+        status="finished",
+        test=scores.metrics,
+        test_clips=CLIPS,
+        missing_truth=scores.missing,
+    )
+    index = pd.MultiIndex.from_product([range(4), (1, 2, 3)], names=["block", "lead_time"])
+    blocks = pd.read_parquet(folder.file("sequence_blocks.parquet")).set_index(index)
+    return RunRecord(folder, spec, result), blocks
+
+
+def values_by_block(record: RunRecord) -> pd.DataFrame:
+    """The file of values, with the block of each clip: 11 clips in 4 blocks of 2, 3, 3 and 3."""
+    values = pd.read_parquet(record.folder.file("per_sequence.parquet"))
+    return values.assign(block=np.repeat([0, 1, 2, 3], [2, 3, 3, 3])[values["sequence"]]).set_index(
+        ["block", "lead_time"]
+    )
+
+
+def of_blocks(frames: pd.Series) -> pd.Series:
+    """The mean over clips and, of each block, the sum of deviations from it: of 11 clips in 4 blocks."""
+    mean = frames.groupby(level=1).mean()
+    deviations = frames - mean.reindex(frames.index.get_level_values(1)).to_numpy()
+    return deviations.groupby(level=[0, 1]).sum().mul(4 / 11).add(mean, level=1)
+
+
+def test_blocks_of_many_sequences_lie_beside_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 4)
+    evaluation = Evaluation(metrics=METRICS, latitudes=(80.0, -30.0))
+    record, blocks = score_in_blocks(noise_data(), evaluation, tmp_path)
+    values = values_by_block(record)
+    for name in ("mse_frame", "psnr", "psnr_pooled.squared_share"):
+        np.testing.assert_allclose(blocks[name], of_blocks(values[name]), rtol=1e-12)
+    np.testing.assert_allclose(blocks["rmse_physical.square"], of_blocks(values["rmse_physical"] ** 2), rtol=1e-12)
+    for name, score in record.result.test.items():
+        statistics_JBT = frame_statistics(record, name)
+        assert statistics_JBT is not None
+        assert statistics_JBT.shape[1:] == (4, 3)
+        total = total_of(name)(by_sequence(statistics_JBT, name).mean(axis=1))
+        assert float(total) == pytest.approx(score.total, rel=1e-9), name
 
 
 def test_pooled_psnr_stands_beside_psnr(scored: tuple) -> None:
@@ -281,14 +326,19 @@ def test_missing_cells_are_left_out_and_their_share_is_kept(holed: tuple[RunFold
     assert scores.skimage_difference < 1e-6
 
 
-def test_means_of_sequences_leave_out_frames_without_truth(holed: tuple[RunFolder, Scores]) -> None:
-    values = pd.read_parquet(holed[0].file("per_sequence.parquet")).groupby("sequence")
-    means = pd.read_parquet(holed[0].file("sequence_means.parquet"))
-    scored = means["mse_frame/scored"]
-    assert scored.tolist() == [1.0] * 4 + [pytest.approx(2 / 3)] + [1.0] * (CLIPS - 5)
-    np.testing.assert_allclose(means["mse_frame"] / scored, values["mse_frame"].mean(), rtol=1e-12)  # mean of the known
-    total = means["mse_frame"].mean() / scored.mean()
-    assert total == pytest.approx(holed[1].metrics["mse_frame"].total, rel=1e-9)
+def test_blocks_leave_out_frames_without_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 4)
+    data = replace(noise_data(), test=Holes(), incomplete=True)
+    record, blocks = score_in_blocks(data, Evaluation(metrics=METRICS[:4]), tmp_path)
+    frames = values_by_block(record)["mse_frame"]
+    assert frames.count() == 3 * CLIPS - 1
+    np.testing.assert_allclose(blocks["mse_frame/scored"], of_blocks(frames.notna().astype(float)), rtol=1e-12)
+    np.testing.assert_allclose(blocks["mse_frame"], of_blocks(frames.fillna(0)), rtol=1e-12)
+    for name in ("mse_frame", "psnr"):
+        statistics_JBT = frame_statistics(record, name)
+        assert statistics_JBT is not None
+        total = total_of(name, weighted=True)(by_sequence(statistics_JBT, name).mean(axis=1))
+        assert float(total) == pytest.approx(record.result.test[name].total, rel=1e-9), name
 
 
 def test_a_frame_without_truth_is_nan_in_the_file_and_leaves_the_paired_bootstrap_intact(
@@ -301,10 +351,7 @@ def test_a_frame_without_truth_is_nan_in_the_file_and_leaves_the_paired_bootstra
     for name in ("mse_frame", "rmse_physical", "psnr_pooled"):
         contract = get_metric(name)
         columns = [f"{name}.{part}" for part in contract.parts] if contract.reduction == "parts" else [name]
-        record = SimpleNamespace(
-            values=SimpleNamespace(frames=lambda column: table[column].to_numpy().reshape(CLIPS, 3)),
-            incomplete=True,
-        )
+        record = SimpleNamespace(values=SequenceValues(folder.path, 3), incomplete=True)
         values_JNT = frame_statistics(record, name)
         assert values_JNT.shape == (len(columns) + 1, CLIPS, 3)
         total = total_of(name, weighted=True)(by_sequence(values_JNT, name).mean(axis=1))

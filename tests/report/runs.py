@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stbench.evaluate.scenarios.record import FILE, CaseResult, ScenarioResult, folder_of
-from stbench.evaluate.sequences import mean_values
+from stbench.evaluate.sequences import add_blocks
 from stbench.report.collect.records import RunRecord
 from stbench.schema import (
     ClipShape,
@@ -20,7 +20,7 @@ from stbench.schema import (
     Training,
 )
 from stbench.schema.folder import RunFolder
-from stbench.schema.sequences import MEANS, write_means
+from stbench.schema.sequences import BLOCKED
 from stbench.train.schedules import Constant
 
 T_OUT, SIDE = 3, 8
@@ -90,12 +90,10 @@ def write_frames(folder: RunFolder, frames: dict[str, Any]) -> None:
     pd.DataFrame(columns).to_parquet(folder.file("per_sequence.parquet"))
 
 
-def add_means(record: RunRecord) -> Path:
-    """Write the means of a run's sequences, as scoring does; return their file."""
-    file = record.folder.file(MEANS)
-    values = record.open_values()
-    write_means(file, values.file, mean_values(values, record.result.test, incomplete=record.incomplete))
-    return file
+def block(record: RunRecord) -> Path:
+    """Write the blocks of a run's many sequences, as scoring does; return their file."""
+    add_blocks(record.open_values(), record.result.test, incomplete=record.incomplete)
+    return record.folder.file(BLOCKED)
 
 
 def write_samples(folder: RunFolder, *, clips: int = 2, channels: int = 1, seed: int = 0) -> None:

@@ -16,7 +16,7 @@ from stbench.report.collect.records import Collected, collect
 from stbench.report.figures.curves import read_curve
 from stbench.report.produce import Format, produce
 from stbench.report.writers.terminal import to_rich
-from tests.report.runs import add_means, make_run, make_spec, noisy, put_scenario, write_samples
+from tests.report.runs import block, make_run, make_spec, noisy, put_scenario, write_samples
 from tests.support.mutate import damaged, edited_text
 
 INPUTS = 2000
@@ -26,7 +26,7 @@ SECONDS = 20
 MEGABYTES = 600
 SCENARIO = "corrupt:gauss=0.5"
 TEXTS = ("spec.yaml", "result.json", "environment.json", "history.jsonl", "scenario.json")
-FILES = (*TEXTS, "per_sequence.parquet", "sequence_means.parquet", "samples.npz")
+FILES = (*TEXTS, "per_sequence.parquet", "sequence_blocks.parquet", "samples.npz")
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def two_runs(root: Path) -> Path:
         ]
         record.folder.write_history(epochs)
         write_samples(record.folder)
-        add_means(record)
+        block(record)
         put_scenario(record, SCENARIO, [noisy(rng, 1.0, count=6), noisy(rng, 2.0, count=6)])
     return record.folder.path
 
@@ -107,6 +107,11 @@ def check(root: Path, name: str, count: int, reports: int, out: Path) -> None:
         except Exception as error:
             raise AssertionError(f"input {number} of {file.name}") from error
     file.write_bytes(whole)
+
+
+@pytest.fixture(autouse=True)
+def six_sequences_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 4)
 
 
 @pytest.mark.parametrize("name", FILES)

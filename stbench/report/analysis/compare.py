@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stbench.metrics import get_metric
-from stbench.metrics.sequences import by_sequence, mean_columns, recorded_statistics
+from stbench.metrics.sequences import block_statistics, by_sequence
 from stbench.report.analysis.family import Comparison, Family
 from stbench.report.analysis.resampling import Finish, RowValues, mean_of_one
-from stbench.report.analysis.stretches import Stretches, choose_stretches
+from stbench.report.analysis.stretches import Scored, Stretches, choose_stretches
 from stbench.report.collect.records import RunRecord, several_readers
 
 Array = NDArray[np.floating[Any]]
@@ -88,15 +88,16 @@ class Entry:
         return self.trained and len(self.records) < 2
 
     def values(self, metric: str) -> RowValues | None:
-        """Return statistics by seed and sequence; None unless all are recorded and finite."""
-        # a file per thread at a time: values by lead time are averaged, then dropped
-        with several_readers() as readers:
-            found = list(readers.map(lambda record: _sequence_statistics(record, metric), self.records))
-        known = [statistics for statistics in found if statistics is not None]
-        if len(known) < len(self.records):
+        """Return statistics by seed and block of sequences; None unless all are recorded and finite."""
+
+        def read(record: RunRecord) -> Array | None:
+            one_JBT = frame_statistics(record, metric)
+            return None if one_JBT is None else by_sequence(one_JBT, metric)
+
+        known = read_all(self.records, read)
+        if known is None:
             return None
-        total = total_of(metric, weighted=is_weighted(self.records))
-        return RowValues(np.stack(list(zip(*known, strict=True))), total, self.trained)
+        return RowValues(known, total_of(metric, weighted=is_weighted(self.records)), self.trained)
 
 
 def standings(entries: Sequence[Entry], means: Sequence[float | None], metric: str) -> Column:
@@ -141,8 +142,8 @@ def _against_best(
         return {i: found.get(i, blamed) for i in ranked[1:]}, None
     if len(values) < 2:
         return found, None
-    overlap = max(record.result.test_overlap for i in values for record in entries[i].records)
-    stretches = shared_stretches(list(values.values()), overlap)
+    scored = scored_of([record for i in values for record in entries[i].records])
+    stretches = shared_stretches(list(values.values()), scored)
     if not stretches.enough:
         seen = f"{stretches.count} independent {'stretch' if stretches.count == 1 else 'stretches'} of test sequences"
         obstacle = Obstacle("too_few", f"not tested: {seen} found, {stretches.needed} are needed")
@@ -153,10 +154,15 @@ def _against_best(
     return found, stretches
 
 
-def shared_stretches(rows: Sequence[RowValues], overlap: int) -> Stretches:
+def scored_of(records: Sequence[RunRecord]) -> Scored:
+    """Return the test sequences of runs that were scored on the same ones."""
+    return Scored(records[0].sequence_count, max(record.result.test_overlap for record in records))
+
+
+def shared_stretches(rows: Sequence[RowValues], scored: Scored) -> Stretches:
     """Choose stretches for the differences between rows, or for the values of a single row."""
     influence_KN = np.stack([row.influence.mean(axis=0) for row in rows])
-    return choose_stretches(influence_KN - influence_KN.mean(axis=0) if len(rows) > 1 else influence_KN, overlap)
+    return choose_stretches(influence_KN - influence_KN.mean(axis=0) if len(rows) > 1 else influence_KN, scored)
 
 
 def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
@@ -168,23 +174,18 @@ def _obstacle(row: Entry, best: Entry) -> Obstacle | None:
 
 
 def frame_statistics(record: RunRecord, metric: str) -> Array | None:
-    """Return a run's statistics (J, N, T) of each sequence and lead time; None unless all are recorded and finite."""
-    return _if_finite(recorded_statistics(record.values.frames, metric, incomplete=record.incomplete))
+    """Return a run's statistics (J, B, T) of each block of sequences and lead time; None unless all are finite."""
+    found = block_statistics(record.values, metric, incomplete=record.incomplete)
+    return found if found is not None and np.isfinite([found.min(), found.max()]).all() else None
 
 
-def _sequence_statistics(record: RunRecord, metric: str) -> Sequence[Array] | None:
-    """A run's statistics (N,) by sequence: a value that is not finite shows in its sequence's mean."""
-    found: Sequence[Array] | None = None
-    if not get_metric(metric).by_lead_time:
-        found = record.values.means(mean_columns(metric, incomplete=record.incomplete))
-    if found is None:
-        one_JNT = recorded_statistics(record.values.frames, metric, incomplete=record.incomplete)
-        found = None if one_JNT is None else list(by_sequence(one_JNT, metric))
-    return None if found is None or any(_if_finite(statistic) is None for statistic in found) else found
-
-
-def _if_finite(values: Array | None) -> Array | None:
-    return values if values is not None and np.isfinite([values.min(), values.max()]).all() else None
+def read_all(records: Sequence[RunRecord], read: Callable[[RunRecord], Array | None]) -> Array | None:
+    """Stack what is read of each run, (J, …), as (J, S, …); None if a run lacks it or has another shape."""
+    # a file per thread at a time: values by lead time are averaged, then dropped
+    with several_readers() as readers:
+        found = [statistics for statistics in readers.map(read, records) if statistics is not None]
+    known = len(found) == len(records) and len({statistics.shape for statistics in found}) == 1
+    return np.stack(found, axis=1) if known else None
 
 
 def total_of(metric: str, *, weighted: bool = False) -> Finish:

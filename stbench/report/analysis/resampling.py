@@ -1,6 +1,6 @@
 """Scores of a row under a bootstrap of test sequences: statistics are summed again, then finished.
 
-Axes: J statistics of a metric, S seeds, N test sequences, U stretches of sequences, R resamples.
+Axes: J statistics of a metric, S seeds, N test sequences or blocks of them, U stretches, R resamples.
 
 Most metrics are the mean of one statistic (J = 1). A root of a mean, or a ratio of sums such as a critical success
 index, is *finished* from the means of its statistics in each resample.
@@ -33,7 +33,7 @@ def mean_of_one(means_Jx: Array) -> Array:
 
 @dataclass(frozen=True)
 class RowValues:
-    """Values of a row: statistics of each seed and sequence (J, S, N), and the function from their means to a score.
+    """Values of a row: statistics of each seed and sequence or block (J, S, N), and what makes a score of their means.
 
     ``finish`` maps means (J, …) to scores (…). ``trained`` rows vary with the seed.
     """
@@ -48,24 +48,19 @@ class RowValues:
         return int(self.statistics.shape[1])
 
     @property
-    def sequences(self) -> int:
-        """Number of test sequences, N."""
-        return int(self.statistics.shape[2])
-
-    @property
     def scores(self) -> Array:
         """Score of each seed over all sequences."""
         return self.finish(self.statistics.mean(axis=2))
 
     @property
     def influence(self) -> Array:
-        """Influence of each sequence on a seed's score: jackknife pseudo-values, whose mean is close to the score.
+        """Influence of each block on a seed's score: jackknife pseudo-values, whose mean is close to the score.
 
         For a mean of one statistic they are its values.
         """
         if self.finish is mean_of_one:
             return np.asarray(self.statistics[0])
-        count = self.sequences
+        count = self.statistics.shape[2]
         means_JS1 = self.statistics.mean(axis=2, keepdims=True)
         without_JSN = (means_JS1 * count - self.statistics) / max(count - 1, 1)
         whole_S1 = self.scores[:, None]
@@ -92,7 +87,7 @@ def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Counts
 
 def resampled(rows: Sequence[RowValues], stretches: Stretches, drawn: Sequence[Counts]) -> Array:
     """Return the mean score over seeds of every row in every resample, (K, R)."""
-    sizes_U = np.diff(stretches.starts, append=stretches.sequences).astype(np.float64)
+    sizes_U = np.diff(stretches.starts, append=stretches.blocks).astype(np.float64)
     sizes = [weights_RU @ sizes_U for weights_RU in drawn]
     found = []
     for row in rows:

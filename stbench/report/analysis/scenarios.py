@@ -2,7 +2,7 @@
 
 Columns are the cases of a scenario, or, for one case with a longer horizon, blocks of lead times. All columns of a row
 are over the same clips; the first is what the others are compared with.
-Axes: J statistics, S seeds, N sequences, T lead times.
+Axes: J statistics, S seeds, N sequences or blocks of them, T lead times.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from stbench.evaluate.scenarios.record import ScenarioResult
 from stbench.metrics import get_metric
 from stbench.metrics.sequences import by_sequence
-from stbench.report.analysis.compare import frame_statistics, is_weighted, total_of
+from stbench.report.analysis.compare import frame_statistics, is_weighted, read_all, total_of
 from stbench.report.analysis.intervals import Interval, interval_of, ratio_of
 from stbench.report.analysis.lead_time import Series, reference_row, series
+from stbench.report.analysis.stretches import Scored
 from stbench.report.analysis.table import Row, Table
 from stbench.report.collect.records import RunRecord
 
@@ -124,10 +125,10 @@ def _row(row: Row, name: str, metric: str, columns: Sequence[ColumnOf]) -> Scena
         return None
     known = [_statistics(records, name, metric, column) for column in columns]
     finish = total_of(metric, weighted=is_weighted(records))
-    overlap = max(case.overlap for own in cases for case in own)
-    scores = tuple(interval_of(values, finish, row.trained, overlap) for values in known)
+    scored = Scored(cases[0][0].clips, max(case.overlap for own in cases for case in own))
+    scores = tuple(interval_of(values, finish, row.trained, scored) for values in known)
     first = known[0]
-    ratios = tuple(ratio_of(first, values, finish, row.trained, overlap) for values in known)
+    ratios = tuple(ratio_of(first, values, finish, row.trained, scored) for values in known)
     if any(values is None for values in known):
         scores = tuple(_plain(cases, metric, column) for column in columns)
         ratios = tuple(Interval(score.centre / scores[0].centre if scores[0].centre else np.nan) for score in scores)
@@ -136,13 +137,14 @@ def _row(row: Row, name: str, metric: str, columns: Sequence[ColumnOf]) -> Scena
 
 def _statistics(records: Sequence[RunRecord], name: str, metric: str, column: ColumnOf) -> Array | None:
     """Statistics by seed and sequence (J, S, N) over the column's lead times; None where they were not recorded."""
-    found = []
-    for record in records:
+
+    def read(record: RunRecord) -> Array | None:
         one_JNT = frame_statistics(record.case(name, column.case), metric)
         if one_JNT is None:
             return None
-        found.append(by_sequence(one_JNT if column.leads is None else one_JNT[..., slice(*column.leads)], metric))
-    return np.stack(found, axis=1) if len({values.shape for values in found}) == 1 else None
+        return by_sequence(one_JNT if column.leads is None else one_JNT[..., slice(*column.leads)], metric)
+
+    return read_all(records, read)
 
 
 def _plain(cases: Sequence[Any], metric: str, column: ColumnOf) -> Interval:

@@ -1,7 +1,7 @@
 """Skill against the baselines as columns: 1 − score / score of the baseline, with its 95 % interval.
 
 The interval is the paired bootstrap's: row and baseline are drawn on the same sequences. Axes: J statistics, S seeds, N
-sequences.
+sequences or blocks of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stbench.metrics import get_metric
-from stbench.report.analysis.compare import Entry
+from stbench.report.analysis.compare import Entry, scored_of
 from stbench.report.analysis.intervals import Interval, ratio_of
 from stbench.report.analysis.lead_time import baselines_of
 from stbench.report.analysis.table import Cell, Row, Table, summarise
@@ -62,8 +62,7 @@ class SkillColumn:
         if mine is None or other is None:
             return Interval(centre)
         first_JSN = np.repeat(other.statistics[:, :1], mine.seeds, axis=1)
-        overlap = max(record.result.test_overlap for record in row.finished)
-        ratio = ratio_of(first_JSN, mine.statistics, mine.finish, row.trained, overlap)
+        ratio = ratio_of(first_JSN, mine.statistics, mine.finish, row.trained, scored_of(row.finished))
         if ratio.low is None or ratio.high is None:
             return Interval(centre)
         return Interval(1 - ratio.centre, 1 - ratio.high, 1 - ratio.low)

@@ -1,6 +1,7 @@
 """Length of the stretches of test sequences that are drawn together: the block length of Politis and White.
 
-Axes: K rows of a table, N test sequences, U stretches.
+Axes: K rows of a table, N test sequences, B blocks of them (:mod:`stbench.schema.sequences`; of a test that is not very
+long each is one sequence), U stretches.
 
 If a test period is cut into windows, the errors of neighbouring sequences are similar. A bootstrap of single sequences
 treats them as independent and underestimates the variance; stretches of neighbours preserve the dependence. Their
@@ -15,7 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+from stbench.metrics.sequences import evened
 
 Array = NDArray[np.floating[Any]]
 Starts = NDArray[np.int64]
@@ -26,16 +28,28 @@ MIN_STRETCHES = 5
 """Minimum number of stretches for an estimate of the variance between them."""
 SHORTEST_SERIES = 16
 MOST_STRETCHES = 1000
-"""Maximum number of stretches; more sequences are drawn in stretches even if uncorrelated, with the same result."""
+"""Maximum number of stretches; more blocks are drawn in stretches even if uncorrelated, with the same result."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scored test sequences: their number, and from how many places apart on they share no frame (1: none do)."""
+
+    sequences: int
+    overlap: int = 1
 
 
 @dataclass(frozen=True)
 class Stretches:
-    """First sequence of each stretch (U,), of N ordered sequences; ``correlated`` if neighbours are similar."""
+    """First block of each stretch (U,), of B ordered blocks.
+
+    ``correlated``: neighbours are similar. ``per_block``: sequences per block, on average.
+    """
 
     starts: Starts
-    sequences: int
+    blocks: int
     correlated: bool
+    per_block: float = 1.0
 
     @property
     def count(self) -> int:
@@ -45,7 +59,7 @@ class Stretches:
     @property
     def length(self) -> int:
         """Number of sequences per stretch, rounded."""
-        return round(self.sequences / self.count)
+        return round(self.per_block * self.blocks / self.count)
 
     @property
     def needed(self) -> int:
@@ -59,50 +73,32 @@ class Stretches:
 
     def halved(self) -> Stretches:
         """Return twice as many stretches of half the length."""
-        return _cut(self.sequences, min(2 * self.count, self.sequences), self.correlated)
+        return _cut(self.blocks, min(2 * self.count, self.blocks), self.correlated, self.per_block)
 
-    def means(self, values_xN: Array) -> Array:
-        """Map (…, N) to (…, U) with the mean of all sequences; deviations from it are summed over stretches, scaled.
-
-        Stretches may differ in length: of plain sums, the length would count as variance.
-        """
-        return self._spread(np.add.reduceat(values_xN, self.starts, axis=-1))
-
-    def means_by_lead_time(self, values_NT: Array) -> Array:
-        """Map (N, T) to (U, T), as :meth:`means`; a product with a sparse matrix is six times as fast as reduceat."""
-        ones, numbers = np.ones(self.sequences), np.arange(self.sequences)
-        member_UN = sparse.csr_array((ones, numbers, np.append(self.starts, self.sequences)))
-        return self._spread(np.asarray(member_UN @ values_NT).T).T
-
-    def _spread(self, sums_xU: Array) -> Array:
-        mean_x1 = sums_xU.sum(axis=-1, keepdims=True) / self.sequences
-        lengths_U = np.diff(self.starts, append=self.sequences)
-        return np.asarray(mean_x1 + (sums_xU - mean_x1 * lengths_U) * (self.count / self.sequences))
-
-    def of_halves(self) -> Stretches:
-        """The same stretches, of the means of those of half their length in place of single sequences."""
-        halves = self.halved().count
-        return _cut(halves, self.count, self.correlated)
+    def means(self, values_xB: Array) -> Array:
+        """Map (…, B) to (…, U) with the same mean (:func:`evened`)."""
+        return evened(np.add.reduceat(values_xB, self.starts, axis=-1), self.starts, self.blocks)
 
 
-def choose_stretches(differences_KN: Array, overlap: int = 1) -> Stretches:
-    """Cut N sequences into nearly independent stretches.
+def choose_stretches(differences_KB: Array, scored: Scored | None = None) -> Stretches:
+    """Cut B blocks of test sequences into nearly independent stretches.
 
     Args:
-        differences_KN: values of each row minus the mean of all rows, sequences in order.
-        overlap: number of places from which on sequences share no frame; 1 if none share any.
+        differences_KB: values of each row minus the mean of all rows, sequences in order.
+        scored: the sequences in the blocks; None: a block is a sequence, and they share no frames.
     """
-    sequences = differences_KN.shape[1]
+    blocks = differences_KB.shape[1]
+    per_block = 1.0 if scored is None else max(1.0, scored.sequences / blocks)
+    overlap = 1 if scored is None else 1 + int(np.ceil((scored.overlap - 1) / per_block))
     length = 1.0
-    if sequences >= SHORTEST_SERIES:
-        correlation = mean_autocorrelation(differences_KN, sequences // 4)
-        if correlation_length(correlation, sequences) > 0:
-            length = min(block_length(correlation, sequences), sequences / (MIN_STRETCHES + 1))
+    if blocks >= SHORTEST_SERIES:
+        correlation = mean_autocorrelation(differences_KB, blocks // 4)
+        if correlation_length(correlation, blocks) > 0:
+            length = min(block_length(correlation, blocks), blocks / (MIN_STRETCHES + 1))
     if overlap > 1:
         length = max(length, OVERLAPS * overlap)
-    correlated = length > 1
-    count = max(1, int(sequences // np.ceil(length)))
-    return _cut(sequences, min(count, MOST_STRETCHES), correlated)
+    count = max(1, int(blocks // np.ceil(length)))
+    return _cut(blocks, min(count, MOST_STRETCHES), length > 1, per_block)
 
 
 def mean_autocorrelation(values_KN: Array, most: int) -> Array:
@@ -145,5 +141,5 @@ def _run(sequences: int) -> int:
     return max(5, int(np.log10(sequences)))
 
 
-def _cut(sequences: int, count: int, correlated: bool) -> Stretches:
-    return Stretches(np.arange(count) * sequences // count, sequences, correlated)
+def _cut(blocks: int, count: int, correlated: bool, per_block: float) -> Stretches:
+    return Stretches(np.arange(count) * blocks // count, blocks, correlated, per_block)

@@ -23,7 +23,7 @@ from stbench.report.collect.searches import FOLDER as SEARCH
 from stbench.report.collect.searches import RECORD, read_search, wrong_trials
 from stbench.report.produce import Format
 from stbench.schema import Score
-from stbench.schema.sequences import MEANS
+from stbench.schema.sequences import BLOCKED
 
 PICTURES = (".png", ".gif")
 FORMATS = {"report.md": Format.MD, "runs.csv": Format.CSV, "table.tex": Format.LATEX, "report.html": Format.HTML}
@@ -58,7 +58,7 @@ def verify(folder: Path) -> Verdict:
             raise UserError(f"{folder} holds no run. Get the bundle again.")
         collected = collect([copy / RUNS])
         problems += [f"{path.relative_to(copy)}: {reason}" for path, reason in collected.left_out.items()]
-        problems += [f"{name}: a bundle holds no means of sequences" for name in manifest.files if _is_means(name)]
+        problems += [f"{name}: a bundle holds no blocks of sequences" for name in manifest.files if _is_blocked(name)]
         for record in collected.records:
             problems += [f"{RUNS}/{record.name}: {line}" for line in wrong_scores(record)]
         if (copy / SEARCH / RECORD).is_file():
@@ -74,7 +74,7 @@ def _copy_inputs(folder: Path, copy: Path, manifest: Manifest) -> None:
     """Copy the listed records; :func:`changed_files` has refused links and named what is missing."""
     for name in manifest.files:
         source = folder / name
-        if _is_record(name) and not _is_means(name) and source.is_file():
+        if _is_record(name) and not _is_blocked(name) and source.is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy / name)
 
@@ -85,9 +85,9 @@ def _is_record(name: str) -> bool:
     return path.parts[0] in (RUNS, PROFILES) or path.parts[:2] in ((SEARCH, RUNS), (SEARCH, RECORD))
 
 
-def _is_means(name: str) -> bool:
-    """Return whether a file holds means of sequences, which a report would read instead of the values."""
-    return PurePosixPath(name).name == MEANS
+def _is_blocked(name: str) -> bool:
+    """Return whether a file holds blocks of sequences, which a report would read instead of the values."""
+    return PurePosixPath(name).name == BLOCKED
 
 
 def _wrong_trials(folder: Path) -> list[str]:

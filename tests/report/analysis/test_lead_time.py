@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import signal, stats
+from scipy import stats
 
-from stbench.report.analysis import lead_time
 from stbench.report.analysis.lead_time import series
 from stbench.report.analysis.resampling import RowValues
 from stbench.report.analysis.stretches import Stretches
@@ -36,29 +35,6 @@ def test_a_band_without_seeds_is_student_s_interval_of_the_mean(tmp_path: Path) 
     low, high = stats.t.interval(0.95, len(values_NT) - 1, values_NT.mean(axis=0), stats.sem(values_NT, axis=0))
     np.testing.assert_allclose((found.low, found.high), (low, high))
     assert not found.test_noise_only
-
-
-@pytest.mark.parametrize("count", [3, 9, 50, 499, 2500])
-@pytest.mark.parametrize("persistence", [0.0, 0.9])
-def test_a_band_of_means_of_stretches_is_that_of_all_frames(
-    count: int, persistence: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(count)
-    records = []
-    for seed in range(2):
-        noise = signal.lfilter([1.0], [1.0, -persistence], rng.standard_normal((count, 3)), axis=0)
-        records.append(make_run(tmp_path, make_spec("alpha", seed), np.exp(0.2 * noise)))
-    (table,) = make_tables(records)
-    found = series(table.rows[0], "mse_frame")
-    monkeypatch.setattr(lead_time, "_is_mean", lambda *_: False)
-    (table,) = make_tables(records)
-    expected = series(table.rows[0], "mse_frame")
-    assert found is not None
-    assert expected is not None
-    np.testing.assert_allclose(found.centre, expected.centre, rtol=1e-12)
-    assert (found.low is None) == (expected.low is None)
-    if found.low is not None:
-        np.testing.assert_allclose((found.low, found.high), (expected.low, expected.high), rtol=1e-9)
 
 
 @pytest.mark.parametrize("damage", ["another number of sequences", "not finite", "no file"])

@@ -11,6 +11,7 @@ from scipy import signal
 from stbench.report.analysis.stretches import (
     MIN_STRETCHES,
     OVERLAPS,
+    Scored,
     Stretches,
     block_length,
     choose_stretches,
@@ -77,7 +78,7 @@ def test_very_long_splits_are_drawn_in_at_most_a_thousand_stretches() -> None:
 @given(st.integers(1, 400), st.integers(2, 20))
 def test_overlapping_windows_are_never_split_too_finely(sequences: int, overlap: int) -> None:
     values = np.random.default_rng(sequences).normal(size=(2, sequences))
-    found = choose_stretches(values, overlap)
+    found = choose_stretches(values, Scored(sequences, overlap))
     lengths = np.diff(found.starts, append=sequences)
     assert found.starts[0] == 0
     assert lengths.sum() == sequences

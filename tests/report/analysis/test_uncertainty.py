@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stbench.report.analysis.resampling import RowValues
-from stbench.report.analysis.stretches import Stretches, choose_stretches
+from stbench.report.analysis.stretches import Scored, Stretches, choose_stretches
 from stbench.report.analysis.uncertainty import measure, student_p, student_quantile, student_scale, student_value
 
 
@@ -74,7 +74,7 @@ def test_splits_that_stretches_do_not_divide_have_the_t_test_s_error(count: int)
 @given(st.integers(16, 3000), st.integers(1, 12), st.floats(-100, 100))
 def test_a_constant_added_to_all_values_changes_no_variance(count: int, overlap: int, constant: float) -> None:
     values_SN = np.random.default_rng(count).normal(size=(3, count))
-    stretches = choose_stretches(values_SN, overlap)
+    stretches = choose_stretches(values_SN, Scored(count, overlap))
     assume(stretches.enough)
     near, far = (measure([RowValues(one[None])], stretches) for one in (values_SN, values_SN + constant))
     for name in ("own", "seeds", "interaction"):

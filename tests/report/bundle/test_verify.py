@@ -24,7 +24,7 @@ from stbench.report.collect.records import collect
 from stbench.report.produce import Format
 from stbench.schema import Failure
 from stbench.schema.folder import RunFolder
-from tests.report.runs import add_means, make_run, make_spec, noisy, write_samples
+from tests.report.runs import block, make_run, make_spec, noisy, write_samples
 
 TEXTS = [Format.MD, Format.CSV, Format.LATEX, Format.HTML]
 RUN = make_spec("alpha", 0).folder
@@ -101,19 +101,7 @@ def one_sequence_less(bundle: Path) -> None:
     pd.read_parquet(file).iloc[3:].to_parquet(file)
 
 
-def other_means(bundle: Path) -> None:
-    """Means that a report would read instead of the values, and the report made of them."""
-    (record,) = collect([bundle / "runs" / RUN]).records
-    file = add_means(record)
-    table = pq.read_table(file)
-    column = table.schema.names.index("mse_frame")
-    pq.write_table(table.set_column(column, "mse_frame", pc.multiply(table["mse_frame"], 2.0)), file)
-    remake(bundle, TEXTS)
-
-
 TAMPERING = {
-    "means of sequences": (other_means, f"{RUN}/sequence_means.parquet: a bundle holds no means"),
-    "a report of other means": (other_means, "summary.csv: .*'low'"),
     "cell of the Markdown": (replace("report.md", r"\d\.\d{3} ±", "9.999 ±"), r"report.md: .*row 1 .*'mse_frame ↓'"),
     "mark of the Markdown": (replace("report.md", r" ≈", ""), r"report.md: .*≈"),
     "name of a row": (replace("report.md", r"\| beta", "| better"), r"report.md: .*'method': shows 'better'"),
@@ -166,6 +154,26 @@ def test_tampering_is_named_even_if_the_hashes_are_made_to_fit(kind: str, bundle
     write_manifest(bundle, "0")
     problems = verify(bundle).problems
     assert any(re.search(expected, problem) for problem in problems), problems
+
+
+def test_blocks_that_a_report_would_read_are_named_and_not_believed(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 10)
+    made = tmp_path / "made"
+    pack(collect([bundle / "runs"]), [], made, TEXTS)
+    assert verify(made).problems == ()
+    (record,) = collect([made / "runs" / RUN]).records
+    file = block(record)
+    table = pq.read_table(file)
+    column = table.schema.names.index("mse_frame")
+    pq.write_table(table.set_column(column, "mse_frame", pc.multiply(table["mse_frame"], 2.0)), file)
+    remake(made, TEXTS)
+    (made / NAME).unlink()
+    write_manifest(made, "0")
+    problems = verify(made).problems
+    for expected in (f"{RUN}/sequence_blocks.parquet: a bundle holds no blocks", "summary.csv: .*'low'"):
+        assert any(re.search(expected, problem) for problem in problems), problems
 
 
 def test_every_file_is_covered_by_its_hash(bundle: Path) -> None:
@@ -284,12 +292,13 @@ def test_a_folder_with_other_things_is_not_replaced(made: Path, tmp_path: Path) 
     assert (tmp_path / "thesis.tex").is_file()
 
 
-def test_means_of_sequences_stay_behind(made: Path, tmp_path: Path) -> None:
+def test_blocks_of_sequences_stay_behind(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 10)
     run = shutil.copytree(made.parent / "runs" / RUN, tmp_path / RUN)
     (record,) = collect([run]).records
-    add_means(record)
+    assert block(record).exists()
     pack(collect([run]), [], tmp_path / "b", TEXTS)
-    assert not list((tmp_path / "b").rglob("sequence_means.parquet"))
+    assert not list((tmp_path / "b").rglob("sequence_blocks.parquet"))
     assert verify(tmp_path / "b").problems == ()
 
 
