@@ -19,6 +19,7 @@ from scipy import signal, special, stats
 from stbench.metrics.sequences import evened
 from stbench.report.analysis.compare import shared_stretches
 from stbench.report.analysis.family import Family
+from stbench.report.analysis.intervals import interval_of
 from stbench.report.analysis.resampling import RowValues, draws
 from stbench.report.analysis.stretches import Scored
 from stbench.schema.sequences import block_starts
@@ -26,6 +27,7 @@ from stbench.schema.sequences import block_starts
 Array = NDArray[np.floating[Any]]
 RESAMPLES = 999
 WINDOW = 8
+TRUE_SCORE = 10.0
 PERSISTENCE = 0.975
 """AR(1) coefficient for which means of 24 sequences correlate by 0.42 to 0.70, as measured on TaxiNYC."""
 
@@ -78,7 +80,7 @@ class Case:
     def table(self, rng: np.random.Generator) -> list[RowValues]:
         """Draw a table with equal rows, except that the first ``leaders`` are better by ``lead``."""
         count, noise = self.sequences, self.noise
-        values_KSN = 10 + 3 * noise(rng, 1, 1, count) + noise(rng, self.rows, 1, count)
+        values_KSN = TRUE_SCORE + 3 * noise(rng, 1, 1, count) + noise(rng, self.rows, 1, count)
         values_KSN = values_KSN + 0.5 * noise(rng, self.rows, self.seeds, count)
         values_KSN += self.between * rng.normal(size=(self.rows, self.seeds, 1))
         if self.outlier:
@@ -129,6 +131,16 @@ def simulate(case: Case, tables: int, seed: int = 0) -> Outcome:
         lengths.append(stretches.length)
     marked, told = np.mean(verdicts, axis=0)
     return Outcome(float(marked), float(np.mean(held)), float(told), float(np.mean(lengths)))
+
+
+def simulate_scores(case: Case, tables: int, seed: int = 0) -> float:
+    """Return the share of tables in which the 95 % interval of the first row's score holds the true one."""
+    rng, held = np.random.default_rng(seed), 0
+    for _ in range(tables):
+        (row, *_) = case.table(rng)
+        found = interval_of(row.statistics, row.finish, True, Scored(case.sequences, case.overlap))
+        held += found.low is not None and found.high is not None and found.low <= TRUE_SCORE <= found.high
+    return held / tables
 
 
 def simulate_former(case: Case, tables: int, seed: int = 0) -> tuple[float, float]:
@@ -198,6 +210,14 @@ PAIRS = {
     "20 000 sequences, overlapping windows": Case(2, 3, 20_000, windows),
     "20 000 sequences, as TaxiNYC": Case(2, 3, 20_000, persistent),
 }
+SCORES = {
+    "200 sequences": Case(1, 3, 200),
+    "1500 sequences": Case(1, 3, 1500),
+    "7300 sequences": Case(1, 3, 7300),
+    "1500 sequences, overlapping windows": Case(1, 3, 1500, windows),
+    "960 sequences, as TaxiNYC": Case(1, 3, 960, persistent),
+    "20 000 sequences, as TaxiNYC": Case(1, 3, 20_000, persistent),
+}
 NULLS = {
     "3 rows, 2 seeds": Case(3, 2, 200),
     "3 rows, 3 seeds, 50 sequences": Case(3, 3, 50),
@@ -230,6 +250,9 @@ def lines(tables: int, only: str = "") -> Iterator[str]:
     for name, case in _named(PAIRS, only):
         found = simulate(case, 2 * tables)
         yield f"| {name} | {100 * found.coverage:.1f} % | {found.length:.0f} |"
+    yield from ("", "| score of a row | interval holds the true one |", "| --- | ---: |")
+    for name, case in _named(SCORES, only):
+        yield f"| {name} | {100 * simulate_scores(case, 2 * tables):.1f} % |"
     yield from ("", "| table of equal rows | any false mark | before |", "| --- | ---: | ---: |")
     for name, case in _named(NULLS, only):
         found, (before, _) = simulate(case, tables), simulate_former(case, tables)

@@ -6,11 +6,13 @@ from scripts.simulate_statistics import (
     NULLS,
     PAIRS,
     POWERS,
+    SCORES,
     Case,
     heavy,
     persistent,
     simulate,
     simulate_former,
+    simulate_scores,
     windows,
 )
 
@@ -29,6 +31,14 @@ def test_intervals_of_a_pair_hold_the_true_difference(case: Case) -> None:
     coverage = simulate(case, 2 * TABLES).coverage
     room = error(0.95, 2 * TABLES)
     assert 0.93 - room <= coverage <= 0.97 + room
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SCORES.values(), ids=SCORES)
+def test_intervals_of_a_score_hold_the_true_one(case: Case) -> None:
+    held = simulate_scores(case, 2 * TABLES)
+    room = error(0.95, 2 * TABLES)
+    assert 0.93 - room <= held <= 0.97 + room
 
 
 GRID = {
