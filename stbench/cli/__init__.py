@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
 
 from stbench.cli.app import app
 from stbench.errors import EXIT_MACHINE, EXIT_USER_ERROR, MachineError, UserError, first_line, is_machine_fault
+from stbench.lazy import collect_seldom
 from stbench.report.encode import visible
 from stbench.train.launch import QUIET_LOG, reports_mistakes
 
@@ -19,6 +21,14 @@ def main() -> None:
 
     A mistake becomes one message and exit code 2, a fault of the machine one and exit code 1, Ctrl-C exit code 130.
     """
+    collect_seldom()
+    try:
+        _main()
+    finally:
+        gc.freeze()  # or Python would look at all objects again at its end, when the system frees them anyway
+
+
+def _main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")

@@ -272,8 +272,6 @@ def run_specs(
     from stbench.train.engine import Engine
 
     experiment = order.experiment
-    if hasattr(executor, "prepare"):
-        executor.prepare()
     workplace = Workplace(
         root=experiment.out / "runs",
         data_dirs=data_dirs(experiment.data_dir),

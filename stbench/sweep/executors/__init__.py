@@ -38,8 +38,8 @@ class Executor(Protocol):
     """An executor plugin: a :class:`stbench.schema.Record` of its settings, a class without arguments, or an object.
 
     It may have a method ``missing()`` that says why it cannot be used here: no cluster, say. Empty text: it can. A
-    method ``prepare()`` is called before the sweep's data are opened, and by ``stbench run`` already before methods are
-    imported, so maybe twice and maybe for nothing: what takes time to start can do so meanwhile.
+    method ``prepare()`` is called by ``stbench run``, for a sweep without results yet, before methods are imported, so
+    maybe for nothing: what takes time to start can do so meanwhile.
     For the cost that a plan shows, it may have the attributes ``jobs`` (runs at once), ``threads_each`` (threads of
     each) and ``elsewhere`` (true if runs go to other machines, so that a time on this one says nothing).
     """

@@ -1,16 +1,17 @@
-"""What another process needs to build a sweep's workplace; it can be pickled."""
+"""What another process needs to build a sweep's workplace; it can be pickled, and unpickled without torch."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from stbench.events import SweepListener
-from stbench.sweep.execute import Workplace
-from stbench.train.engine import DeviceName, Engine
+
+if TYPE_CHECKING:
+    from stbench.sweep.execute import Workplace
+    from stbench.train.engine import DeviceName
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Place:
 
     def build(self, listener: SweepListener) -> Workplace:
         """The workplace, in the process that calls this."""
+        import torch
+
+        from stbench.sweep.execute import Workplace
+        from stbench.train.engine import Engine
+
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         torch.set_num_threads(self.threads)

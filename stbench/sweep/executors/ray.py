@@ -15,23 +15,24 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from stbench.errors import UserError, first_line
 from stbench.events import Outcome, SweepListener
+from stbench.lazy import collect_seldom
 from stbench.schema import RunSpec
 from stbench.schema.base import Record
-from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
-from stbench.sweep.executors.place import Place
-from stbench.sweep.executors.watch import Watch
-from stbench.sweep.sweep import Datasets, do_run, is_done
+from stbench.sweep.executors.ray_cluster import LocalCluster
 from stbench.train.interrupt import StopRequest, stop_on_signals
 
-STORE_BYTES = 100 << 20
-"""Memory that a local cluster sets aside for objects; specs and outcomes are kilobytes."""
+if TYPE_CHECKING:  # what needs torch is imported late: a local cluster starts meanwhile
+    from stbench.sweep.execute import Workplace
+    from stbench.sweep.executors.place import Place
+    from stbench.sweep.executors.watch import Watch
+
 BUSY_SECONDS = 60.0
 """How long a run may be locked by a task that its cluster has given up and that still ends."""
 SAVE_SECONDS = 300.0
@@ -65,10 +66,16 @@ class Ray(Record):
     gpus: int = Field(default=0, ge=0, le=1)
     retries: int = Field(default=3, ge=0)
     poll_seconds: float = Field(default=1.0, gt=0)
+    _cluster: LocalCluster | None = PrivateAttr(default=None)  # one of its own
 
     def missing(self) -> str:
         """Why it cannot be used here; empty if it can."""
         return "" if find_spec("ray") else "it needs ray. Install it with: pip install 'stbench[ray]'"
+
+    def prepare(self) -> None:
+        """Start a local cluster, if it is to be one, while this process imports."""
+        if self.address is None and self._cluster is None:
+            self._cluster = LocalCluster(self._settings())
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Start a task for every run that is not done, and yield each as it ends.
@@ -77,6 +84,9 @@ class Ray(Record):
             UserError: the cluster cannot be reached, or none of its nodes is large enough.
             KeyboardInterrupt: asked to stop; the tasks save and end.
         """
+        from stbench.sweep.executors.watch import Watch
+        from stbench.sweep.sweep import Datasets, do_run, is_done
+
         datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
         waiting: list[Watch] = []
         with stop_on_signals() as stop:
@@ -87,11 +97,15 @@ class Ray(Record):
                     waiting.append(Watch(spec, workplace, number, len(specs)))
             if not waiting:
                 return
-            ray = self._connected()
+            self.prepare()
             try:
-                yield from self._collect(waiting, workplace, stop, ray)
+                ray = self._connected()
+                try:
+                    yield from self._collect(waiting, workplace, stop, ray)
+                finally:
+                    ray.shutdown()
             finally:
-                ray.shutdown()
+                self._end_cluster()
 
     def _connected(self) -> Any:
         """Ray, joined to the cluster.
@@ -99,13 +113,12 @@ class Ray(Record):
         Raises:
             UserError: it cannot be reached, or no node is large enough.
         """
-        os.environ.update(SETTINGS | self._with_token() | os.environ)
+        os.environ.update({**self._settings(), **os.environ})
         ray: Any = import_module("ray")  # its types hold only where it is installed
-        local = {"object_store_memory": STORE_BYTES, "include_dashboard": False} if self.address is None else {}
         try:
-            _check_address(self.address or "")
-            # "local": a cluster that RAY_ADDRESS or this machine knows is used only if it is asked for
-            ray.init(address=self.address or "local", log_to_driver=False, logging_level="ERROR", **local)
+            address = self.address or ("" if self._cluster is None else self._cluster.address())
+            _check_address(address)
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"--executor ray: {first_line(error)}. Check --executor-set address={self.address or 'auto'}; "
@@ -122,12 +135,19 @@ class Ray(Record):
             )
         return ray
 
-    def _with_token(self) -> dict[str, str]:
-        """Show a token where there is one: 'ray start' then asks for it, and Ray does not show it by itself."""
-        is_known = "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
-        return {"RAY_AUTH_MODE": "token"} if self.address is not None and is_known else {}
+    def _settings(self) -> dict[str, str]:
+        """Environment; a token is shown where there is one: clusters ask for it, and Ray does not show it by itself."""
+        has_token = self.address is None or "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
+        return SETTINGS | ({"RAY_AUTH_MODE": "token"} if has_token else {})
+
+    def _end_cluster(self) -> None:
+        if self._cluster is not None:
+            self._cluster.end()
+            self._cluster = None
 
     def _collect(self, waiting: Sequence[Watch], workplace: Workplace, stop: StopRequest, ray: Any) -> Iterator[Ended]:
+        from stbench.sweep.executors.place import Place
+
         place = Place.of(workplace, "cuda" if self.gpus else "cpu", self.cpus)
         task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries)(_work)
         running = {task.remote(watch.spec, place): watch for watch in waiting}
@@ -171,6 +191,9 @@ class _Word:
 
 def _work(spec: RunSpec, place: Place) -> _Word:
     """Do or resume a run, in a worker."""
+    collect_seldom()
+    from stbench.sweep.sweep import Datasets, do_run
+
     workplace = place.build(SweepListener())
     datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
     end = time.monotonic() + BUSY_SECONDS

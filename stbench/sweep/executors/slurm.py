@@ -18,21 +18,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from stbench.errors import UserError, first_line
 from stbench.events import SweepListener
+from stbench.lazy import collect_seldom
 from stbench.schema import RunSpec
 from stbench.schema.base import Record
 from stbench.schema.folder import write_text
-from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
 from stbench.sweep.executors.place import Place
 from stbench.sweep.executors.watch import Watch
-from stbench.sweep.sweep import Datasets, do_run, is_done
 from stbench.train.interrupt import stop_on_signals
+
+if TYPE_CHECKING:
+    from stbench.sweep.execute import Workplace
 
 FOLDER = ".slurm"
 """Below the output folder: submitit's files, logs of jobs, and what each job said last."""
@@ -93,6 +95,8 @@ class Slurm(Record):
             UserError: the cluster refuses the jobs.
             KeyboardInterrupt: asked to stop; the jobs go on.
         """
+        from stbench.sweep.sweep import Datasets, do_run, is_done
+
         datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
         waiting: list[Job] = []
         with stop_on_signals() as stop:
@@ -102,7 +106,9 @@ class Slurm(Record):
                 else:
                     waiting.append(Job(spec, workplace, number, len(specs)))
             queue = _queue() or {}
-            self._hand_in([job for job in waiting if job.number_in_queue() not in queue], workplace)
+            # a job that said its last is about to leave the queue: the run is wanted again
+            missing = [job for job in waiting if job.number_in_queue() not in queue or job.said() is not None]
+            self._hand_in(missing, workplace)
             if self.detach:
                 queue = _queue() or {}
                 yield from (job.left(queue) for job in waiting)
@@ -122,7 +128,7 @@ class Slurm(Record):
                 again: list[Job] = []
                 for job in list(waiting):
                     job.look(queue)
-                    if not job.is_gone(queue):
+                    if not job.is_over(queue):
                         continue
                     if job.said() is None and job.tries <= self.retries:
                         again.append(job)
@@ -185,8 +191,11 @@ class Task:
         words = _words(self.place.root, self.spec)
         words.unlink(missing_ok=True)  # of a try before this one, if the cluster took its node and queued it again
         number = _own_number()
+        collect_seldom()
         try:
             with stop_on_signals(signal.SIGUSR2) as stop:
+                from stbench.sweep.sweep import Datasets, do_run
+
                 workplace = self.place.build(SweepListener())
                 try:
                     datasets = Datasets(workplace.data_dirs, workplace.listener.data_opened)
@@ -231,13 +240,21 @@ class Job(Watch):
         """Tell the listener how far the run is."""
         self.follow(is_running=queue.get(self.number_in_queue() or "") == "RUNNING")
 
-    def is_gone(self, queue: Mapping[str, str]) -> bool:
-        """Whether the job has left the queue; without a word of it only after a while, for its file may be late."""
+    def is_over(self, queue: Mapping[str, str]) -> bool:
+        """Whether the job's run has its result, or the job has left the queue.
+
+        Without a word of it, only after a while: its file may be late.
+        """
         if self.number_in_queue() in queue:
             self._gone_since = None
-            return False
+            return self.has_result()  # what its process and the cluster still tidy up is not waited for
         self._gone_since = self._gone_since or time.monotonic()
         return self.said() is not None or time.monotonic() - self._gone_since > LATE_SECONDS
+
+    def has_result(self) -> bool:
+        """Whether the job said that its run has a result, which can be seen here."""
+        words = self.said()
+        return words is not None and self.found(words["outcome"], words["note"]).result is not None
 
     def said(self) -> dict[str, Any] | None:
         """What the job said when it ended; None if it was killed, or does not end."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from stbench.events import Outcome, RunListener
 from stbench.schema import RunSpec
-from stbench.sweep.execute import Workplace
 from stbench.sweep.executors import Ended
+
+if TYPE_CHECKING:
+    from stbench.sweep.execute import Workplace
 
 
 class Watch:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from stbench.errors import UserError
-from stbench.sweep.executors import UnavailableError, get_executor, ray
+from stbench.sweep.executors import UnavailableError, get_executor, ray, ray_cluster
 from tests.cli.commands import TINY, command
 from tests.support.ports import free_port
 
@@ -47,7 +47,7 @@ def cluster() -> Iterator[Any]:
     pytest.importorskip("ray", reason="the extra ray is not installed")
     from ray.cluster_utils import Cluster
 
-    size = {"num_cpus": 2, "object_store_memory": ray.STORE_BYTES, "include_dashboard": False}
+    size = {"num_cpus": 2, "object_store_memory": ray_cluster.STORE_BYTES, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENV.items():
             patch.setenv(name, value)
@@ -70,12 +70,12 @@ def until(what: str, true: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def working() -> list[int]:
+def working(sign: bytes = b"ray::_work") -> list[int]:
     """Processes that do a task; Ray names them after it."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if file.read_bytes().startswith(b"ray::_work"):
+            if sign in file.read_bytes():
                 found.append(int(file.parent.name))
         except OSError:  # it has ended
             continue
@@ -129,6 +129,41 @@ def test_asked_to_stop_it_saves(cluster: Any, tmp_path: Path) -> None:
     assert not (folder / "result.json").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_cluster_of_its_own_ends_with_the_command(how: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C, which reaches all processes of a terminal, lets the run save first; nothing can be done about SIGKILL."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    of_ray = str(ray_cluster.STORE_BYTES).encode()  # on the command line of its processes
+    before = set(working(of_ray))
+    long = ["run", "--methods", "convlstm", *TINY, "--set", "convlstm.hidden=[4]", "--epochs", "500"]
+    driver = subprocess.Popen(
+        command(*long, "--out", str(tmp_path), "--executor", "ray"),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    until("it trains", lambda: epochs(tmp_path))
+    assert working(b"executors.ray_cluster")
+    assert set(working(of_ray)) > before
+    os.killpg(driver.pid, how)
+    said, _ = driver.communicate(timeout=WAIT_SECONDS)
+    until("its cluster is gone", lambda: not working(b"executors.ray_cluster") and set(working(of_ray)) <= before)
+    assert not working()
+    if how == signal.SIGINT:
+        assert driver.returncode == 130, said
+        assert "Repeat the command to continue" in said
+        (folder,) = tmp_path.glob("runs/*convlstm*")
+        assert (folder / "checkpoints" / "last.pt").stat().st_size > 0
+
+
+def test_why_a_cluster_of_its_own_did_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text("def init(**_):\n    raise ValueError('no room\\nat all')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    cluster = ray_cluster.LocalCluster({})
+    with pytest.raises(RuntimeError, match=r"^no room$"):
+        cluster.address()
+
+
 def test_an_address_without_a_cluster_is_one_line() -> None:
     """Nothing listens there: Ray itself would wait for minutes."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -162,7 +197,7 @@ def test_a_cluster_with_a_token_is_joined(tmp_path: Path) -> None:
     (tmp_path / ".ray" / "auth_token").write_text("0123456789abcdef" * 4)
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}", "--num-cpus=1",
-         "--include-dashboard=false", f"--object-store-memory={ray.STORE_BYTES}"],
+         "--include-dashboard=false", f"--object-store-memory={ray_cluster.STORE_BYTES}"],
         env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:

@@ -7,13 +7,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from stbench.errors import UserError
+from stbench.schema.folder import RunFolder
 from stbench.sweep.executors import UnavailableError, get_executor, slurm
 from tests.cli.commands import TINY, command, stbench
+from tests.report.runs import make_run, make_spec, noisy
 from tests.support.slurm import cluster_or_skip
 
 WAIT_SECONDS = 300
@@ -41,6 +45,27 @@ def test_a_machine_without_a_cluster_is_told_before_anything_is_done(monkeypatch
     monkeypatch.setattr(slurm, "find_spec", lambda _: None)
     with pytest.raises(UnavailableError, match=r"pip install 'stbench\[slurm\]'"):
         get_executor("slurm")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "has_result", "expected"),
+    [("finished", True, True), ("finished", False, False), ("unfinished", False, False), ("", True, False)],
+    ids=["its word and its result", "a result that cannot be seen yet", "cancelled", "no word"],
+)
+def test_a_job_is_over_once_its_result_is_there_though_it_is_still_in_the_queue(
+    outcome: str, has_result: bool, expected: bool, tmp_path: Path
+) -> None:
+    record = make_run(tmp_path, make_spec(), noisy(np.random.default_rng(0), 1.0))
+    if not has_result:
+        record.folder.file("result.json").unlink()
+    workplace = SimpleNamespace(root=tmp_path, folder=lambda spec: RunFolder(tmp_path / spec.folder))
+    job = slurm.Job(record.spec, workplace, 1, 1)  # type: ignore[arg-type]
+    (tmp_path / slurm.FOLDER).mkdir()
+    job.handed_in("7_0")
+    if outcome:
+        slurm._say(slurm._words(tmp_path, record.spec), "7_0", outcome, "")
+    assert job.is_over({"7_0": "COMPLETING"}) == expected
+    assert job.is_over({}) == bool(outcome)
 
 
 @pytest.fixture(scope="module")
