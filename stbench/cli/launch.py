@@ -14,7 +14,6 @@ from stbench.cli import custom
 from stbench.cli.names import check_installed, executor_choice, method_names, seed_numbers
 from stbench.errors import UserError
 from stbench.settings import Override, parse_overrides
-from stbench.sweep.executors import get_executor
 from stbench.sweep.experiment import TRAINING, DatasetChoice, Experiment, described, lay_over, read_experiment
 
 if TYPE_CHECKING:
@@ -104,8 +103,7 @@ def launch(options: Mapping[str, Any], given: Collection[str]) -> None:
 
 def _executor(order: Order) -> Executor:
     """The executor of an order; what it needs for a new sweep starts while this process imports torch and methods."""
-    choice = order.experiment.executor
-    executor = get_executor(choice.kind, choice.settings)
+    executor = order.experiment.executor.make()
     is_new = not any((order.experiment.out / "runs").glob("*/result.json"))
     if is_new and not order.asks("dry_run") and hasattr(executor, "prepare"):
         executor.prepare()
@@ -222,7 +220,7 @@ def carry_out(
     if order.asks("no_test"):
         specs = without_test(specs)
     precision = common_precision(specs)
-    executor = executor or get_executor(experiment.executor.kind, experiment.executor.settings)
+    executor = executor or experiment.executor.make()
     check_place(specs, experiment, has_own_processes(executor))
     listener = sweep_listener(display, experiment)
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"

@@ -107,7 +107,7 @@ def _agree(
     from stbench.cli.costs import agree_to_costs, machine_of
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.efficiency.macs import macs_of
-    from stbench.sweep.executors import get_executor, goes_elsewhere
+    from stbench.sweep.executors import goes_elsewhere
     from stbench.train.engine import takes_cuda
 
     order, limit = asked.order, asked.limit
@@ -130,7 +130,7 @@ def _agree(
         display.note("Costs below: all trials and final runs with unvaried settings; others cost more or less")
     if order.asks("download") and not order.asks("dry_run"):
         fetch_missing(list(base.values()), dirs, yes=order.asks("yes"), allow_http=order.asks("allow_http"))
-    executor = get_executor(experiment.executor.kind, experiment.executor.settings)
+    executor = experiment.executor.make()
     device = "cuda" if takes_cuda(experiment.device, experiment.devices) else "cpu"
     machine = machine_of(experiment, executor, device)
     agree_to_costs(order, costed, {}, machine, display, elsewhere=goes_elsewhere(executor))
@@ -146,13 +146,13 @@ def _search(
     from stbench.events import SweepFanOut
     from stbench.loggers.sweep_log import SweepLog
     from stbench.sweep.execute import Workplace
-    from stbench.sweep.executors import get_executor, goes_elsewhere, has_own_processes
+    from stbench.sweep.executors import goes_elsewhere, has_own_processes
     from stbench.sweep.launch import check_place, common_precision
     from stbench.sweep.tune.search import Search
     from stbench.train.engine import Engine
 
     experiment = asked.order.experiment
-    executor = get_executor(experiment.executor.kind, experiment.executor.settings)
+    executor = experiment.executor.make()
     specs = list(base.values())
     check_place(specs, experiment, has_own_processes(executor))
     usual: int = getattr(executor, "jobs", ELSEWHERE_AT_ONCE if goes_elsewhere(executor) else 1)
@@ -192,7 +192,6 @@ def _run_best(asked: SearchOrder, tuned: Tuned, display: SweepDisplay) -> int:
     Return the number of runs without a result.
     """
     from stbench.cli.tables import show
-    from stbench.sweep.executors import get_executor
     from stbench.sweep.launch import Part, common_precision
 
     experiment = asked.order.experiment
@@ -204,7 +203,7 @@ def _run_best(asked: SearchOrder, tuned: Tuned, display: SweepDisplay) -> int:
     if isinstance(asked.order.opened[0][1], str):  # a benchmark: its name says what the data are
         file = _write_best(asked, nested(best))
         display.note(f"The same runs as an experiment file: stbench run --config {file}")
-    executor = get_executor(experiment.executor.kind, experiment.executor.settings)
+    executor = experiment.executor.make()
     listener = sweep_listener(display, experiment)
     ended = run_specs(asked.order, whole.specs, common_precision(whole.specs), listener, executor, display)
     return show([whole], ended, experiment.out, display)

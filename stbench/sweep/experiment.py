@@ -17,7 +17,7 @@ from stbench.errors import UserError
 from stbench.schema import Benchmark, Record, RunSpec
 from stbench.schema.protocol import Precision
 from stbench.settings import Override, leaves, merge, read_yaml
-from stbench.sweep.executors import DEFAULT_EXECUTOR
+from stbench.sweep.executors import DEFAULT_EXECUTOR, Executor, get_executor
 
 TRAINING = ("epochs", "budget", "batch_size", "patience", "precision")
 """Keys that are also flags of ``stbench run`` and set the training of every method."""
@@ -113,6 +113,14 @@ class ExecutorChoice(Record):
 
     kind: str = DEFAULT_EXECUTOR
     settings: dict[str, Any] = {}
+
+    def make(self) -> Executor:
+        """Return the executor.
+
+        Raises:
+            UserError: its name or a setting is wrong, or it cannot be used on this machine.
+        """
+        return get_executor(self.kind, self.settings)
 
     @staticmethod
     def spread(value: Any) -> Any:

@@ -84,7 +84,7 @@ def test_an_executor_starts_what_it_needs_for_a_new_sweep_before_torch_is_import
     planned: list[bool] = []
     real = launch.check_installed
     monkeypatch.setattr(launch, "check_installed", lambda methods: (planned.append(True), real(methods)))
-    monkeypatch.setattr(launch, "get_executor", lambda *_: Prepared())
+    monkeypatch.setattr("stbench.sweep.experiment.get_executor", lambda *_: Prepared())
     if is_done:
         (tmp_path / "runs" / "other").mkdir(parents=True)
         (tmp_path / "runs" / "other" / "result.json").touch()
