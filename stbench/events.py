@@ -21,6 +21,8 @@ Outcome = Literal["finished", "failed", "already done", "busy", "unfinished", "t
 
 ``unfinished``: a fault of the machine or a mistake stopped it, and it can be resumed.
 """
+WITH_RESULT: frozenset[Outcome] = frozenset({"finished", "failed", "already done"})
+"""Outcomes of runs whose folder has a result."""
 
 
 class RunListener:

@@ -32,9 +32,9 @@ def lazy_names(
 
 
 def collect_seldom() -> None:
-    """Look for cycles of unused objects a seventh as often as usual, in a process of stbench's own.
+    """Look for cycles of unused objects less often, in a process that works for stbench alone.
 
     While torch and others load, Python looks at all objects again and again, and finds none: a sixth of the time of a
-    short command.
+    short command (Python 3.11, whose first threshold is 700).
     """
     gc.set_threshold(5000, 10, 10)

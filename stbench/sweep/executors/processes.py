@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from stbench.errors import UserError, first_line
-from stbench.events import RunListener, SweepListener
+from stbench.events import WITH_RESULT, RunListener, SweepListener
 from stbench.schema import RunSpec
 from stbench.schema.base import Record
 from stbench.sweep.executors import Ended
@@ -239,6 +239,6 @@ class _Job:
             code = self.process.exitcode or 0
             why = f"was killed by signal {-code}, twice" if self.is_killed else f"ended with code {code}"
             return Ended(self.spec, "unfinished", note=f"its process {why}; try again with fewer --jobs")
-        has_result = values["outcome"] in ("finished", "failed", "already done")
+        has_result = values["outcome"] in WITH_RESULT
         result = self.workplace.folder(self.spec).result() if has_result else None
         return Ended(self.spec, values["outcome"], result, values["note"])

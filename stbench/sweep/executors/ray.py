@@ -73,7 +73,7 @@ class Ray(Record):
         return "" if find_spec("ray") else "it needs ray. Install it with: pip install 'stbench[ray]'"
 
     def prepare(self) -> None:
-        """Start a local cluster, if it is to be one, while this process imports."""
+        """Start a local cluster, unless one is to be joined, while this process imports."""
         if self.address is None and self._cluster is None:
             self._cluster = LocalCluster(self._settings())
 
@@ -120,10 +120,12 @@ class Ray(Record):
             _check_address(address)
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"--executor ray: {first_line(error)}. Check --executor-set address={self.address or 'auto'}; "
-                "'ray status' shows the cluster of this machine."
-            ) from error
+            advice = (
+                "Ray's own words are in /tmp/ray/session_latest/logs."
+                if self.address is None
+                else f"Check --executor-set address={self.address}; 'ray status' shows the cluster of this machine."
+            )
+            raise UserError(f"--executor ray: {first_line(error)}. {advice}") from error
         wanted = {"CPU": self.cpus, "GPU": self.gpus}
         sizes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(size.get(kind, 0) >= count for kind, count in wanted.items()) for size in sizes):
@@ -136,7 +138,7 @@ class Ray(Record):
         return ray
 
     def _settings(self) -> dict[str, str]:
-        """Environment; a token is shown where there is one: clusters ask for it, and Ray does not show it by itself."""
+        """Environment. Where there is a token, clusters ask for it, and Ray shows it only if told to."""
         has_token = self.address is None or "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
         return SETTINGS | ({"RAY_AUTH_MODE": "token"} if has_token else {})
 

@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine, in the hands of a process of its own (``python -m`` this module).
+"""A Ray cluster of this machine, in the hands of a process of its own.
 
 A cluster takes seconds to start, and a command must still import and plan: both happen at once. The cluster ends with
 the command, however that ends, because the pipe between them closes.
@@ -7,8 +7,10 @@ the command, however that ends, because the pipe between them closes.
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -29,8 +31,10 @@ class LocalCluster:
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
+        # it imports what this process does; '-m' would put the working folder first
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -45,22 +49,26 @@ class LocalCluster:
         Raises:
             RuntimeError: it cannot start.
         """
-        said = ""
-        for line in self._process.stdout or ():
-            if line.startswith(ADDRESS):
-                return line.removeprefix(ADDRESS).strip()
-            said = line.removeprefix(REASON).strip()
-        raise RuntimeError(said or "a cluster of this machine did not start")
+        said = "" if self._process.stdout is None else self._process.stdout.readline().strip()
+        if not said.startswith(ADDRESS):
+            raise RuntimeError(said.removeprefix(REASON) or "a cluster of this machine did not start")
+        return said.removeprefix(ADDRESS)
 
     def end(self) -> None:
         """Let it end by itself, which takes a second or two."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        threading.Thread(target=self._process.wait, daemon=True).start()  # its exit code is taken, if anyone is there
 
 
-def _serve() -> None:
+def serve() -> None:
     """Hold a cluster until the pipe from the command closes."""
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Ray's processes inherit this one
     ray: Any = import_module("ray")  # its types hold only where it is installed
+    if select.select([sys.stdin], [], [], 0)[0]:  # nothing is ever sent: the command has ended
+        return
     try:
         ray.init(
             address="local",  # not one that RAY_ADDRESS or this machine knows
@@ -69,13 +77,13 @@ def _serve() -> None:
             log_to_driver=False,
             logging_level="ERROR",
         )
+        said = ADDRESS + ray.get_runtime_context().gcs_address
     except Exception as error:  # Ray's errors have no base class; the command says this one
-        print(REASON + first_line(error), flush=True)
-        return
-    print(ADDRESS + ray.get_runtime_context().gcs_address, flush=True)
-    sys.stdin.read()
-    ray.shutdown()
-
-
-if __name__ == "__main__":
-    _serve()
+        said = REASON + first_line(error)
+    try:
+        print(said, file=answer, flush=True)
+        sys.stdin.read()
+    except BrokenPipeError:  # the command has ended
+        pass
+    finally:
+        ray.shutdown()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from stbench.errors import UserError, first_line
-from stbench.events import SweepListener
+from stbench.events import WITH_RESULT, SweepListener
 from stbench.lazy import collect_seldom
 from stbench.schema import RunSpec
 from stbench.schema.base import Record
@@ -40,6 +40,8 @@ FOLDER = ".slurm"
 """Below the output folder: submitit's files, logs of jobs, and what each job said last."""
 LATE_SECONDS = 10.0
 """How long a file that a node wrote may take to be seen here."""
+TIDYING = ("RUNNING", "COMPLETING")
+"""States of a job whose run has ended and whose process has not."""
 SHORTEST_WAIT, WAIT_SHARE = 0.25, 0.1
 """Seconds between looks at the queue at first, and the share of the time so far that is waited."""
 
@@ -106,9 +108,7 @@ class Slurm(Record):
                 else:
                     waiting.append(Job(spec, workplace, number, len(specs)))
             queue = _queue() or {}
-            # a job that said its last is about to leave the queue: the run is wanted again
-            missing = [job for job in waiting if job.number_in_queue() not in queue or job.said() is not None]
-            self._hand_in(missing, workplace)
+            self._hand_in([job for job in waiting if not job.is_coming(queue)], workplace)
             if self.detach:
                 queue = _queue() or {}
                 yield from (job.left(queue) for job in waiting)
@@ -240,21 +240,26 @@ class Job(Watch):
         """Tell the listener how far the run is."""
         self.follow(is_running=queue.get(self.number_in_queue() or "") == "RUNNING")
 
+    def is_coming(self, queue: Mapping[str, str]) -> bool:
+        """Whether the job waits or runs; one whose run has ended with a result only tidies up."""
+        state = queue.get(self.number_in_queue() or "")
+        return state is not None and not (state in TIDYING and self._said_result())
+
     def is_over(self, queue: Mapping[str, str]) -> bool:
         """Whether the job's run has its result, or the job has left the queue.
 
-        Without a word of it, only after a while: its file may be late.
+        A job that left without a word is waited for a while: on a shared file system its file may be seen late.
         """
         if self.number_in_queue() in queue:
             self._gone_since = None
-            return self.has_result()  # what its process and the cluster still tidy up is not waited for
+            # what the process and the cluster still tidy up is not waited for
+            return self._said_result() and self._folder.is_complete
         self._gone_since = self._gone_since or time.monotonic()
         return self.said() is not None or time.monotonic() - self._gone_since > LATE_SECONDS
 
-    def has_result(self) -> bool:
-        """Whether the job said that its run has a result, which can be seen here."""
+    def _said_result(self) -> bool:
         words = self.said()
-        return words is not None and self.found(words["outcome"], words["note"]).result is not None
+        return words is not None and words["outcome"] in WITH_RESULT
 
     def said(self) -> dict[str, Any] | None:
         """What the job said when it ended; None if it was killed, or does not end."""
@@ -266,6 +271,7 @@ class Job(Watch):
 
     def ended(self) -> Ended:
         """How the run ended; the folder holds the result."""
+        self.follow(is_running=False)  # epochs since the last look
         words = self.said()
         if words is None:
             logs = self.workplace.root / FOLDER / f"{self.number_in_queue()}_0_log.err"

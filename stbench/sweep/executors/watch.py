@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stbench.events import Outcome, RunListener
+from stbench.events import WITH_RESULT, Outcome, RunListener
 from stbench.schema import RunSpec
 from stbench.sweep.executors import Ended
 
@@ -41,5 +41,5 @@ class Watch:
 
     def found(self, outcome: Outcome, note: str) -> Ended:
         """How the run ended by the word of the process that did it; the folder holds the result."""
-        has_result = outcome in ("finished", "failed", "already done") and self._folder.is_complete
+        has_result = outcome in WITH_RESULT and self._folder.is_complete
         return Ended(self.spec, outcome, self._folder.result() if has_result else None, note)

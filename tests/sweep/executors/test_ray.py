@@ -155,13 +155,35 @@ def test_a_cluster_of_its_own_ends_with_the_command(how: signal.Signals, tmp_pat
         assert (folder / "checkpoints" / "last.pt").stat().st_size > 0
 
 
+FAKE = """
+import pathlib
+def init(**_):
+    raise ValueError("no room\\nat all")
+def shutdown():
+    pathlib.Path(__file__).with_name("shut").touch()
+"""
+
+
 def test_why_a_cluster_of_its_own_did_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "__init__.py").write_text("def init(**_):\n    raise ValueError('no room\\nat all')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "ray" / "__init__.py").write_text(FAKE)
+    monkeypatch.syspath_prepend(str(tmp_path))
     cluster = ray_cluster.LocalCluster({})
     with pytest.raises(RuntimeError, match=r"^no room$"):
         cluster.address()
+    cluster.end()
+    until("it ends", (tmp_path / "ray" / "shut").exists)
+
+
+def test_a_command_that_ends_at_once_starts_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a mistake, say: the pipe has closed when Ray is imported."""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text(f"import time\ntime.sleep(1)\n{FAKE.replace('raise', 'return')}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cluster = ray_cluster.LocalCluster({})
+    cluster.end()
+    assert cluster._process.wait(30) == 0
+    assert not (tmp_path / "ray" / "shut").exists()
 
 
 def test_an_address_without_a_cluster_is_one_line() -> None:

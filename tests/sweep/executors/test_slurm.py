@@ -68,6 +68,31 @@ def test_a_job_is_over_once_its_result_is_there_though_it_is_still_in_the_queue(
     assert job.is_over({}) == bool(outcome)
 
 
+@pytest.mark.parametrize(
+    ("state", "outcome", "expected"),
+    [
+        ("PENDING", "", True),
+        ("RUNNING", "", True),
+        ("RUNNING", "finished", False),
+        ("COMPLETING", "failed", False),
+        ("PENDING", "unfinished", True),
+        ("COMPLETING", "unfinished", True),
+        (None, "", False),
+    ],
+)
+def test_a_job_that_only_tidies_up_is_not_waited_for_but_one_queued_again_is(
+    state: str | None, outcome: str, expected: bool, tmp_path: Path
+) -> None:
+    """A job that is preempted says 'unfinished' and is in the queue again; its run must not be handed in twice."""
+    workplace = SimpleNamespace(root=tmp_path, folder=lambda spec: RunFolder(tmp_path / spec.folder))
+    job = slurm.Job(make_spec(), workplace, 1, 1)  # type: ignore[arg-type]
+    (tmp_path / slurm.FOLDER).mkdir()
+    job.handed_in("7_0")
+    if outcome:
+        slurm._say(slurm._words(tmp_path, job.spec), "7_0", outcome, "")
+    assert job.is_coming({} if state is None else {"7_0": state}) == expected
+
+
 @pytest.fixture(scope="module")
 def env() -> Iterator[dict[str, str]]:
     pytest.importorskip("submitit", reason="the extra slurm is not installed")
