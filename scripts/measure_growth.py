@@ -93,8 +93,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="folder for the runs and the report")
     options = parser.parse_args()
     root = options.folder / "runs"
+    specs = specs_of(options.runs)
     if not root.exists():
-        make_folders(root, specs_of(options.runs), options.sequences)
+        make_folders(root, specs, options.sequences)
+    folders = [RunFolder(root / spec.folder) for spec in specs]
+    found = [one.result().test_clips if one.is_complete else None for one in folders]
+    if set(found) != {options.sequences} or len(list(root.iterdir())) != len(specs):
+        sys.exit(f"{root} holds other runs. Give another folder with --folder.")
     command = [str(Path(sys.executable).with_name("stbench")), "report", str(root)]
     formats = ["--format", options.format] if options.format else []
     begun = time.perf_counter()

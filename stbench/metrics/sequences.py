@@ -77,9 +77,11 @@ def blocked(all_JNT: Array) -> Array:
     starts = block_starts(count)
     if len(starts) == count:
         return all_JNT
-    sums_JTB = np.add.reduceat(all_JNT, starts, axis=1).swapaxes(1, 2)
+    with np.errstate(invalid="ignore"):  # infinite values become NaN, and their metric has no intervals
+        sums_JTB = np.add.reduceat(all_JNT, starts, axis=1).swapaxes(1, 2)
+        evened_JTB = evened(sums_JTB, starts, count)
     # laid out as when read from a file, so that sums over it have the same order and bits
-    return np.ascontiguousarray(evened(sums_JTB, starts, count).swapaxes(1, 2))
+    return np.ascontiguousarray(evened_JTB.swapaxes(1, 2))
 
 
 def evened(sums_xU: Array, starts_U: NDArray[np.int64], count: int) -> Array:

@@ -112,7 +112,7 @@ class SequenceValues:
         rows = BLOCKS * self._lead_times
         try:
             found = _columns(self._blocked_file, columns, rows)
-            return [values.reshape(BLOCKS, self._lead_times) for values in found]
+            return [values.astype(np.float64, copy=False).reshape(BLOCKS, self._lead_times) for values in found]
         except Exception:  # a damaged file fails in any way
             return None
 
@@ -134,11 +134,12 @@ class SequenceValues:
         if not (self._blocked_file.is_file() and self.file.is_file()):
             return None
         try:
-            known = pq.read_schema(self._blocked_file).metadata
-            if known[SOURCE].decode() != fingerprint(self.file):
+            metadata = pq.read_schema(self._blocked_file).metadata
+            if metadata[SOURCE].decode() != fingerprint(self.file):
                 return None
-            sequences = SequenceSet(**json.loads(known[SEQUENCES]))
-            return sequences if BLOCKS < int(sequences.count) <= self._most else None
+            sequences = SequenceSet(**json.loads(metadata[SEQUENCES]))
+            known = type(sequences.count) is int and type(sequences.key) is str
+            return sequences if known and BLOCKS < sequences.count <= self._most else None
         except Exception:  # a damaged file fails in any way
             return None
 
@@ -146,7 +147,7 @@ class SequenceValues:
 def fingerprint(file: Path) -> str:
     """Hash of a Parquet file's size and footer: places, sizes and extremes of its columns.
 
-    It tells files of different runs or scorings apart. It is no proof against forgery: 'stbench verify' reads no means.
+    It tells files of different runs or scorings apart, but a forger can make it: 'stbench verify' reads no blocks.
 
     Raises:
         OSError: it cannot be read.

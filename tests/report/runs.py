@@ -114,7 +114,7 @@ def noisy(rng: np.random.Generator, mean: float, count: int = 40, leads: int = T
     return mean * np.linspace(0.8, 1.2, leads) * rng.uniform(0.5, 1.5, size=(count, 1))
 
 
-def put_scenario(record: RunRecord, name: str, cases: list[Any], horizon: int = T_OUT) -> None:
+def put_scenario(record: RunRecord, name: str, cases: list[Any], horizon: int = T_OUT, overlap: int = 1) -> None:
     """Write a scenario whose mse_frame per sequence and lead time is given for each case."""
     results = []
     for number, mse_NT in enumerate(cases):
@@ -129,6 +129,7 @@ def put_scenario(record: RunRecord, name: str, cases: list[Any], horizon: int = 
                 horizon=horizon,
                 clips=len(mse_NT),
                 of_clips=60,
+                overlap=overlap,
                 metrics={"mse_frame": score},
             )
         )

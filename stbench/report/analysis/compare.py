@@ -180,11 +180,13 @@ def frame_statistics(record: RunRecord, metric: str) -> Array | None:
 
 
 def read_all(records: Sequence[RunRecord], read: Callable[[RunRecord], Array | None]) -> Array | None:
-    """Stack what is read of each run, (J, …), as (J, S, …); None if a run lacks it or has another shape."""
+    """Stack what is read of each run, (J, …), as (J, S, …); None if one lacks it, or was scored on other sequences."""
     # a file per thread at a time: values by lead time are averaged, then dropped
     with several_readers() as readers:
         found = [statistics for statistics in readers.map(read, records) if statistics is not None]
-    known = len(found) == len(records) and len({statistics.shape for statistics in found}) == 1
+    # blocks of other sequences may have the same shape
+    kinds = {(record.sequence_key, statistics.shape) for record, statistics in zip(records, found, strict=False)}
+    known = len(found) == len(records) and len(kinds) == 1
     return np.stack(found, axis=1) if known else None
 
 

@@ -123,28 +123,32 @@ def _row(row: Row, name: str, metric: str, columns: Sequence[ColumnOf]) -> Scena
     fits = [len(own) > max(column.case for column in columns) and metric in own[0].metrics for own in cases]
     if not records or not all(fits):
         return None
-    known = [_statistics(records, name, metric, column) for column in columns]
+    scored = [[record.case(name, column.case) for record in records] for column in columns]
+    overlap = max(case.overlap for own in cases for case in own)
+    sequences = [Scored(several[0].sequence_count, overlap) for several in scored]
+    known = [_statistics(several, metric, column) for several, column in zip(scored, columns, strict=True)]
     finish = total_of(metric, weighted=is_weighted(records))
-    scored = Scored(cases[0][0].clips, max(case.overlap for own in cases for case in own))
-    scores = tuple(interval_of(values, finish, row.trained, scored) for values in known)
-    first = known[0]
-    ratios = tuple(ratio_of(first, values, finish, row.trained, scored) for values in known)
+    scores = tuple(interval_of(values, finish, row.trained, own) for values, own in zip(known, sequences, strict=True))
+    ratios = tuple(
+        ratio_of(known[0], values if own == sequences[0] else None, finish, row.trained, own)
+        for values, own in zip(known, sequences, strict=True)
+    )
     if any(values is None for values in known):
         scores = tuple(_plain(cases, metric, column) for column in columns)
         ratios = tuple(Interval(score.centre / scores[0].centre if scores[0].centre else np.nan) for score in scores)
     return ScenarioRow(row, records, scores, ratios, cases[0][0].clips, cases[0][0].of_clips)
 
 
-def _statistics(records: Sequence[RunRecord], name: str, metric: str, column: ColumnOf) -> Array | None:
+def _statistics(cases: Sequence[RunRecord], metric: str, column: ColumnOf) -> Array | None:
     """Statistics by seed and sequence (J, S, N) over the column's lead times; None where they were not recorded."""
 
-    def read(record: RunRecord) -> Array | None:
-        one_JNT = frame_statistics(record.case(name, column.case), metric)
+    def read(case: RunRecord) -> Array | None:
+        one_JNT = frame_statistics(case, metric)
         if one_JNT is None:
             return None
         return by_sequence(one_JNT if column.leads is None else one_JNT[..., slice(*column.leads)], metric)
 
-    return read_all(records, read)
+    return read_all(cases, read)
 
 
 def _plain(cases: Sequence[Any], metric: str, column: ColumnOf) -> Interval:

@@ -55,6 +55,17 @@ def test_a_run_without_its_values_leaves_the_means_of_its_row(damage: str, tmp_p
     assert found.centre.shape == (3,)
 
 
+def test_blocks_of_other_sequences_are_not_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seeds, of 40 and of 41 sequences in 10 blocks each: blocks of one shape, which nothing pairs."""
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 10)
+    rng = np.random.default_rng(0)
+    records = [make_run(tmp_path, make_spec("alpha", seed), noisy(rng, 1.0, count=40 + seed)) for seed in range(2)]
+    for row, has_band in ((records, False), (records[:1], True)):
+        found = series(Row("alpha", tuple(row), {}, {}), "mse_frame")
+        assert found is not None
+        assert (found.low is not None) == has_band
+
+
 def test_one_seed_shows_test_noise_and_says_so(tmp_path: Path) -> None:
     made = rows(tmp_path)
     single, several = series(made["single"], "mse_frame"), series(made["alpha"], "mse_frame")

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stbench.report.analysis.scenarios import scenario_tables
+from stbench.report.analysis.intervals import interval_of
+from stbench.report.analysis.resampling import mean_of_one
+from stbench.report.analysis.scenarios import ScenarioRow, scenario_tables
 from stbench.report.analysis.section import make_report
+from stbench.report.analysis.stretches import Scored
 from stbench.report.analysis.table import make_tables
 from stbench.report.collect.records import Collected, RunRecord
 from stbench.report.produce import Format, produce
@@ -43,6 +46,24 @@ def test_ratios_are_paired_and_skill_is_against_the_baseline(records: list[RunRe
     assert ratio.centre == pytest.approx(1.5)
     assert ratio.low == pytest.approx(1.5, abs=1e-6)  # the clips' noise is shared: nothing is uncertain
     assert found[NAME].skills["alpha"] == pytest.approx(1 - alpha.scores[1].centre / still.scores[1].centre)
+
+
+def test_a_case_of_fewer_clips_is_drawn_by_its_own_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    all_NT, some_NT = noisy(rng, 10.0, count=400), noisy(rng, 10.0, count=100)
+    record = make_run(tmp_path, make_spec("still", training=None), all_NT)
+    put_scenario(record, "slice:hours=7-9", [all_NT, some_NT], overlap=4)
+
+    def row() -> ScenarioRow:
+        (table,) = make_tables([RunRecord(record.folder, record.spec, record.result)])
+        return next(scenario.rows[0] for scenario in scenario_tables(table))
+
+    expected = interval_of(some_NT.mean(axis=1)[None, None], mean_of_one, False, Scored(100, 4))
+    assert row().scores[1].low == pytest.approx(expected.low)
+    assert np.isnan(row().ratios[1].centre)
+    monkeypatch.setattr("stbench.schema.sequences.BLOCKS", 50)  # as many blocks of both, which nothing pairs
+    assert np.isnan(row().ratios[1].centre)
+    assert row().ratios[0].centre == 1
 
 
 def test_a_rollout_is_shown_in_blocks_of_the_trained_horizon(records: list[RunRecord]) -> None:

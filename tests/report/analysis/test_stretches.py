@@ -75,6 +75,19 @@ def test_very_long_splits_are_drawn_in_at_most_a_thousand_stretches() -> None:
     assert (found.count, found.length, found.correlated) == (1000, 50, False)
 
 
+@pytest.mark.parametrize(
+    ("overlap", "length", "correlated"),
+    [(1, 100, False), (2, 150, True), (26, 150, True), (60, 300, True)],
+    ids=["none", "within a block", "into the next block", "three blocks on"],
+)
+def test_overlap_and_length_are_in_sequences_though_blocks_are_drawn(
+    overlap: int, length: int, correlated: bool
+) -> None:
+    """100 000 sequences in 4000 blocks of 25: frames shared by those of blocks d apart if 25 (d - 1) + 1 < overlap."""
+    found = choose_stretches(np.random.default_rng(5).normal(size=(2, 4000)), Scored(100_000, overlap))
+    assert (found.length, found.correlated, found.blocks) == (length, correlated, 4000)
+
+
 @given(st.integers(1, 400), st.integers(2, 20))
 def test_overlapping_windows_are_never_split_too_finely(sequences: int, overlap: int) -> None:
     values = np.random.default_rng(sequences).normal(size=(2, sequences))

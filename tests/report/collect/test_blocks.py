@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_tables_and_bands_read_blocks_only_and_equal_those_of_the_values(
         assert found is not None and found.low is not None  # noqa: PT018
         assert expected is not None and expected.low is not None  # noqa: PT018
         np.testing.assert_array_equal((found.low, found.high), (expected.low, expected.high))
+
+
+def test_infinite_values_have_no_interval_and_warn_of_nothing(tmp_path: Path) -> None:
+    frames_NT = noisy(np.random.default_rng(0), 1.0, MANY)
+    frames_NT[7, 1] = np.inf
+    record = make_run(tmp_path, make_spec(), frames_NT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        block(record)
+        assert Entry([RunRecord(record.folder, record.spec, record.result)], trained=True).values("mse_frame") is None
 
 
 def test_few_sequences_have_no_blocks(tmp_path: Path) -> None:
@@ -132,8 +143,16 @@ def too_many_sequences(record: RunRecord) -> None:
     changed(record, doubled(record), sequences=json.dumps({"count": MANY + 1, "key": "0"}))
 
 
-def no_count(record: RunRecord) -> None:
-    changed(record, doubled(record), sequences=json.dumps({"count": [MANY], "key": "0"}))
+def no_number(record: RunRecord) -> None:
+    changed(record, doubled(record), sequences=json.dumps({"count": str(MANY), "key": "0"}))
+
+
+def no_whole_number(record: RunRecord) -> None:
+    changed(record, doubled(record), sequences=json.dumps({"count": MANY - 0.5, "key": "0"}))
+
+
+def no_key(record: RunRecord) -> None:
+    changed(record, doubled(record), sequences=json.dumps({"count": MANY, "key": ["0"]}))
 
 
 def lacking_blocks(record: RunRecord) -> None:
@@ -152,7 +171,9 @@ def too_many_blocks(record: RunRecord) -> None:
         torn,
         no_source,
         no_sequences,
-        no_count,
+        no_number,
+        no_whole_number,
+        no_key,
         too_many_sequences,
         lacking_blocks,
         too_many_blocks,
