@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 
+from stbench.sweep.executors.ray import SETTINGS
 from stbench.sweep.executors.ray_cluster import LocalCluster
 from tests.support import slurm
 
 RUN = ("-m", "stbench", "run", "--methods", "persistence", "--dataset", "moving_digits", "--protocol", "quick")
-
 END_SECONDS = 4
 """How long the cluster may take to end."""
 
@@ -41,7 +41,7 @@ def seconds(options: tuple[str, ...], env: Mapping[str, str]) -> float:
 @contextmanager
 def ray_cluster() -> Iterator[str]:
     """Yield the address of a cluster."""
-    cluster = LocalCluster({"RAY_AUTH_MODE": "token", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"})
+    cluster = LocalCluster(SETTINGS | {"RAY_AUTH_MODE": "token"})
     try:
         yield cluster.address()
     finally:

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal, special, stats
 
-from stbench.metrics.sequences import evened
+from stbench.metrics.sequences import blocked
 from stbench.report.analysis.compare import shared_stretches
 from stbench.report.analysis.family import Family
 from stbench.report.analysis.intervals import interval_of
 from stbench.report.analysis.resampling import RowValues, draws
 from stbench.report.analysis.stretches import Scored
-from stbench.schema.sequences import block_starts
 
 Array = NDArray[np.floating[Any]]
 RESAMPLES = 999
@@ -86,9 +85,8 @@ class Case:
         if self.outlier:
             values_KSN[:, :, count // 3] += 5 * count**0.5 * rng.normal(size=(self.rows, 1))
         values_KSN[: self.leaders] -= self.lead
-        starts = block_starts(count)
-        blocked_KSB = evened(np.add.reduceat(values_KSN, starts, axis=-1), starts, count)
-        return [RowValues(values_SB[None]) for values_SB in blocked_KSB]
+        blocked_KBS = blocked(values_KSN.swapaxes(1, 2))
+        return [RowValues(values_BS.T[None]) for values_BS in blocked_KBS]
 
     def verdict(self, clear: dict[int, bool]) -> tuple[bool, float]:
         """Return whether a best row is marked, and the share of worse rows (or of all, if equal) that are."""

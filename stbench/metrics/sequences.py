@@ -78,23 +78,23 @@ def blocked(all_JNT: Array) -> Array:
     if len(starts) == count:
         return all_JNT
     with np.errstate(invalid="ignore"):  # infinite values become NaN, and their metric has no intervals
-        sums_JTB = np.add.reduceat(all_JNT, starts, axis=1).swapaxes(1, 2)
-        evened_JTB = evened(sums_JTB, starts, count)
+        evened_JTB = evened(all_JNT.swapaxes(1, 2), starts)
     # laid out as when read from a file, so that sums over it have the same order and bits
     return np.ascontiguousarray(evened_JTB.swapaxes(1, 2))
 
 
-def evened(sums_xU: Array, starts_U: NDArray[np.int64], count: int) -> Array:
-    """Turn sums over groups of neighbours, which may differ in length, into values with the mean of all members.
+def evened(values_xN: Array, starts_U: NDArray[np.int64]) -> Array:
+    """Map (…, N) to (…, U), one value for each group of neighbours, with the mean of all members.
 
-    A value is the mean of all plus the group's sum of deviations from it, scaled. Of plain sums, the length of a group
-    would count as variance; of plain means, members of short groups would count more.
+    A value is the mean of all plus the group's sum of deviations from it, scaled. Groups may differ in length: of plain
+    sums, it would count as variance; of plain means, members of short groups would count more.
 
     Args:
-        sums_xU: sums over the groups' members, (…, U).
+        values_xN: the members' values.
         starts_U: first member of each group.
-        count: number of members of all groups.
     """
+    count = values_xN.shape[-1]
+    sums_xU = np.add.reduceat(values_xN, starts_U, axis=-1)
     mean_x1 = sums_xU.sum(axis=-1, keepdims=True) / count
     lengths_U = np.diff(starts_U, append=count)
     return np.asarray(mean_x1 + (sums_xU - mean_x1 * lengths_U) * (len(starts_U) / count))

@@ -184,10 +184,11 @@ def read_all(records: Sequence[RunRecord], read: Callable[[RunRecord], Array | N
     # a file per thread at a time: values by lead time are averaged, then dropped
     with several_readers() as readers:
         found = [statistics for statistics in readers.map(read, records) if statistics is not None]
+    if len(found) < len(records):
+        return None
     # blocks of other sequences may have the same shape
-    kinds = {(record.sequence_key, statistics.shape) for record, statistics in zip(records, found, strict=False)}
-    known = len(found) == len(records) and len(kinds) == 1
-    return np.stack(found, axis=1) if known else None
+    kinds = {(record.sequence_key, statistics.shape) for record, statistics in zip(records, found, strict=True)}
+    return np.stack(found, axis=1) if len(kinds) == 1 else None
 
 
 def total_of(metric: str, *, weighted: bool = False) -> Finish:

@@ -70,16 +70,31 @@ def until(what: str, true: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def working(sign: bytes = b"ray::_work") -> list[int]:
-    """Processes that do a task; Ray names them after it."""
+def processes(is_one: Callable[[bytes], bool]) -> list[int]:
+    """Processes, chosen by their command line."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if sign in file.read_bytes():
+            if is_one(file.read_bytes()):
                 found.append(int(file.parent.name))
         except OSError:  # it has ended
             continue
     return found
+
+
+def working() -> list[int]:
+    """Processes that do a task; Ray names them after it."""
+    return processes(lambda line: line.startswith(b"ray::_work"))
+
+
+def holding() -> list[int]:
+    """Processes that hold a local cluster."""
+    return processes(lambda line: b"executors.ray_cluster" in line)
+
+
+def of_ray() -> set[int]:
+    """Processes of clusters, which have the size of their store on the command line."""
+    return set(processes(lambda line: str(ray_cluster.STORE_BYTES).encode() in line))
 
 
 def epochs(out: Path) -> int:
@@ -134,19 +149,18 @@ def test_asked_to_stop_it_saves(cluster: Any, tmp_path: Path) -> None:
 def test_a_cluster_of_its_own_ends_with_the_command(how: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C, which reaches all processes of a terminal, lets the run save first; nothing can be done about SIGKILL."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    of_ray = str(ray_cluster.STORE_BYTES).encode()  # on the command line of its processes
-    before = set(working(of_ray))
+    before = of_ray()
     long = ["run", "--methods", "convlstm", *TINY, "--set", "convlstm.hidden=[4]", "--epochs", "500"]
     driver = subprocess.Popen(
         command(*long, "--out", str(tmp_path), "--executor", "ray"),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     until("it trains", lambda: epochs(tmp_path))
-    assert working(b"executors.ray_cluster")
-    assert set(working(of_ray)) > before
+    assert holding()
+    assert of_ray() > before
     os.killpg(driver.pid, how)
     said, _ = driver.communicate(timeout=WAIT_SECONDS)
-    until("its cluster is gone", lambda: not working(b"executors.ray_cluster") and set(working(of_ray)) <= before)
+    until("its cluster is gone", lambda: not holding() and of_ray() <= before)
     assert not working()
     if how == signal.SIGINT:
         assert driver.returncode == 130, said
