@@ -25,12 +25,13 @@ from stbench.sweep.executors.ray_cluster import LocalCluster
 from tests.support import slurm
 
 RUN = ("-m", "stbench", "run", "--methods", "persistence", "--dataset", "moving_digits", "--protocol", "quick")
-END_SECONDS = 4
-"""How long the cluster may take to end."""
+REST_SECONDS = 4
+"""Between commands: what one leaves behind (a job of SLURM that is tidied up, a Ray cluster that ends) takes cores."""
 
 
 def seconds(options: tuple[str, ...], env: Mapping[str, str]) -> float:
     """Return the wall time of the command, in a new output folder."""
+    time.sleep(REST_SECONDS)
     with tempfile.TemporaryDirectory() as out:
         begun = time.perf_counter()
         subprocess.run([sys.executable, *RUN, "--out", out, *options], env={**os.environ, **env}, check=True,
@@ -64,7 +65,6 @@ def measured(rounds: int) -> Iterator[dict[str, float]]:
                 with ray_cluster() as address:
                     join = ("--executor", "ray", "--executor-set", f"address={address}")
                     found["ray, joining one"] = seconds(join, {}) - local
-                time.sleep(END_SECONDS)
             yield found
 
 

@@ -47,8 +47,7 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
     Raises:
         UserError: flags for own data with a benchmark's name, an unknown name, or a value that cannot be parsed.
     """
-    from stbench.data.benchmarks.lookup import load_benchmark
-    from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark, is_path
+    from stbench.data.benchmarks.lookup import is_path, load_benchmark
 
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     if not is_path(dataset):
@@ -60,6 +59,8 @@ def resolve_dataset(dataset: str, **flags: Any) -> str | Benchmark:
             )
         load_benchmark(dataset)  # reports an unknown name at once, before slow imports
         return dataset
+    from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
+
     if "split" in given:
         given["shares"] = _shares(given.pop("split"))
     if "size" in given:

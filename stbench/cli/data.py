@@ -43,7 +43,7 @@ def get_command(
 ) -> None:
     """Download files with a direct link, or copy them from a folder; print how to get the rest."""
     from stbench.data import card, data_dirs, load_benchmark, needs_files
-    from stbench.data.benchmarks.own_data import is_path
+    from stbench.data.benchmarks.lookup import is_path
 
     if is_path(dataset):
         print(f"{dataset}: your own data are read in place; there is nothing to fetch.")
@@ -138,7 +138,7 @@ def info_command(
     from rich.markdown import Markdown
 
     from stbench.data import card
-    from stbench.data.benchmarks.own_data import is_path
+    from stbench.data.benchmarks.lookup import is_path
 
     own = {"variable": variable, "layout": layout, "level": level}
     text = own_card(dataset, **own) if is_path(dataset) else card(dataset)

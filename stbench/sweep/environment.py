@@ -61,9 +61,10 @@ def plugin_packages(spec: RunSpec, helpers: Mapping[str, Sequence[str]]) -> dict
         (EXECUTORS, helpers.get("executor", ())),
     ]
     registries = [(registry, name) for registry, names in used for name in names]
+    installed = entry_points()  # once: it reads a file of every package
     found = {}
     for registry, name in registries:
-        for entry in entry_points(group=registry.group, name=name):
+        for entry in installed.select(group=registry.group, name=name):
             if entry.dist is not None:
                 found[f"{registry.kind} {name}"] = f"{entry.dist.name} {entry.dist.version}"
     return found

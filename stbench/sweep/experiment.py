@@ -94,10 +94,11 @@ class DatasetChoice(Record):
         Raises:
             UserError: the name is unknown, nothing readable is at the path, or ``data`` is given beside a name.
         """
-        from stbench.data.benchmarks.lookup import load_benchmark
-        from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark, is_path
+        from stbench.data.benchmarks.lookup import is_path, load_benchmark
 
         if is_path(self.name):
+            from stbench.data.benchmarks.own_data import CustomOptions, custom_benchmark
+
             return custom_benchmark(self.name, CustomOptions.parse(self.data, f"data of {self.name}"))
         if self.data:
             raise UserError(

@@ -99,6 +99,16 @@ def test_executors_need_no_torch_to_start(executor: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_naming_a_benchmark_needs_no_file_format() -> None:
+    code = """
+import sys
+from stbench.cli.custom import resolve_dataset
+resolve_dataset("moving_digits")
+assert not {"h5py", "PIL", "scipy", "torch"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_command_does_not_look_at_all_objects_at_its_end() -> None:
     code = """
 import atexit, gc, sys

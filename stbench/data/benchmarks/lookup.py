@@ -35,6 +35,11 @@ BENCHMARKS: Registry[ModuleType | Path] = Registry(
 )
 
 
+def is_path(dataset: str) -> bool:
+    """Return whether ``--dataset`` is a path: it has a separator or a dot, or begins with ``~``."""
+    return any(mark in dataset for mark in ("/", "\\", ".")) or dataset.startswith("~")
+
+
 def load_benchmark(name: str) -> Benchmark:
     """Read and check a benchmark's ``protocol.yaml``.
 

@@ -77,11 +77,6 @@ def add_up(shares: Sequence[float]) -> bool:
     return len(shares) == 3 and all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= 1e-6
 
 
-def is_path(dataset: str) -> bool:
-    """Return whether ``--dataset`` is a path: it has a separator or a dot, or begins with ``~``."""
-    return any(mark in dataset for mark in ("/", "\\", ".")) or dataset.startswith("~")
-
-
 def custom_benchmark(dataset: str, options: CustomOptions) -> Benchmark:
     """Describe a folder of clips, a long series or a single file as a benchmark with the template's protocols.
 

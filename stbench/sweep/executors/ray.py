@@ -46,6 +46,13 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a run without a GPU asks for the CPU by itself
 }
 """Environment of Ray where the user has set nothing else."""
+SETTINGS_ALONE = {
+    # Ray's daemon looks for its own store before that is there, and looks again 20 ms later instead of a second
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",  # for ten seconds in all, as by default
+    "RAY_task_events_report_interval_ms": "0",  # a history of tasks that nobody sees holds up the end for 0.25 s
+}
+"""The same for a local cluster."""
 
 
 class Ray(Record):
@@ -139,8 +146,9 @@ class Ray(Record):
 
     def _settings(self) -> dict[str, str]:
         """Environment. Where there is a token, clusters ask for it, and Ray shows it only if told to."""
-        has_token = self.address is None or "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
-        return SETTINGS | ({"RAY_AUTH_MODE": "token"} if has_token else {})
+        alone = self.address is None
+        has_token = alone or "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
+        return SETTINGS | (SETTINGS_ALONE if alone else {}) | ({"RAY_AUTH_MODE": "token"} if has_token else {})
 
     def _end_cluster(self) -> None:
         if self._cluster is not None:

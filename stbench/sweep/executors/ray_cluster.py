@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from stbench.errors import first_line
+from stbench.lazy import collect_seldom
 
 STORE_BYTES = 100 << 20
 """Memory set aside for objects; specs and outcomes are kilobytes."""
@@ -31,8 +32,8 @@ class LocalCluster:
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        # it imports what this process does; '-m' would put the working folder first
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
+        # it imports what this process does, without this file's package; '-m' would put the working folder first
+        code = f"import runpy, sys; sys.path[:] = {sys.path!r}; runpy.run_path({__file__!r}, run_name='__main__')"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
@@ -64,6 +65,7 @@ class LocalCluster:
 
 def serve() -> None:
     """Hold a cluster until the pipe from the command closes."""
+    collect_seldom()
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Ray's processes inherit this one
     ray: Any = import_module("ray")  # its types hold only where it is installed
@@ -87,3 +89,7 @@ def serve() -> None:
         pass
     finally:
         ray.shutdown()
+
+
+if __name__ == "__main__":
+    serve()

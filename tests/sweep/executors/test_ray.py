@@ -35,6 +35,12 @@ def test_mistakes_in_settings(settings: dict[str, object], expected: str) -> Non
         get_executor("ray", settings)
 
 
+@pytest.mark.parametrize(("address", "expected"), [(None, True), ("auto", False)])
+def test_a_cluster_that_others_use_keeps_its_own_history_and_patience(address: str | None, expected: bool) -> None:
+    settings = ray.Ray(address=address)._settings()
+    assert all((name in settings) == expected for name in ray.SETTINGS_ALONE)
+
+
 def test_without_ray_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "find_spec", lambda _: None)
     with pytest.raises(UnavailableError, match=r"pip install 'stbench\[ray\]'"):
@@ -89,7 +95,7 @@ def working() -> list[int]:
 
 def holding() -> list[int]:
     """Processes that hold a local cluster."""
-    return processes(lambda line: b"executors.ray_cluster" in line)
+    return processes(lambda line: ray_cluster.__file__.encode() in line)
 
 
 def of_ray() -> set[int]:
