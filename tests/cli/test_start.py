@@ -99,13 +99,17 @@ def test_executors_need_no_torch_to_start(executor: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_naming_a_benchmark_needs_no_file_format() -> None:
-    code = """
-import sys
-from stbench.cli.custom import resolve_dataset
-resolve_dataset("moving_digits")
-assert not {"h5py", "PIL", "scipy", "torch"} & set(sys.modules)
-"""
+@pytest.mark.parametrize(
+    "look",
+    [
+        "from stbench.cli.custom import resolve_dataset; resolve_dataset('moving_digits')",
+        "from stbench.sweep.experiment import DatasetChoice; DatasetChoice(name='moving_digits').open()",
+        "from stbench.data.benchmarks.folders import data_dirs; data_dirs()",
+    ],
+    ids=["option", "experiment", "folders"],
+)
+def test_looking_a_benchmark_up_needs_no_file_format(look: str) -> None:
+    code = f"import sys; {look}\nassert not {{'h5py', 'PIL', 'scipy', 'torch'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stbench.data.benchmarks.protocols import read_benchmark
-from stbench.data.dataset import ReaderOptions
 from stbench.errors import UserError, unknown_name
 from stbench.registry import Registry
 from stbench.schema import Benchmark, DatasetSpec, Protocol
@@ -90,6 +89,8 @@ def dataset_spec(benchmark: Benchmark, protocol: Protocol) -> DatasetSpec:
 
 def needs_files(benchmark: Benchmark) -> bool:
     """Return whether the benchmark needs data files: its dataset options name ``files``."""
+    from stbench.data.dataset import ReaderOptions  # late: looking a benchmark up needs no numpy
+
     return bool(ReaderOptions.read_common(benchmark.dataset.options, f"{benchmark.name}: dataset.options").files)
 
 

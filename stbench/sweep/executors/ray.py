@@ -46,13 +46,11 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a run without a GPU asks for the CPU by itself
 }
 """Environment of Ray where the user has set nothing else."""
-SETTINGS_ALONE = {
-    # Ray's daemon looks for its own store before that is there, and looks again 20 ms later instead of a second
-    "RAY_raylet_client_connect_timeout_milliseconds": "20",
-    "RAY_raylet_client_num_connect_attempts": "500",  # for ten seconds in all, as by default
-    "RAY_task_events_report_interval_ms": "0",  # a history of tasks that nobody sees holds up the end for 0.25 s
-}
-"""The same for a local cluster."""
+NO_HISTORY = ("RAY_task_events_report_interval_ms", "0")
+"""No record of tasks, which holds up the end for 0.25 s.
+
+Ray reads it once per process. One that joins another cluster later would leave tasks there that look unfinished.
+"""
 
 
 class Ray(Record):
@@ -80,9 +78,10 @@ class Ray(Record):
         return "" if find_spec("ray") else "it needs ray. Install it with: pip install 'stbench[ray]'"
 
     def prepare(self) -> None:
-        """Start a local cluster, unless one is to be joined, while this process imports."""
-        if self.address is None and self._cluster is None:
-            self._cluster = LocalCluster(self._settings())
+        """Start a local cluster, unless one is to be joined, while this process, a command, imports."""
+        if self.address is None:
+            os.environ.setdefault(*NO_HISTORY)
+            self._start_cluster()
 
     def submit(self, specs: Sequence[RunSpec], workplace: Workplace) -> Iterator[Ended]:
         """Start a task for every run that is not done, and yield each as it ends.
@@ -104,7 +103,7 @@ class Ray(Record):
                     waiting.append(Watch(spec, workplace, number, len(specs)))
             if not waiting:
                 return
-            self.prepare()
+            self._start_cluster()
             try:
                 ray = self._connected()
                 try:
@@ -146,9 +145,12 @@ class Ray(Record):
 
     def _settings(self) -> dict[str, str]:
         """Environment. Where there is a token, clusters ask for it, and Ray shows it only if told to."""
-        alone = self.address is None
-        has_token = alone or "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
-        return SETTINGS | (SETTINGS_ALONE if alone else {}) | ({"RAY_AUTH_MODE": "token"} if has_token else {})
+        has_token = self.address is None or "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
+        return SETTINGS | ({"RAY_AUTH_MODE": "token"} if has_token else {})
+
+    def _start_cluster(self) -> None:
+        if self.address is None and self._cluster is None:
+            self._cluster = LocalCluster(self._settings())
 
     def _end_cluster(self) -> None:
         if self._cluster is not None:

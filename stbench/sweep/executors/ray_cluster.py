@@ -20,6 +20,15 @@ from stbench.lazy import collect_seldom
 
 STORE_BYTES = 100 << 20
 """Memory set aside for objects; specs and outcomes are kilobytes."""
+PATIENCE = {
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
+}
+"""Environment of its processes, where the user has set none of this.
+
+Ray's daemon often looks for its own store before that is there. It looks again after 20 ms instead of a second, for ten
+seconds in all as by default.
+"""
 ADDRESS, REASON = "address ", "reason "
 """What begins the line that the process says: where the cluster is, or why there is none."""
 
@@ -32,14 +41,14 @@ class LocalCluster:
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        # it imports what this process does, without this file's package; '-m' would put the working folder first
-        code = f"import runpy, sys; sys.path[:] = {sys.path!r}; runpy.run_path({__file__!r}, run_name='__main__')"
+        # it imports what this process does, without this module's package (pydantic) and the working folder ('-P')
+        code = f"import sys; sys.path[:] = {sys.path!r}; import runpy; runpy.run_path({__file__!r}, None, '__main__')"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-P", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**settings, **os.environ},
+            env={**({} if PATIENCE.keys() & os.environ.keys() else PATIENCE), **settings, **os.environ},
             start_new_session=True,  # Ctrl-C is for the command, which lets its runs save
             text=True,
         )

@@ -1,5 +1,6 @@
 """Runs as tasks of a real Ray cluster of one machine with two workers: its driver killed, a worker killed, stopped."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -35,10 +36,21 @@ def test_mistakes_in_settings(settings: dict[str, object], expected: str) -> Non
         get_executor("ray", settings)
 
 
-@pytest.mark.parametrize(("address", "expected"), [(None, True), ("auto", False)])
-def test_a_cluster_that_others_use_keeps_its_own_history_and_patience(address: str | None, expected: bool) -> None:
-    settings = ray.Ray(address=address)._settings()
-    assert all((name in settings) == expected for name in ray.SETTINGS_ALONE)
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_only_a_command_with_a_cluster_of_its_own_drops_the_history_of_tasks(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = ray.NO_HISTORY[0]
+    monkeypatch.setenv(name, "unset")  # restored afterwards
+    monkeypatch.delenv(name)
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(ray, "LocalCluster", started.append)
+    executor = ray.Ray(address=address)
+    executor._start_cluster()
+    assert name not in os.environ
+    executor.prepare()
+    assert (name in os.environ) == (address is None)
+    assert len(started) == (2 if address is None else 0)
 
 
 def test_without_ray_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +107,7 @@ def working() -> list[int]:
 
 def holding() -> list[int]:
     """Processes that hold a local cluster."""
-    return processes(lambda line: ray_cluster.__file__.encode() in line)
+    return processes(lambda line: b"run_path(" in line and ray_cluster.__file__.encode() in line)
 
 
 def of_ray() -> set[int]:
@@ -193,6 +205,39 @@ def test_why_a_cluster_of_its_own_did_not_start_is_one_line(tmp_path: Path, monk
         cluster.address()
     cluster.end()
     until("it ends", (tmp_path / "ray" / "shut").exists)
+
+
+def test_the_working_folder_hides_no_library_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("runpy", "contextlib", "stbench", "ray"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError\n")
+    (tmp_path / "fake" / "ray").mkdir(parents=True)
+    (tmp_path / "fake" / "ray" / "__init__.py").write_text(FAKE)
+    monkeypatch.syspath_prepend(str(tmp_path / "fake"))
+    monkeypatch.setattr(sys, "path", [*filter(None, sys.path)])
+    monkeypatch.chdir(tmp_path)
+    cluster = ray_cluster.LocalCluster({})
+    with pytest.raises(RuntimeError, match=r"^no room$"):
+        cluster.address()
+    cluster.end()
+
+
+@pytest.mark.parametrize("stated", [{}, {"RAY_raylet_client_num_connect_attempts": "20"}], ids=["none", "one"])
+def test_patience_of_the_user_stands_as_a_whole(
+    stated: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text(
+        "import os\ndef init(**_):\n    raise ValueError({k: v for k, v in os.environ.items() if 'connect' in k})\n"
+        "def shutdown():\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, value in stated.items():
+        monkeypatch.setenv(name, value)
+    cluster = ray_cluster.LocalCluster({})
+    with pytest.raises(RuntimeError) as said:
+        cluster.address()
+    assert ast.literal_eval(str(said.value)) == (stated or ray_cluster.PATIENCE)
+    cluster.end()
 
 
 def test_a_command_that_ends_at_once_starts_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
