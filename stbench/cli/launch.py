@@ -265,6 +265,7 @@ def run_specs(
     """Run planned runs below OUT/runs and return how each ended."""
     from stbench.data.benchmarks.folders import data_dirs
     from stbench.sweep.execute import Workplace
+    from stbench.sweep.executors import has_own_processes
     from stbench.sweep.sweep import set_aside, sweep
     from stbench.train.engine import Engine
 
@@ -272,7 +273,9 @@ def run_specs(
     workplace = Workplace(
         root=experiment.out / "runs",
         data_dirs=data_dirs(experiment.data_dir),
-        engine=Engine(experiment.device, precision, experiment.devices, experiment.nodes),
+        engine=Engine(
+            experiment.device, precision, experiment.devices, experiment.nodes, idle=has_own_processes(executor)
+        ),
         workers=experiment.workers,
         retry_failed=order.asks("retry_failed"),
         listener=listener,

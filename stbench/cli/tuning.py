@@ -159,7 +159,7 @@ def _search(
     workplace = Workplace(
         root=asked.folder / "runs",
         data_dirs=data_dirs(experiment.data_dir),
-        engine=Engine(experiment.device, common_precision(specs)),
+        engine=Engine(experiment.device, common_precision(specs), idle=has_own_processes(executor)),
         workers=experiment.workers,
         listener=SweepFanOut([display, SweepLog(asked.folder)]),
         executor=experiment.executor.kind,

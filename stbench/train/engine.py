@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -61,6 +61,7 @@ class Engine:
         processes: data-parallel processes on this machine, and on every other node.
         nodes: machines; torchrun or srun has started this command on each.
         alone: whether this process works by itself for the command, whatever a launcher's variables say.
+        idle: whether it hands its runs to other processes, and is to start without what only computing needs.
 
     Raises:
         UserError: CUDA is requested but missing, there are fewer devices than processes, or a launcher started
@@ -76,6 +77,7 @@ class Engine:
         nodes: int = 1,
         *,
         alone: bool = False,
+        idle: bool = False,
     ) -> None:
         if not alone:
             check_launch(processes, nodes, needs_all=False)
@@ -91,13 +93,13 @@ class Engine:
         self._processes = processes
         self._records_graphs = False
         self._group = join_group(read_launch(), processes, "nccl" if self._on_cuda else "gloo") if several else None
-        if several:
-            self._fabric  # noqa: B018 - now, in all processes alike
+        if several or not idle:
+            self._fabric  # noqa: B018 - now: the time of runs is measured
         self._meeting: Any = torch.distributed.new_group(backend="gloo") if several else None
 
     @cached_property
     def _fabric(self) -> Fabric:
-        from lightning_fabric import Fabric  # brings in torch's compiler, a second that only training must wait for
+        from lightning_fabric import Fabric  # brings in torch's compiler, seconds that a plan need not wait for
 
         from stbench.train.fabric_group import KnownEnvironment
 
@@ -181,11 +183,6 @@ class Engine:
             method.register_rollout_hook(self.release_unused)
         return TrainingModule(self, self._fabric, module, wrapped, incomplete=incomplete)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
-
     @torch.inference_mode()
     @subnormals_as_zero()
     def predict(self, method: Method, past: Tensor, times: Times | None = None) -> Tensor:
@@ -194,7 +191,7 @@ class Engine:
         ``times``: (B, T_in+T_out) of past and future frames, on any device.
         """
         self.new_iteration()
-        with self._autocast():
+        with self._fabric.autocast():
             return method.predict_at(past, None if times is None else self.to_device(times)).float()
 
     @torch.inference_mode()
@@ -202,7 +199,7 @@ class Engine:
     def predict_members(self, method: Method, past: Tensor, times: Times | None = None) -> tuple[Tensor, Tensor | None]:
         """Prediction as :meth:`predict` gives it, and the members (M, B, T_out, C, H, W) that it is the mean of."""
         self.new_iteration()
-        with self._autocast():
+        with self._fabric.autocast():
             members = method.members_at(past, None if times is None else self.to_device(times))
         if members is None:
             return self.predict(method, past, times), None
@@ -214,8 +211,6 @@ class Engine:
 
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum over processes."""
-        if self._group is None:
-            return value
         return cast("Tensor", self._fabric.all_reduce(value, reduce_op="sum"))
 
     def any(self, flag: bool) -> bool:
