@@ -44,13 +44,13 @@ def test_only_a_command_with_a_cluster_of_its_own_drops_the_history_of_tasks(
     monkeypatch.setenv(name, "unset")  # restored afterwards
     monkeypatch.delenv(name)
     started: list[dict[str, str]] = []
-    monkeypatch.setattr(ray, "LocalCluster", started.append)
+    monkeypatch.setattr(ray, "LocalCluster", lambda settings: (started.append(settings), object())[1])
     executor = ray.Ray(address=address)
     executor._start_cluster()
     assert name not in os.environ
     executor.prepare()
     assert (name in os.environ) == (address is None)
-    assert len(started) == (2 if address is None else 0)
+    assert len(started) == (1 if address is None else 0)
 
 
 def test_without_ray_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,10 +196,15 @@ def shutdown():
 """
 
 
+def fake_ray(folder: Path, code: str, patch: pytest.MonkeyPatch) -> None:
+    """Put a module ``ray`` into a folder, found before the real one."""
+    (folder / "ray").mkdir(parents=True)
+    (folder / "ray" / "__init__.py").write_text(code)
+    patch.syspath_prepend(str(folder))
+
+
 def test_why_a_cluster_of_its_own_did_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "__init__.py").write_text(FAKE)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    fake_ray(tmp_path, FAKE, monkeypatch)
     cluster = ray_cluster.LocalCluster({})
     with pytest.raises(RuntimeError, match=r"^no room$"):
         cluster.address()
@@ -210,9 +215,7 @@ def test_why_a_cluster_of_its_own_did_not_start_is_one_line(tmp_path: Path, monk
 def test_the_working_folder_hides_no_library_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("runpy", "contextlib", "stbench", "ray"):
         (tmp_path / f"{name}.py").write_text("raise ImportError\n")
-    (tmp_path / "fake" / "ray").mkdir(parents=True)
-    (tmp_path / "fake" / "ray" / "__init__.py").write_text(FAKE)
-    monkeypatch.syspath_prepend(str(tmp_path / "fake"))
+    fake_ray(tmp_path / "fake", FAKE, monkeypatch)
     monkeypatch.setattr(sys, "path", [*filter(None, sys.path)])
     monkeypatch.chdir(tmp_path)
     cluster = ray_cluster.LocalCluster({})
@@ -225,12 +228,8 @@ def test_the_working_folder_hides_no_library_from_it(tmp_path: Path, monkeypatch
 def test_patience_of_the_user_stands_as_a_whole(
     stated: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "__init__.py").write_text(
-        "import os\ndef init(**_):\n    raise ValueError({k: v for k, v in os.environ.items() if 'connect' in k})\n"
-        "def shutdown():\n    pass\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    code = "import os\ndef init(**_):\n    raise ValueError({k: v for k, v in os.environ.items() if 'connect' in k})\n"
+    fake_ray(tmp_path, code + "def shutdown():\n    pass\n", monkeypatch)
     for name, value in stated.items():
         monkeypatch.setenv(name, value)
     cluster = ray_cluster.LocalCluster({})
@@ -242,9 +241,7 @@ def test_patience_of_the_user_stands_as_a_whole(
 
 def test_a_command_that_ends_at_once_starts_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a mistake, say: the pipe has closed when Ray is imported."""
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "__init__.py").write_text(f"import time\ntime.sleep(1)\n{FAKE.replace('raise', 'return')}")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    fake_ray(tmp_path, f"import time\ntime.sleep(1)\n{FAKE.replace('raise', 'return')}", monkeypatch)
     cluster = ray_cluster.LocalCluster({})
     cluster.end()
     assert cluster._process.wait(30) == 0
